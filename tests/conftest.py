@@ -1,0 +1,11 @@
+"""What every test shares: none reads or writes the user's own results and data folders."""
+
+import pytest
+
+import cnnlib  # noqa: F401 - before any test module imports TensorFlow, which reads cnnlib's environment variables once
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNLIB_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))

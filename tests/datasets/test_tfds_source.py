@@ -1,0 +1,275 @@
+"""Prepared TFDS folders and downloads, without a network: a tiny Fashion-MNIST that TFDS itself writes."""
+
+import dataclasses
+import http.server
+import shutil
+import socket
+import threading
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from cnnlib import datasets, files
+from cnnlib.datasets import embedded, tfds_source
+from cnnlib.datasets.catalogue import CATALOGUE
+
+TRAIN, TEST = 30, 20  # images of the tiny set; image i is filled with the value i and has the label i % 10
+REAL = files.ROOT.parent / "shared" / "data" / "tfds"
+
+
+class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A Fashion-MNIST of 30 + 20 images. It breaks off after `breaks_at` images, as a lost connection would."""
+
+    name = "fashion_mnist"
+    VERSION = tfds.core.Version("3.0.1")
+    breaks_at = None
+
+    def _info(self):
+        features = {"image": tfds.features.Image(shape=(28, 28, 1)), "label": tfds.features.ClassLabel(num_classes=10)}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(TRAIN), "test": self._generate_examples(TEST)}
+
+    def _generate_examples(self, count):
+        for i in range(count):
+            if i == self.breaks_at:
+                raise ConnectionError("connection lost")
+            yield i, {"image": np.full((28, 28, 1), i, np.uint8), "label": i % 10}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A TFDS data folder with the tiny set, in two shards for each split."""
+    folder = tmp_path_factory.mktemp("tfds")
+    Tiny(data_dir=folder).download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=2))
+    return folder
+
+
+@pytest.fixture
+def data(prepared, tmp_path, monkeypatch):
+    """A copy of it where CNNLIB_DATA points, and a catalogue that expects its counts."""
+    expect_tiny(monkeypatch)
+    return shutil.copytree(prepared, tmp_path / "data" / "tfds") / "fashion_mnist"
+
+
+def expect_tiny(monkeypatch, **facts):
+    info = dataclasses.replace(CATALOGUE["fashion_mnist"], **{"train_count": TRAIN, "test_count": TEST} | facts)
+    monkeypatch.setitem(CATALOGUE, "fashion_mnist", info)
+
+
+def damaged():
+    with pytest.raises(datasets.Damaged) as caught:
+        datasets.load("fashion_mnist")
+    return str(caught.value)
+
+
+def unavailable(name="fashion_mnist"):
+    with pytest.raises(datasets.Unavailable) as caught:
+        datasets.load(name)
+    return str(caught.value)
+
+
+def test_a_prepared_folder_is_read_in_its_own_order(data):
+    tiny = datasets.load("fashion_mnist")
+    assert tiny.source == "prepared fashion_mnist/3.0.1"
+    assert (tiny.train.images.shape, tiny.train.images.dtype, tiny.train.labels.dtype) == ((TRAIN, 28, 28, 1), np.uint8, np.int64)
+    assert tiny.train.images[:, 5, 5, 0].tolist() == list(range(TRAIN))
+    assert tiny.train.labels.tolist() == [i % 10 for i in range(TRAIN)]
+    assert tiny.test.images[:, 0, 27, 0].tolist() == list(range(TEST))
+
+
+def test_the_order_of_the_data_folders(data, tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))  # Windows
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "elsewhere"))
+    assert tfds_source.find("fashion_mnist") == data / "3.0.1"
+    monkeypatch.delenv("CNNLIB_DATA")
+    assert tfds_source.data_folder() == tmp_path / "elsewhere"
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert tfds_source.data_folder() == tmp_path / "home" / "tensorflow_datasets"
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data.parent))
+    assert datasets.load("fashion_mnist").source == "prepared fashion_mnist/3.0.1"
+
+
+def test_the_newest_version_counts_and_unfinished_folders_do_not(data):
+    (data / "3.0.1").rename(data / "3.0.10")
+    for name in ("3.0.9", "incomplete.ABCDEF_4.0.0", "notes"):
+        (data / name).mkdir()
+    assert tfds_source.find("fashion_mnist") == data / "3.0.10"
+    assert tfds_source.find("cifar10") is None
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("shard", ["00000-of-00002", "00001-of-00002"])
+def test_a_missing_or_empty_shard(split, shard, data):
+    path = data / "3.0.1" / f"fashion_mnist-{split}.tfrecord-{shard}"
+    path.write_bytes(b"")
+    message = damaged()
+    assert f"{path} is empty" in message
+    path.unlink()
+    message = damaged()
+    assert f"{path} is missing" in message
+    assert f"Delete the folder {data / '3.0.1'} and prepare it again" in message
+
+
+@pytest.mark.parametrize("change", ["cut inside a record", "one bit", "cut between records"])
+def test_an_altered_shard(change, data):
+    path = data / "3.0.1" / "fashion_mnist-train.tfrecord-00001-of-00002"
+    content = bytearray(path.read_bytes())
+    first_record = 16 + int.from_bytes(content[:8], "little")  # TFRecord: length 8, its checksum 4, the bytes, their checksum 4
+    content[100] ^= 1 if change == "one bit" else 0
+    path.write_bytes({"cut inside a record": content[:-7], "one bit": content, "cut between records": content[:first_record]}[change])
+    assert str(path) in damaged()
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+def test_metadata_that_is_missing_or_not_json(name, data):
+    path = data / "3.0.1" / name
+    path.write_text(path.read_text()[:40])
+    assert name in damaged()
+    path.unlink()
+    assert name in damaged()
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"train_count": 31}, "has 30 train images, expected 31"),
+        ({"test_count": 10}, "has 20 test images, expected 10"),
+        ({"image_shape": (32, 32, 3)}, "the train images are uint8 (30, 28, 28, 1), expected uint8 (30, 32, 32, 3)"),
+        ({"class_names": ("a", "b", "c")}, "the train labels go from 0 to 9, expected 0 to 2"),
+    ],
+)
+def test_another_set_under_the_name(facts, says, data, monkeypatch):
+    expect_tiny(monkeypatch, **facts)
+    assert says in damaged()
+
+
+def test_a_damaged_folder_is_not_passed_over_for_the_embedded_file(data):
+    (data.parent / "mnist" / "3.0.1").mkdir(parents=True)
+    with pytest.raises(datasets.Damaged, match=r"dataset_info\.json is missing"):
+        datasets.load("mnist")
+
+
+def test_real_cifar10(monkeypatch):
+    if not (REAL / "cifar10").is_dir():
+        pytest.skip("no prepared CIFAR-10 beside the checkout")
+    monkeypatch.delenv("CNNLIB_DATA")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(REAL))
+    cifar10 = datasets.load("cifar10")
+    assert cifar10.source == "prepared cifar10/3.0.2"
+    assert np.bincount(cifar10.train.labels).tolist() == [5000] * 10
+    assert np.bincount(cifar10.test.labels).tolist() == [1000] * 10
+    # The channel means and deviations that everyone uses; the deviations from every tenth image, which takes a tenth of the memory.
+    assert np.allclose(cifar10.train.images.mean(axis=(0, 1, 2)) / 255, (0.4914, 0.4822, 0.4465), atol=1e-4)
+    assert np.allclose(cifar10.train.images[::10].std(axis=(0, 1, 2)) / 255, (0.2470, 0.2435, 0.2616), atol=2e-3)
+
+
+# ---- downloads
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_the_host_that_is_asked_is_the_one_that_tfds_downloads_from(name, tmp_path):
+    assert tfds_source.ADDRESSES[name] in tfds.builder(name, data_dir=tmp_path).url_infos
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Every request goes to a proxy that refuses: a port of this machine that nobody listens on."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        proxy = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, proxy)
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.parametrize(("name", "host"), [("cifar10", "www.cs.toronto.edu"), ("fashion_mnist", "amazonaws.com")])
+def test_no_network(name, host, no_network, tmp_path):
+    message = unavailable(name)
+    for part in (name, host, "did not answer (ProxyError)", str(tmp_path / "data" / "tfds" / name), "CNNLIB_DATA", "TFDS_DATA_DIR"):
+        assert part in message
+    assert "connect to the internet" in message and "mnist" in message.splitlines()[-1]
+    assert not (tmp_path / "data").exists()
+
+
+def test_no_network_and_no_embedded_file(no_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "PATH", tmp_path / "mnist.npz")
+    message = unavailable("mnist")
+    assert f"{tmp_path / 'mnist.npz'} is missing" in message
+    assert "git checkout data/mnist.npz" in message
+
+
+def test_a_host_that_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr(tfds_source, "PATIENCE", 0.2)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, says nothing
+        monkeypatch.setitem(tfds_source.ADDRESSES, "fashion_mnist", f"http://127.0.0.1:{silent.getsockname()[1]}/file")
+        message = unavailable()
+    assert "127.0.0.1 did not answer" in message
+
+
+def test_a_name_lookup_that_hangs_is_given_up(monkeypatch):
+    monkeypatch.setattr(tfds_source, "PATIENCE", 0.2)
+    hang = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: hang.wait() and [])
+    message = unavailable("cifar10")
+    hang.set()
+    assert "www.cs.toronto.edu did not answer (no answer within 0.2 seconds)" in message
+
+
+@pytest.fixture
+def answering_host(monkeypatch):
+    """A server of this machine that says 200 to a HEAD of /file and 404 to the rest, in the place of the set's host."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(200 if self.path == "/file" else 404)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setitem(tfds_source.ADDRESSES, "fashion_mnist", address + "/file")
+        monkeypatch.setattr(tfds, "builder", lambda name, data_dir: Tiny(data_dir=data_dir))
+        yield address
+        server.shutdown()
+
+
+def test_a_download_is_prepared_once(answering_host, tmp_path, monkeypatch):
+    expect_tiny(monkeypatch)
+    assert datasets.load("fashion_mnist").source == "downloaded fashion_mnist/3.0.1"
+    assert (tmp_path / "data" / "tfds" / "fashion_mnist" / "3.0.1" / "dataset_info.json").is_file()
+    monkeypatch.setattr(tfds_source, "download", None)
+    assert datasets.load("fashion_mnist").source == "prepared fashion_mnist/3.0.1"
+
+
+def test_an_interrupted_download_does_not_look_prepared(answering_host, tmp_path, monkeypatch):
+    expect_tiny(monkeypatch)
+    monkeypatch.setattr(Tiny, "breaks_at", 7)
+    assert "the download from 127.0.0.1 broke off" in unavailable()
+    assert tfds_source.find("fashion_mnist") is None
+    assert not list(tmp_path.rglob("*tfrecord*"))
+    monkeypatch.setattr(Tiny, "breaks_at", None)
+    assert datasets.load("fashion_mnist").source == "downloaded fashion_mnist/3.0.1"
+
+
+def test_a_file_that_the_host_no_longer_has(answering_host, monkeypatch):
+    monkeypatch.setitem(tfds_source.ADDRESSES, "fashion_mnist", answering_host + "/gone")
+    assert "did not answer (HTTPError 404)" in unavailable()
+
+
+def test_a_data_folder_that_cannot_be_written(answering_host, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "file"))
+    message = unavailable()
+    assert f"cannot write to the data folder {tmp_path / 'file' / 'tfds'}" in message
+    assert "CNNLIB_DATA names another one" in message
