@@ -1,0 +1,96 @@
+"""The nets. One function each, named as the literature names it, and batch names for the forms that are trained and compared.
+
+    batch name           net                                            input form
+    linear-20x20         20x20 -> 10                                    20x20
+    linear-28x28         28x28 -> 10                                    28x28
+    mlp-20x20-300        20x20 -> 300 -> 10                             20x20
+    mlp-20x20-1000       20x20 -> 1000 -> 10                            20x20
+    mlp-28x28-300        28x28 -> 300 -> 10                             28x28
+    mlp-28x28-1000       28x28 -> 1000 -> 10                            28x28
+    mlp-28x28-300-100    28x28 -> 300 -> 100 -> 10                      28x28
+    mlp-28x28-1000-150   28x28 -> 1000 -> 150 -> 10 (the paper's text)  28x28
+    mlp-28x28-500-150    28x28 -> 500 -> 150 -> 10 (its figures)        28x28
+    lenet-1              LeNet-1 in the lecture's form                  16-in-28
+    lenet-1-paper        LeNet-1 with the paper's choices               16-in-28
+    lenet-4              LeNet-4 in the lecture's form                  32x32
+    lenet-4-paper        LeNet-4 with the paper's choices               32x32
+    lenet-5              LeNet-5 in the lecture's form                  32x32
+    lenet-5-paper        LeNet-5 with the paper's choices, RBF output   32x32
+
+Every net gives logits (n, classes), except lenet-5-paper, whose RBF units give distances, where smaller is better: `scores` turns either
+into numbers where larger is better. Saved nets load with keras.saving.load_model once `cnnlib.models` is imported.
+"""
+
+import inspect
+
+import cnnlib.backend  # noqa: F401  before keras
+from cnnlib.errors import check_name
+from cnnlib.models.layers import RBFLoss, RBFOutput, digit_codes
+from cnnlib.models.lenet import LeNet1, LeNet4, LeNet5
+from cnnlib.models.linear import MLP, Linear
+from cnnlib.models.tables import layer_table, multiply_adds
+
+__all__ = [
+    "MLP",
+    "LeNet1",
+    "LeNet4",
+    "LeNet5",
+    "Linear",
+    "RBFLoss",
+    "RBFOutput",
+    "build",
+    "digit_codes",
+    "input_form",
+    "layer_table",
+    "multiply_adds",
+    "names",
+    "scores",
+]
+
+_PAPER = {"connections": "paper", "subsampling": "trainable", "activation": "scaled_tanh", "initializer": "lecun_1998"}
+
+# batch name: function, its options, input form of cnnlib.preprocessing
+_NETS = {
+    "linear-20x20": (Linear, {"input_shape": (20, 20, 1)}, "20x20"),
+    "linear-28x28": (Linear, {}, "28x28"),
+    "mlp-20x20-300": (MLP, {"hidden": (300,), "input_shape": (20, 20, 1)}, "20x20"),
+    "mlp-20x20-1000": (MLP, {"hidden": (1000,), "input_shape": (20, 20, 1)}, "20x20"),
+    "mlp-28x28-300": (MLP, {"hidden": (300,)}, "28x28"),
+    "mlp-28x28-1000": (MLP, {"hidden": (1000,)}, "28x28"),
+    "mlp-28x28-300-100": (MLP, {"hidden": (300, 100)}, "28x28"),
+    "mlp-28x28-1000-150": (MLP, {"hidden": (1000, 150)}, "28x28"),
+    "mlp-28x28-500-150": (MLP, {"hidden": (500, 150)}, "28x28"),
+    "lenet-1": (LeNet1, {}, "16-in-28"),
+    "lenet-1-paper": (LeNet1, _PAPER, "16-in-28"),
+    "lenet-4": (LeNet4, {}, "32x32"),
+    "lenet-4-paper": (LeNet4, _PAPER, "32x32"),
+    "lenet-5": (LeNet5, {}, "32x32"),
+    "lenet-5-paper": (LeNet5, _PAPER | {"output": "rbf"}, "32x32"),
+}
+
+
+def names():
+    """The batch names, as a list."""
+    return list(_NETS)
+
+
+def build(name, **options):
+    """Build the net of a batch name as a new keras.Model of that name; `options` go before those of the table above.
+
+    Raises InputError for an unknown name, an option that the net does not have, or a value that cannot be.
+    """
+    function, chosen, _ = _NETS[check_name("model", name, _NETS)]
+    known = [option for option in inspect.signature(function).parameters if option != "name"]
+    for option in options:
+        check_name(f"option of {name}", option, known)
+    return function(**chosen | options, name=name)
+
+
+def input_form(name):
+    """The form of `cnnlib.preprocessing` in which a net of this batch name takes its images, such as "32x32"."""
+    return _NETS[check_name("model", name, _NETS)][2]
+
+
+def scores(model, outputs):
+    """Outputs of `model`, an array or tensor (n, classes), turned so that larger is better: distances of RBF units change their sign."""
+    return -outputs if isinstance(model.layers[-1], RBFOutput) else outputs
