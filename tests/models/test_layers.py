@@ -1,12 +1,12 @@
 """The layers of the paper against plain NumPy, and what they refuse."""
 
-import keras
-import numpy as np
-import pytest
-
 from cnnlib.errors import InputError
 from cnnlib.models.layers import LeCun1998, RBFLoss, RBFOutput, TableConvolution, TrainableSubsampling, digit_codes, scaled_tanh
 from cnnlib.models.lenet import LENET4_TABLE, LENET5_TABLE
+
+import keras
+import numpy as np
+import pytest
 
 
 def random_images(*shape):

@@ -3,12 +3,12 @@
 import subprocess
 import sys
 
+from cnnlib import models, preprocessing
+from cnnlib.errors import InputError
+
 import keras
 import numpy as np
 import pytest
-
-from cnnlib import models, preprocessing
-from cnnlib.errors import InputError
 
 
 def batch(model, n=8, classes=10):

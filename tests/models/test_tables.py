@@ -1,10 +1,10 @@
 """Published counts, and the lecture's table of LeNet-5."""
 
-import keras
-import pytest
-
 from cnnlib import models
 from cnnlib.errors import InputError
+
+import keras
+import pytest
 
 
 def test_layer_table_is_the_lectures_table_of_lenet5():
