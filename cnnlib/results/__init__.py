@@ -1,0 +1,27 @@
+"""The ledger: what the lecture's sources publish, what was measured here, and the table that puts one beside the other."""
+
+from cnnlib.results.environment import code_hash, device, versions
+from cnnlib.results.ledger import measured, publish, published, record, run_id
+from cnnlib.results.rows import COLUMNS
+from cnnlib.results.statistics import interval, mcnemar
+from cnnlib.results.tables import mean_and_deviation, recap, recap_markdown, recap_table, recap_text, update_readme
+
+__all__ = [
+    "COLUMNS",
+    "code_hash",
+    "device",
+    "interval",
+    "mcnemar",
+    "mean_and_deviation",
+    "measured",
+    "publish",
+    "published",
+    "recap",
+    "recap_markdown",
+    "recap_table",
+    "recap_text",
+    "record",
+    "run_id",
+    "update_readme",
+    "versions",
+]

@@ -1,0 +1,119 @@
+"""The recap: each published figure beside what was measured for it, as data, for GitHub, for a terminal, and in the README."""
+
+import itertools
+import textwrap
+
+from cnnlib import datasets, files
+from cnnlib.errors import InputError
+from cnnlib.results import ledger
+
+WAY = ["model", "protocol", "recipe", "train_images", "epochs"]  # runs with these in common differ only by their seed
+WIDTHS = [27, 9, 20, 26, 10, 7]  # of recap_text's columns: 109 with two spaces between them
+ALIGNED = [str.ljust, str.rjust, str.ljust, str.ljust, str.rjust, str.rjust]
+BEGIN, END = "<!-- results: begin (made by `python -m cnnlib results readme`) -->", "<!-- results: end -->"
+
+
+def recap(benchmark="mnist", local=True):
+    """The published rows of a benchmark in the lecture's order, with one line for each way in which a row was measured (DataFrame).
+
+    A way is a model, protocol, recipe, number of training images and epochs. Of two runs with the same seed (another version of the
+    code, another machine) the newer by date counts. `measured_mean` and `measured_std` (ddof=1, NaN for one run) are in the metric of
+    `published`; `seconds` is the mean training time. A row that was not measured has one line with n = 0, the lecture's own model and
+    the published parameters. `local` and the errors are those of `measured`.
+    """
+    import pandas
+
+    published, measured = ledger.published(benchmark), ledger.measured(benchmark, local)
+    newest = measured.sort_values("date", kind="stable").drop_duplicates(["row_id", *WAY, "seed"], keep="last")
+    lines = []
+    for row in published.itertuples():
+        runs = newest[newest["row_id"] == row.row_id]
+        unmeasured = (row.models.split(";")[0], "", "", pandas.NA, pandas.NA)
+        lines += [_line(row, way, group) for way, group in runs.groupby(WAY)] or [_line(row, unmeasured, runs)]
+    return pandas.DataFrame(lines).astype({"train_images": "Int64", "epochs": "Int64", "parameters": "Int64"})
+
+
+def recap_table(benchmark="mnist", local=True):
+    """`recap` as a reader wants to see it: a DataFrame of text. `recap_markdown` and `recap_text` write this one."""
+    import pandas
+
+    published = ledger.published(benchmark)
+    measure = "error" if published["metric"][0] == "test_error_percent" else "accuracy"
+    own_model = {row.title: row.models.split(";")[0] for row in published.itertuples()}
+    train_count = datasets.info(benchmark).train_count
+    cells = []
+    for line in recap(benchmark, local).itertuples():
+        net = line.title if line.model == own_model[line.title] else f"{line.title}, as {line.model}"
+        how = ""
+        if line.n:
+            how = f"{line.protocol}, {line.recipe}, {line.epochs} {'epoch' if line.epochs == 1 else 'epochs'}"
+            how += f", {line.train_images:,} images" if line.train_images != train_count else ""
+        measured = mean_and_deviation(line.measured_mean, line.measured_std, line.n)
+        parameters = "" if pandas.isna(line.parameters) else f"{line.parameters:,}"
+        seconds = "" if pandas.isna(line.seconds) else f"{line.seconds:,.0f}"
+        cells.append([net, f"{line.published:g}", measured, how, parameters, seconds])
+    headings = [f"published {measure} %", f"measured {measure} % (mean ± sd, n)", "protocol, recipe", "parameters", "seconds"]
+    return pandas.DataFrame(cells, columns=["Net", *headings])
+
+
+def recap_markdown(benchmark="mnist", local=True):
+    """`recap` as a table for GitHub (str)."""
+    table = recap_table(benchmark, local)
+    rule = ["---:" if aligned is str.rjust else "---" for aligned in ALIGNED]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [table.columns, rule, *table.to_numpy()])
+
+
+def recap_text(benchmark="mnist", local=True):
+    """`recap` as a table for a terminal (str): at most 110 columns, what is longer goes on in the next line."""
+    table = recap_table(benchmark, local)
+    lines = []
+    for cells in [table.columns, ["-" * width for width in WIDTHS], *table.to_numpy()]:
+        wrapped = [textwrap.wrap(cell, width, break_on_hyphens=False) for cell, width in zip(cells, WIDTHS, strict=True)]
+        for parts in itertools.zip_longest(*wrapped, fillvalue=""):
+            lines.append("  ".join(align(part, width) for align, part, width in zip(ALIGNED, parts, WIDTHS, strict=True)).rstrip())
+    return "\n".join(lines)
+
+
+def mean_and_deviation(mean, deviation, n):
+    """ "8.43 ± 0.05 (n = 5)"; without a deviation for one run; "not measured" for none."""
+    if n == 0:
+        return "not measured"
+    return f"{mean:.2f} (n = 1)" if n == 1 else f"{mean:.2f} ± {deviation:.2f} (n = {n})"
+
+
+def update_readme(path=files.ROOT / "README.md", check=False):
+    """Write the ledger's recap of MNIST and CIFAR-10 between the two markers of README.md. Returns whether that changes the file.
+
+    With `check` nothing is written. InputError if a marker, or the file, is missing.
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise InputError(f"{path} lacks the line {END if begin else BEGIN} Put it where the results {'end' if begin else 'begin'}.")
+    recaps = [f"**{datasets.info(name).title}**\n\n{recap_markdown(name, local=False)}\n" for name in ("mnist", "cifar10")]
+    updated = "\n".join([before + BEGIN, "", *recaps, END + after])
+    if updated != text and not check:
+        files.write_atomically(path, updated)
+    return updated != text
+
+
+def _line(row, way, runs):
+    """One line of the recap (dict): a published row (namedtuple), a way (tuple), its runs (DataFrame, empty if it was not measured)."""
+    values = runs["value"].where(runs["metric"] == row.metric, 100 - runs["value"])  # an error as accuracy, and the reverse
+    model, protocol, recipe, train_images, epochs = way
+    return {
+        "title": row.title,
+        "model": model,
+        "published": row.value,
+        "measured_mean": values.mean(),
+        "measured_std": values.std(ddof=1),
+        "n": len(runs),
+        "protocol": protocol,
+        "recipe": recipe,
+        "train_images": train_images,
+        "epochs": epochs,
+        "parameters": runs["trainable_parameters"].iloc[-1] if len(runs) else row.parameters,
+        "seconds": runs["train_seconds"].mean(),
+        "origin": " + ".join(sorted(set(runs["origin"]))),
+    }

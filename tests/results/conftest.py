@@ -1,0 +1,31 @@
+"""An empty ledger of its own for every test, and the columns of a run as a notebook would record it."""
+
+from cnnlib.results import rows
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def measured_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MEASURED", tmp_path / "measured")
+    return rows.MEASURED
+
+
+@pytest.fixture
+def run():
+    """A function: the columns that `record` needs, with some of them changed."""
+    columns = {
+        "model": "lenet-5",
+        "dataset": "mnist",
+        "data_source": "embedded data/mnist.npz",
+        "protocol": "plain",
+        "recipe": "standard",
+        "seed": 0,
+        "train_images": 60000,
+        "metric": "test_error_percent",
+        "value": 0.95,
+        "trainable_parameters": 61706,
+        "epochs": 20,
+        "train_seconds": 116.5,
+    }
+    return lambda **changed: columns | changed

@@ -1,0 +1,462 @@
+"""Published and measured rows: facts, validation, atomicity, publishing."""
+
+import csv
+import errno
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+
+from cnnlib import files, results
+from cnnlib.errors import InputError
+from cnnlib.results import rows
+
+import numpy as np
+import pandas
+import pytest
+
+# The lecture's figures, in its order: row -> (title, value).
+MNIST = {
+    "linear-20x20": ("20x20 -> 10", 8.4),
+    "mlp-20x20-1000": ("20x20 -> 1000 -> 10", 3.8),
+    "mlp-20x20-300": ("20x20 -> 300 -> 10", 3.6),
+    "mlp-28x28-300-100": ("28x28 -> 300 -> 100 -> 10", 3.05),
+    "mlp-28x28-1000-150": ("28x28 -> 1000 -> 150 -> 10", 2.95),
+    "lenet-1": ("LeNet-1", 1.7),
+    "lenet-4": ("LeNet-4", 1.1),
+    "lenet-5": ("LeNet-5", 0.95),
+    "boosted-lenet-4": ("boosted LeNet-4", 0.7),
+}
+# row -> (title, accuracy, parameters, multiply-adds)
+CIFAR10 = {
+    "vgg16": ("VGG16", 92.64, 14728266, 313201664),
+    "resnet18": ("ResNet18", 93.02, 11173962, 555422720),
+    "resnet50": ("ResNet50", 93.62, 23520842, 1297829888),
+    "resnet101": ("ResNet101", 93.75, 42512970, 2509983744),
+    "regnetx-200mf": ("RegNetX_200MF", 94.24, 2321946, 223317600),
+    "regnety-400mf": ("RegNetY_400MF", 94.29, 5714362, 467089152),
+    "mobilenetv2": ("MobileNetV2", 94.43, 2296922, 91154944),
+    "resnext29-32x4d": ("ResNeXt29(32x4d)", 94.73, 4774218, 772483072),
+    "resnext29-2x64d": ("ResNeXt29(2x64d)", 94.82, 9128778, 1409492992),
+    "densenet121": ("DenseNet121", 95.04, 6956298, 888350720),
+    "preactresnet18": ("PreActResNet18", 95.11, 11171146, 555422720),
+    "dpn92": ("DPN92", 95.16, 34236634, 2042422272),
+}
+# LeCun et al. 1998, figures 11 and 12, in thousands: row -> (multiply-adds, stored variables)
+THOUSANDS = {
+    "linear-20x20": (4, 4),
+    "mlp-20x20-300": (123, 123),
+    "mlp-28x28-300-100": (267, 267),
+    "mlp-28x28-1000-150": (469, 469),
+    "lenet-1": (100, 3),
+    "lenet-4": (260, 17),
+    "lenet-5": (401, 60),
+    "boosted-lenet-4": (460, 51),
+}
+
+
+def local_files():
+    folder = files.results_folder() / "rows"
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_published_mnist():
+    table = results.published("mnist")
+    assert table["row_id"].tolist() == [f"mnist/{name}" for name in MNIST]
+    assert list(zip(table["title"], table["value"], strict=True)) == list(MNIST.values())
+    assert set(table["metric"]) == {"test_error_percent"}
+    assert table["models"].str.split(";").str[0].tolist() == list(MNIST)
+    known = table[table["parameters"].notna()]
+    counts = zip(known["multiply_adds"] // 1000, known["parameters"] // 1000, strict=True)
+    assert dict(zip(known["row_id"].str.removeprefix("mnist/"), counts, strict=True)) == THOUSANDS
+
+
+def test_published_mnist_says_where_the_lecture_and_the_paper_differ():
+    table = results.published("mnist").set_index("row_id")
+    assert table.loc["mnist/mlp-20x20-300", "protocol"] == "28x28-300-10 trained with distortions"
+    assert "1.6" in table.loc["mnist/mlp-20x20-300", "other_figures"]
+    assert table.loc["mnist/mlp-20x20-1000", "protocol"] == "28x28-1000-10 trained with distortions"
+    assert "500-150" in table.loc["mnist/mlp-28x28-1000-150", "caveat"]
+    assert table.loc["mnist/mlp-28x28-1000-150", "models"] == "mlp-28x28-1000-150;mlp-28x28-500-150"
+    assert "12.0" in table.loc["mnist/linear-20x20", "other_figures"]
+    assert "48,120" in table.loc["mnist/lenet-4", "caveat"]
+
+
+def test_published_cifar10():
+    table = results.published("cifar10")
+    facts = table[["title", "value", "parameters", "multiply_adds"]].itertuples(index=False, name=None)
+    assert dict(zip(table["row_id"].str.removeprefix("cifar10/"), facts, strict=True)) == CIFAR10
+    assert table["row_id"].tolist() == [f"cifar10/{name}" for name in CIFAR10] == table["models"].tolist()
+    assert set(table["metric"]) == {"test_accuracy_percent"}
+    assert table["caveat"].str.contains("single run at its best test epoch").all()
+
+
+def test_published_of_all_benchmarks():
+    assert results.published()["row_id"].tolist() == [f"mnist/{name}" for name in MNIST] + [f"cifar10/{name}" for name in CIFAR10]
+    assert not results.published().drop(columns=["parameters", "multiply_adds"]).isna().any(axis=None)
+    with pytest.raises(InputError, match=r"unknown benchmark 'minst'. Known: mnist"):
+        results.published("minst")
+
+
+@pytest.mark.parametrize("benchmark", ["mnist", "cifar10"])
+def test_published_files_are_plain_csv(benchmark):
+    content = (files.DATA / "published" / f"{benchmark}.csv").read_bytes().replace(b"\r\n", b"\n")  # git on Windows may convert
+    table = pandas.read_csv(files.DATA / "published" / f"{benchmark}.csv")
+    assert table.to_csv(index=False, lineterminator="\n").count("\n") == content.count(b"\n") == len(table) + 1
+    with open(files.DATA / "published" / f"{benchmark}.csv", newline="", encoding="utf-8") as file:
+        assert {len(fields) for fields in csv.reader(file, strict=True)} == {11}
+
+
+def test_measured_of_an_empty_ledger():
+    table = results.measured()
+    assert table.columns.tolist() == [*results.COLUMNS, "origin"]
+    assert len(table) == 0
+    with pytest.raises(InputError, match="unknown benchmark 'svhn'"):
+        results.measured("svhn")
+
+
+def test_record_writes_one_row_and_measured_reads_it(run):
+    row = results.record(**run(seed=np.int64(3), value=np.float32(0.5), train_images=np.int32(60000)))
+    assert list(row) == results.COLUMNS
+    assert row["row_id"] == "mnist/lenet-5"
+    assert type(row["seed"]) is int and type(row["value"]) is float
+    assert row["device"] == results.device() and row["versions"] == results.versions() and row["code"] == results.code_hash()
+    assert local_files() == [f"{row['run_id']}.json"]
+    assert json.loads((files.results_folder() / "rows" / local_files()[0]).read_text(encoding="utf-8")) == row
+    assert results.measured().to_dict("records") == [row | {"origin": "this machine"}]
+    assert results.measured("mnist").to_dict("records") == [row | {"origin": "this machine"}]
+    assert len(results.measured("cifar10")) == len(results.measured(local=False)) == 0
+
+
+def test_record_takes_what_the_caller_knows_better(run):
+    row = results.record(**run(device="one A100", date="2026-01-31T23:59:59Z", run_id="mine-1", row_id="mnist/lenet-4"))
+    assert (row["device"], row["date"], row["run_id"], row["row_id"]) == ("one A100", "2026-01-31T23:59:59Z", "mine-1", "mnist/lenet-4")
+
+
+@pytest.mark.parametrize(
+    "model, dataset, row_id",
+    [
+        ("lenet-5-paper", "mnist", "mnist/lenet-5"),
+        ("mlp-28x28-300", "mnist", "mnist/mlp-20x20-300"),
+        ("lenet-5", "fashion_mnist", ""),
+        ("lenet-5", "cifar10", ""),
+        ("cifar10/vgg16", "cifar10", "cifar10/vgg16"),
+        ("my-own-net", "mnist", ""),
+    ],
+)
+def test_record_finds_the_lecture_row(run, model, dataset, row_id):
+    assert results.record(**run(model=model, dataset=dataset))["row_id"] == row_id
+
+
+def test_the_same_run_again_replaces_its_row(run):
+    results.record(**run(value=1.5))
+    results.record(**run(value=1.25, train_seconds=1))
+    assert results.measured()["value"].tolist() == [1.25]
+
+
+DETERMINING = {
+    "model": "lenet-4",
+    "dataset": "fashion_mnist",
+    "data_source": "prepared mnist/3.0.1",
+    "protocol": "deslanted",
+    "recipe": "long",
+    "seed": 1,
+    "train_images": 1000,
+    "epochs": 3,
+    "code": "0123456789ab",
+}
+
+
+def test_run_id_is_known_before_the_run(run):
+    known = {column: run()[column] for column in DETERMINING if column in run()}
+    expected = results.run_id(**known)
+    assert expected.startswith("lenet-5-mnist-standard-seed0-")
+    assert len(expected.removeprefix("lenet-5-mnist-standard-seed0-")) == 8
+    assert results.run_id(**known | {"seed": np.int64(0)}) == expected
+    for value in (0.95, 2.0):
+        assert results.record(**run(value=value, train_seconds=value, device=str(value)))["run_id"] == expected
+
+
+@pytest.mark.parametrize("column", DETERMINING)
+def test_run_id_changes_with_what_determines_the_result(run, column):
+    known = {column: run()[column] for column in DETERMINING if column in run()}
+    assert results.run_id(**known | {column: DETERMINING[column]})[-8:] != results.run_id(**known)[-8:]
+
+
+def test_run_id_is_a_file_name(run):
+    row = results.record(**run(model="cifar10/vgg16", dataset="cifar10"))
+    assert row["run_id"].startswith("cifar10-vgg16-cifar10-standard-seed0-")
+    assert local_files() == [row["run_id"] + ".json"]
+
+
+BAD = [
+    ({"value": math.nan}, "value must be a number, 0 to 100"),
+    ({"value": math.inf}, "value must be"),
+    ({"value": np.float64("nan")}, "value must be"),
+    ({"value": 100.5}, "value must be"),
+    ({"value": -0.1}, "value must be"),
+    ({"value": 101, "metric": "test_accuracy_percent"}, "value must be"),
+    ({"value": True}, "value must be"),
+    ({"value": "0.95"}, "value must be"),
+    ({"dataset": "minst"}, "unknown benchmark 'minst'. Known: mnist"),
+    ({"row_id": "mnist/lenet-6"}, "unknown row 'mnist/lenet-6'. Known: mnist/lenet"),
+    ({"row_id": "cifar10/vgg16"}, "unknown row"),  # a row of another benchmark
+    ({"metric": "error"}, "unknown metric 'error'"),
+    ({"seed": None}, "seed must be a whole number, 0 or more, not None"),
+    ({"seed": -1}, "seed must be"),
+    ({"seed": 1.0}, "seed must be"),
+    ({"seed": "1"}, "seed must be"),
+    ({"seed": True}, "seed must be"),
+    ({"seed": np.True_}, "seed must be"),
+    ({"train_images": 0}, "train_images must be a whole number, 1 or more"),
+    ({"epochs": -1}, "epochs must be"),
+    ({"trainable_parameters": 61706.0}, "trainable_parameters must be"),
+    ({"train_seconds": -0.5}, "train_seconds must be a number, 0 or more"),
+    ({"train_seconds": math.inf}, "train_seconds must be"),
+    ({"model": ""}, "model must be a text of one line"),
+    ({"model": " "}, "model must be"),
+    ({"protocol": "two\nlines"}, "protocol must be"),
+    ({"recipe": None}, "recipe must be"),
+    ({"run_id": "../elsewhere"}, "run_id becomes a file name"),
+    ({"date": "yesterday"}, "date must be UTC like 2026-01-31T23:59:59Z"),
+    ({"colour": "red"}, "has the unknown colour. The columns are run_id, row_id, model"),
+]
+
+
+@pytest.mark.parametrize("changed, message", BAD, ids=[str(changed) for changed, _ in BAD])
+def test_record_refuses(run, changed, message):
+    with pytest.raises(InputError, match=message):
+        results.record(**run(**changed))
+    assert local_files() == []
+
+
+def test_record_names_what_is_missing(run):
+    columns = run()
+    del columns["seed"], columns["value"]
+    with pytest.raises(InputError, match="the row lacks seed, value"):
+        results.record(**columns)
+    assert local_files() == []
+
+
+def test_record_into_a_folder_that_cannot_be_written(run, tmp_path, monkeypatch):
+    (tmp_path / "occupied").write_text("a file where the folder should be")
+    monkeypatch.setenv("CNNLIB_RESULTS", str(tmp_path / "occupied"))
+    with pytest.raises(InputError, match=r"cannot write to the folder .*CNNLIB_RESULTS"):
+        results.record(**run())
+
+
+@pytest.mark.parametrize("failing", ["replace", "fsync"])
+def test_record_leaves_nothing_when_the_disk_fails(run, monkeypatch, failing):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, failing, full)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        results.record(**run())
+    assert local_files() == []
+
+
+def damage_json(content):
+    results_file = files.results_folder() / "rows" / local_files()[0]
+    results_file.write_text(content, encoding="utf-8")
+    return results_file
+
+
+@pytest.mark.parametrize("content", ["", '{"run_id": "x"', "[1]", "{}", "null"])
+def test_a_damaged_local_row_is_named_and_kept(run, content):
+    results.record(**run())
+    path = damage_json(content)
+    for read in (results.measured, results.publish):
+        with pytest.raises(InputError, match=f"damaged row .*{path.name}"):
+            read()
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_a_local_row_under_another_name_or_with_nan_is_damaged(run):
+    row = results.record(**run())
+    damage_json(json.dumps(row | {"run_id": "another"}))
+    with pytest.raises(InputError, match="holds the run another"):
+        results.measured()
+    damage_json(json.dumps(row | {"value": math.nan}))
+    with pytest.raises(InputError, match="value must be a number"):
+        results.measured()
+
+
+@pytest.fixture
+def ledger(run, measured_folder):
+    """data/measured/mnist.csv with two rows."""
+    for seed in (0, 1):
+        results.record(**run(seed=seed))
+    results.publish()
+    return measured_folder / "mnist.csv"
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda lines: [lines[0], lines[1], lines[1]], r"line 3: the run lenet-5.* a second time"),
+        (lambda lines: [*lines, "<<<<<<< HEAD"], "line 4: 1 fields where 18 belong"),
+        (lambda lines: [lines[0], lines[1], lines[2][:60]], "line 3: .* fields where 18 belong"),
+        (lambda lines: [lines[0], lines[1].replace(",0.95,", ",,")], "line 2: value must be a number.*''"),
+        (lambda lines: [lines[0], lines[1].replace(",0.95,", ",nan,")], "line 2: value must be a number.*nan"),
+        (lambda lines: [lines[0], lines[1].replace(",mnist,", ",cifar10,").replace("mnist/lenet-5", "")], "line 2: a row of cifar10"),
+        (lambda lines: [lines[0], lines[1], lines[2] + ',"'], "line 3: unexpected end of data"),
+        (lambda lines: lines[1:], "line 1: the columns must be run_id,row_id"),
+        (lambda lines: [], "line 0: the columns must be run_id,row_id"),
+    ],
+)
+def test_a_damaged_ledger_is_named_and_kept(run, ledger, damage, message):
+    damaged = "\n".join(damage(ledger.read_text(encoding="utf-8").splitlines()))
+    ledger.write_text(damaged, encoding="utf-8")
+    results.record(**run(seed=9))
+    for read in (results.measured, results.publish):
+        with pytest.raises(InputError, match=f"damaged ledger .*mnist.csv, {message}"):
+            read()
+    assert ledger.read_text(encoding="utf-8") == damaged
+    assert len(local_files()) == 1
+
+
+def test_publish_moves_rows_in_the_order_of_the_published_table(run, measured_folder):
+    made = [
+        results.record(**run(**changed))
+        for changed in (
+            {"model": "my-own-net"},
+            {"model": "lenet-5-paper"},
+            {"model": "lenet-5", "seed": 10},
+            {"model": "lenet-5", "seed": 9},
+            {"model": "lenet-5", "seed": 11, "recipe": "long"},
+            {"model": "linear-20x20"},
+            {"model": "cifar10/dpn92", "dataset": "cifar10", "train_images": 50000, "metric": "test_accuracy_percent", "value": 95.1},
+        )
+    ]
+    before = results.measured().set_index("run_id").drop(columns="origin").sort_index()
+    taken, left = results.publish()
+    assert sorted(taken) == sorted(row["run_id"] for row in made) and left == []
+    assert local_files() == []
+    order = [[row.model, row.recipe, row.seed] for row in results.measured("mnist").itertuples()]
+    assert order == [
+        ["linear-20x20", "standard", 0],
+        ["lenet-5", "long", 11],
+        ["lenet-5", "standard", 9],
+        ["lenet-5", "standard", 10],
+        ["lenet-5-paper", "standard", 0],
+        ["my-own-net", "standard", 0],
+    ]
+    assert results.measured("cifar10")["model"].tolist() == ["cifar10/dpn92"]
+    assert set(results.measured()["origin"]) == {"ledger"}
+    pandas.testing.assert_frame_equal(results.measured().set_index("run_id").drop(columns="origin").sort_index(), before)
+    content = (measured_folder / "mnist.csv").read_bytes()
+    assert b"\r" not in content and content.count(b"\n") == 7
+    assert pandas.read_csv(measured_folder / "mnist.csv").columns.tolist() == results.COLUMNS
+
+
+def test_publish_appends_and_leaves_quick_and_partial_runs(run):
+    first = results.record(**run(seed=0))
+    assert results.publish() == ([first["run_id"]], [])
+    second = results.record(**run(seed=1))
+    quick = results.record(**run(recipe="quick"))
+    partial = results.record(**run(train_images=59999))
+    distorted = results.record(**run(protocol="distorted", train_images=600000))
+    taken, left = results.publish()
+    assert set(taken) == {second["run_id"], distorted["run_id"]}
+    assert set(left) == {quick["run_id"], partial["run_id"]}
+    assert set(results.measured(local=False)["run_id"]) == {first["run_id"], second["run_id"], distorted["run_id"]}
+
+
+def test_publish_what_is_named(run):
+    quick, long, partial = (
+        results.record(**run(**c)) for c in ({"recipe": "quick"}, {"recipe": "long"}, {"recipe": "long", "train_images": 9})
+    )
+    assert results.publish(run_ids=partial["run_id"])[0] == [partial["run_id"]]
+    assert results.publish(recipe="quick") == ([quick["run_id"]], [long["run_id"]])
+    for arguments, message in [
+        ({"run_ids": ["nothing"]}, "unknown run 'nothing'"),
+        ({"recipe": "lnog"}, "unknown recipe 'lnog'. Known: long"),
+        ({"run_ids": [long["run_id"]], "recipe": "long"}, "not both"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            results.publish(**arguments)
+    assert results.publish(run_ids=[]) == ([], [long["run_id"]])
+
+
+def test_publish_refuses_another_value_for_a_published_run(run, ledger):
+    before = ledger.read_bytes()
+    new = results.record(**run(seed=2))
+    again = results.record(**run(seed=1, value=0.96))
+    with pytest.raises(InputError, match=rf"{again['run_id']} has test_error_percent 0.96 here, and test_error_percent 0.95 in the ledger"):
+        results.publish()
+    assert ledger.read_bytes() == before
+    assert len(local_files()) == 2
+    table = results.measured().set_index("run_id")  # the ledger counts until that is settled
+    assert table.loc[again["run_id"], ["value", "origin"]].tolist() == [0.95, "ledger"]
+    assert table.loc[new["run_id"], "origin"] == "this machine"
+
+
+def test_publish_that_stopped_before_it_removed_the_files_can_be_repeated(run, ledger):
+    before = ledger.read_bytes()
+    row = results.record(**run(seed=1))  # as if its file were still there: same run, same value
+    assert results.measured()["origin"].tolist() == ["ledger", "ledger"]
+    assert results.publish() == ([row["run_id"]], [])
+    assert ledger.read_bytes() == before
+    assert local_files() == []
+
+
+def test_publish_keeps_the_rows_when_the_disk_fails(run, ledger, monkeypatch):
+    before = ledger.read_bytes()
+    results.record(**run(seed=2))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        with pytest.raises(OSError, match="full"):
+            results.publish()
+    assert ledger.read_bytes() == before
+    assert len(local_files()) == 1
+    assert [path.name for path in ledger.parent.iterdir() if path.suffix == ".part"] == []
+
+
+def test_measured_while_another_process_publishes_finds_the_row_once(run, monkeypatch):
+    row = results.record(**run())
+    with monkeypatch.context() as patch:
+
+        def published_just_before(path, **_):
+            patch.undo()
+            results.publish()
+            raise FileNotFoundError(path)
+
+        patch.setattr(pathlib.Path, "read_text", published_just_before)
+        assert results.measured().to_dict("records") == [row | {"origin": "ledger"}]
+
+
+def test_two_processes_that_publish_at_once_lose_nothing(run, measured_folder, tmp_path):
+    script = """
+import json, pathlib, sys
+from cnnlib import results
+from cnnlib.results import rows
+rows.MEASURED = pathlib.Path(sys.argv[1])
+columns = json.loads(sys.argv[2])
+sys.stdin.readline()  # both start when the test says so
+for seed in range(int(sys.argv[3]), 40, 2):
+    results.record(**columns | {"seed": seed})
+    results.publish()
+"""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(measured_folder), json.dumps(run()), str(first)],
+            stdin=subprocess.PIPE,
+            env=os.environ | {"CNNLIB_RESULTS": str(tmp_path / folder)},
+        )
+        for first, folder in [(0, "results"), (1, "another")]
+    ]
+    for process in processes:
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    assert [process.wait() for process in processes] == [0, 0]
+    assert results.measured(local=False)["seed"].tolist() == list(range(40))
+
+
+def test_the_ledger_of_the_project_is_whole(monkeypatch):
+    monkeypatch.setattr(rows, "MEASURED", files.DATA / "measured")
+    table = results.measured(local=False)
+    assert table["run_id"].is_unique
+    assert set(table["row_id"]) <= {"", *results.published()["row_id"]}
