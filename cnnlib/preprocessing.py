@@ -1,0 +1,130 @@
+"""From the bytes of a data set to the input that each net was published with.
+
+All functions take images as uint8 (n, height, width, channels), 0 = background, 255 = full ink, and leave their argument alone.
+Source: LeCun, Bottou, Bengio & Haffner 1998, sections II-B and III-A, unless another is named.
+"""
+
+from cnnlib.errors import InputError, check_name
+
+import numpy as np
+
+BACKGROUND, FOREGROUND = -0.1, 1.175  # the paper's grey levels, meant to make the mean about 0 and the variance about 1 (section II-B)
+
+
+def grey_levels(images):
+    """Map 0 to -0.1 and 255 to 1.175, linearly. Returns float32 of the same shape."""
+    _check(images)
+    return images * np.float32((FOREGROUND - BACKGROUND) / 255) + np.float32(BACKGROUND)
+
+
+def pad_to_32(images):
+    """Set 28x28 images in the middle of 32x32 background, so that strokes stay clear of the border of C1's receptive fields."""
+    _check(images, (28, 28))
+    return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+
+
+def crop_to_20x20(images, cut=False):
+    """Return each digit's bounding box, centred in 20x20. uint8 (n, h, w, 1) -> uint8 (n, 20, 20, 1).
+
+    MNIST's digits were scaled to fit a 20x20 box and then moved to centre their mass in 28x28: this undoes the moving. An empty image
+    stays empty. Raises InputError if the ink of an image does not fit in 20x20: such a picture is no size-normalised digit. With `cut`
+    what sticks out is cut off instead: deslanting makes 14 % of MNIST's digits wider than 20 pixels, by 0.08 % of the ink.
+    """
+    _check(images, channels=1)
+    top, height = _extent(images.any(axis=(2, 3)))
+    left, width = _extent(images.any(axis=(1, 3)))
+    too_large = np.flatnonzero((height > 20) | (width > 20))
+    if too_large.size and not cut:
+        i = too_large[0]
+        raise InputError(
+            f"{too_large.size} of {len(images)} images have ink outside a 20x20 box (the first: image {i}, {height[i]}x{width[i]} pixels). "
+            "The 20x20 form is for MNIST's size-normalised digits: use a net with 28x28 or 32x32 input here."
+        )
+    return _window(images, top - (20 - height) // 2, left - (20 - width) // 2, 20)
+
+
+def digit_16_in_28(images, cut=False):
+    """Return LeNet-1's input: the digit shrunk to 16x16 and centred in 28x28 (section III-C.7). uint8 (n, h, w, 1) -> uint8 (n, 28, 28, 1).
+
+    The paper does not name its resampling. Here each of the 16x16 pixels is the mean of the area that it covers in the 20x20 box, 1.25
+    pixels wide and high.
+    """
+    box = crop_to_20x20(images, cut)[..., 0]
+    edges = np.clip(np.arange(21) - 1.25 * np.arange(17)[:, None], 0, 1.25)  # (17, 21): input edges as seen from each output pixel's edge
+    share = (np.diff(edges, axis=1)[:16] / 1.25).astype(np.float32)  # (16, 20): how much of output pixel i is input pixel j
+    small = np.rint(share @ box.astype(np.float32) @ share.T).astype(np.uint8)
+    return np.pad(small, ((0, 0), (6, 6), (6, 6)))[..., None]
+
+
+def deslant(images):
+    """Shear each digit horizontally so that its principal axis is vertical. uint8 (n, h, w, 1), in and out.
+
+    The slant is the regression of column on row, weighted by ink: the image moments mu11 / mu02. Rows move about the centre of mass,
+    with linear interpolation, so the centre of mass stays where it is.
+    """
+    _check(images, channels=1)
+    ink = images[..., 0].astype(np.float32)
+    width = ink.shape[2]
+    row, column = np.arange(ink.shape[1], dtype=np.float32), np.arange(width, dtype=np.float32)
+    mass = np.maximum(ink.sum(axis=(1, 2)), 1)  # an empty image has no slant
+    row_offset = row - (ink.sum(axis=2) @ row / mass)[:, None]  # (n, h): rows from the centre of mass
+    column_offset = column - (ink.sum(axis=1) @ column / mass)[:, None]
+    mu11 = np.einsum("nhw,nh,nw->n", ink, row_offset, column_offset, optimize=True)
+    mu02 = np.einsum("nh,nh->n", ink.sum(axis=2), row_offset**2)
+    shift = (mu11 / np.maximum(mu02, 1))[:, None] * row_offset  # (n, h): how far each row's pixels come from
+    source = column + shift[..., None]  # (n, h, w)
+    left = np.floor(source).astype(np.int32)
+    right_share = source - left
+    padded = np.pad(ink, ((0, 0), (0, 0), (1, 1)))  # one column of background on each side stands for everything outside
+    at = lambda index: np.take_along_axis(padded, np.clip(index + 1, 0, width + 1), axis=2)  # noqa: E731
+    return np.rint(at(left) * (1 - right_share) + at(left + 1) * right_share).astype(np.uint8)[..., None]
+
+
+FORMS = ("20x20", "28x28", "16-in-28", "32x32")
+
+
+def prepare(images, form, deslanted=False):
+    """Return what a net of the given input form is trained on.
+
+    Args: images: uint8 (n, h, w, c); form: one of FORMS, as `models.input_form(name)` says; deslanted: deslant first.
+    Returns: float32 (n, height, width, c) in the paper's grey levels.
+    Raises InputError for another dtype, shape or form.
+    """
+    check_name("input form", form, FORMS)
+    _check(images)
+    if deslanted:
+        images = deslant(images)
+    if form == "20x20":
+        images = crop_to_20x20(images, cut=deslanted)
+    elif form == "16-in-28":
+        images = digit_16_in_28(images, cut=deslanted)
+    elif form == "32x32" and images.shape[1:3] != (32, 32):  # CIFAR's images have that size already
+        images = pad_to_32(images)
+    elif form == "28x28":
+        _check(images, (28, 28))
+    return grey_levels(images)
+
+
+def _check(images, size=None, channels=None):
+    """Raise InputError unless `images` is uint8 (n, h, w, c) of the given size and number of channels (None: any)."""
+    images = np.asanyarray(images)
+    if images.dtype != np.uint8:
+        raise InputError(f"images must be uint8 with values 0 to 255, got {images.dtype}: pass the images as `datasets.load` returns them")
+    if images.ndim != 4 or (size and images.shape[1:3] != size) or (channels and images.shape[3] != channels):
+        height, width = size or ("height", "width")
+        raise InputError(f"images must have the shape (n, {height}, {width}, {channels or 'channels'}), got {images.shape}")
+
+
+def _extent(present):
+    """First index and length of the run from the first to the last True in each row. bool (n, k) -> int (n,), int (n,)."""
+    first = present.argmax(axis=1)
+    last = present.shape[1] - 1 - present[:, ::-1].argmax(axis=1)
+    return first, np.where(present.any(axis=1), last - first + 1, 0)
+
+
+def _window(images, top, left, size):
+    """Cut a size x size window out of each image; what lies outside the image is background."""
+    padded = np.pad(images, ((0, 0), (size, size), (size, size), (0, 0)))
+    rows = (top + size)[:, None, None] + np.arange(size)[:, None]
+    columns = (left + size)[:, None, None] + np.arange(size)
+    return padded[np.arange(len(images))[:, None, None], rows, columns]
