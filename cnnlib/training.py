@@ -1,0 +1,277 @@
+"""One way to train every net of the course: a recipe, a seed, a history.
+
+A recipe is data. It is chosen on a validation split of the training set (see docs/recipes.md), used unchanged for every net that names
+it, and the figure reported is that of the last epoch. Written against Keras alone: runs on the TensorFlow and JAX backends.
+"""
+
+import dataclasses
+import io
+import json
+import pathlib
+import sys
+import time
+
+from cnnlib import files, models
+from cnnlib.errors import InputError, check_name
+
+import keras
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All that decides how a net is trained, but for the seed."""
+
+    name: str
+    about: str  # one line for listings: what it is for
+    protocol: str = "plain"  # what is done to the images before the net's input form: plain or deslanted
+    epochs: int = 20
+    batch_size: int = 128
+    optimizer: str = "adamw"  # or sgd (momentum 0.9)
+    learning_rate: float = 2e-3  # the peak
+    warmup_epochs: float = 1.0  # linear from 0 to the peak
+    schedule: str = "cosine"  # from the peak to 0 at the last step; or constant
+    weight_decay: float = 0.05  # decoupled, on kernels and biases alike
+
+    def __post_init__(self):
+        check_name("protocol", self.protocol, ("plain", "deslanted"))
+        check_name("optimizer", self.optimizer, ("adamw", "sgd"))
+        check_name("schedule", self.schedule, ("cosine", "constant"))
+        for field, least in {"epochs": 1, "batch_size": 1}.items():
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}, got {value!r}")
+        for field in ("learning_rate", "warmup_epochs", "weight_decay"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+                raise InputError(f"recipe {self.name}: {field} must be a number of at least 0, got {value!r}")
+
+
+RECIPES = {
+    r.name: r
+    for r in (
+        Recipe("quick", "the notebooks' default: a few passes, about a minute", epochs=6),
+        Recipe("plain", "the images as they are, 20 passes"),
+        Recipe("deslanted", "images deslanted by their moments, 20 passes", protocol="deslanted"),
+    )
+}
+
+
+def recipe_names():
+    """The names that `recipe` takes."""
+    return list(RECIPES)
+
+
+def recipe(name, **changes):
+    """Return the recipe of that name, with some fields changed (`epochs=3`): the name of a changed one says so, for the ledger.
+
+    Raises InputError for an unknown name or field, or a value out of range.
+    """
+    base = RECIPES[check_name("recipe", name, RECIPES)]
+    fields = [f.name for f in dataclasses.fields(Recipe)][2:]
+    for field in changes:
+        check_name("recipe field", field, fields)
+    changed = {k: v for k, v in changes.items() if v != getattr(base, k)}
+    suffix = "".join(f",{k}={v}" for k, v in sorted(changed.items()))
+    return dataclasses.replace(base, name=name + suffix, **changed)
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What happened, by epoch: a pandas.DataFrame with epoch (from 1), loss, train_error and validation_error in % (NaN without
+    validation), seconds; and the seconds of all epochs together, validation included."""
+
+    epochs: "pandas.DataFrame"  # noqa: F821
+    seconds: float
+
+
+def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=None, progress=True):
+    """Train `model` in place. The same built weights, data, recipe and seed give bit-identical weights on the same machine.
+
+    Args:
+        model: a net of cnnlib.models, or any keras.Model that returns logits.
+        images: float32 (n, h, w, c), as `preprocessing.prepare` returns them. labels: integers (n,).
+        recipe: a Recipe. seed: decides the order of the images; seed Keras before building the net to decide its first weights.
+        validation: (images, labels) that are only looked at, after each epoch. checkpoint: a path; the state is written there after each
+            epoch, and a run that was killed goes on from it to the same weights. progress: show one line that updates in place.
+    Returns: History.
+    Raises InputError for images, labels or a checkpoint that do not fit, and when the loss is no longer finite.
+    """
+    _check(model, images, labels)
+    if validation is not None:
+        _check(model, *validation)
+    steps = -(-len(images) // recipe.batch_size)
+    model.compile(_optimizer(recipe, steps), loss_of(model), metrics=[_error_metric(model)], jit_compile=_jit_compile())
+    model.optimizer.build(model.trainable_variables)
+    rows = _restore(checkpoint, model, recipe, seed) if checkpoint else []
+    line = _Line(recipe.epochs, steps) if progress else None
+    for epoch in range(len(rows), recipe.epochs):
+        start = time.perf_counter()
+        order = np.random.RandomState((seed, epoch)).permutation(len(images))  # depends on nothing before: a resumed run is the same run
+        logs = model.fit(
+            images[order], labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0, callbacks=[line] if line else None
+        ).history
+        if not np.isfinite(logs["loss"][0]):
+            raise InputError(
+                f"the loss is {logs['loss'][0]} after epoch {epoch + 1}: training diverged. "
+                f"Lower the recipe's learning_rate, which is {recipe.learning_rate}."
+            )
+        error = evaluate(model, *validation) if validation is not None else float("nan")
+        losses = {"loss": logs["loss"][0], "train_error": logs["error_percent"][0], "validation_error": error}
+        rows.append({"epoch": epoch + 1, **losses, "seconds": time.perf_counter() - start})
+        if checkpoint:
+            _save(checkpoint, model, recipe, seed, rows)
+        if line:
+            line.epoch_done(rows)
+    return _history(rows)
+
+
+def predict(model, images, batch_size=1000):
+    """Class probabilities, float32 (n, classes): softmax of the logits (of minus the distances for an RBF output)."""
+    _check(model, images)
+    outputs = [keras.ops.convert_to_numpy(model(images[i : i + batch_size], training=False)) for i in range(0, len(images), batch_size)]
+    scores = models.scores(model, np.concatenate(outputs))
+    return keras.ops.convert_to_numpy(keras.ops.softmax(scores, axis=-1))
+
+
+def evaluate(model, images, labels):
+    """Return the error in % of the images whose most probable class is not their label."""
+    _check(model, images, labels)
+    return 100 * float(np.mean(predict(model, images).argmax(axis=1) != labels))
+
+
+def loss_of(model):
+    """Cross-entropy from logits, or the paper's loss for a net with an RBF output."""
+    if isinstance(model.layers[-1], models.RBFOutput):
+        return models.RBFLoss()
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@keras.saving.register_keras_serializable(package="cnnlib")
+def error_percent(labels, scores):
+    """100 where the largest score is not the label's, else 0: its mean is the error in %. Tensors (n,) or (n, 1), and (n, classes)."""
+    wrong = keras.ops.argmax(scores, axis=-1) != keras.ops.cast(keras.ops.reshape(labels, (-1,)), "int32")
+    return 100 * keras.ops.cast(wrong, "float32")
+
+
+@keras.saving.register_keras_serializable(package="cnnlib")
+def error_percent_of_distances(labels, distances):
+    """`error_percent` for an RBF output, where the smallest distance is the answer."""
+    return error_percent(labels, -distances)
+
+
+def _error_metric(model):
+    function = error_percent_of_distances if isinstance(model.layers[-1], models.RBFOutput) else error_percent
+    return keras.metrics.MeanMetricWrapper(function, name="error_percent")
+
+
+def _optimizer(recipe, steps):
+    total, warmup = recipe.epochs * steps, round(recipe.warmup_epochs * steps)
+    rate = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate, max(total - warmup, 1), warmup_target=rate if warmup else None, warmup_steps=warmup
+        )
+    if recipe.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9, weight_decay=recipe.weight_decay or None)
+    return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+
+
+def _jit_compile():
+    """XLA on a CPU slows TensorFlow's convolutions with oneDNN down (benchmarks/README.md has the figures); elsewhere Keras decides."""
+    on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
+    return False if keras.backend.backend() == "tensorflow" and on_cpu else "auto"
+
+
+def _check(model, images, labels=None):
+    """Raise InputError unless the images, and the labels if given, are what the model takes."""
+    shape = tuple(model.input_shape[1:])
+    if not isinstance(images, np.ndarray) or images.dtype != np.float32:
+        kind = getattr(images, "dtype", type(images).__name__)
+        raise InputError(f"images must be a float32 array, got {kind}: pass them through preprocessing.prepare(images, form) first")
+    if images.shape[1:] != shape or not len(images):
+        raise InputError(f"{model.name} takes images of shape (n, {', '.join(map(str, shape))}), got {images.shape}")
+    if labels is None:
+        return
+    labels, classes = np.asarray(labels), model.output_shape[-1]
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise InputError(f"labels must be {len(images)} integers, one for each image, got {labels.dtype} {labels.shape}")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(f"labels must be from 0 to {classes - 1}, the classes of {model.name}; found {labels.min()} to {labels.max()}")
+
+
+def _history(rows):
+    import pandas
+
+    return History(pandas.DataFrame(rows), sum(row["seconds"] for row in rows))
+
+
+def _variables(model):
+    return model.variables + [v for v in model.optimizer.variables if v is not model.optimizer.learning_rate]
+
+
+def _save(path, model, recipe, seed, rows):
+    run = json.dumps({"recipe": dataclasses.asdict(recipe), "seed": seed, "epochs": rows})
+    buffer = io.BytesIO()
+    np.savez(buffer, *[keras.ops.convert_to_numpy(v) for v in _variables(model)], run=run)
+    files.write_atomically(path, buffer.getvalue())
+
+
+def _restore(path, model, recipe, seed):
+    """Put the state of the checkpoint, if there is one, into the model; return the rows of the epochs that it has seen."""
+    path = pathlib.Path(path)
+    if not path.exists():
+        return []
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            run, arrays = json.loads(str(saved["run"])), [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
+    except Exception as error:  # zipfile, zlib, json and NumPy each have their own
+        raise InputError(f"the checkpoint {path} cannot be read ({error}): delete it to train from the start") from error
+    same_run = run["recipe"] == dataclasses.asdict(recipe) and run["seed"] == seed
+    if not same_run or [a.shape for a in arrays] != [tuple(v.shape) for v in _variables(model)]:
+        raise InputError(f"the checkpoint {path} is of another net, recipe or seed: delete it to train from the start")
+    for variable, array in zip(_variables(model), arrays, strict=True):
+        variable.assign(array)
+    return run["epochs"]
+
+
+class _Line(keras.callbacks.Callback):
+    """One line of progress, rewritten in place: in a notebook an output that updates (only its last state is stored), in a terminal a
+    line that is overwritten; elsewhere just the last state."""
+
+    def __init__(self, epochs, steps):
+        super().__init__()
+        self.epochs, self.steps, self.rows, self.last = epochs, steps, [], 0.0
+        self.handle = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.perf_counter() - self.last > 0.5:
+            self.last = time.perf_counter()
+            self._show(f"epoch {len(self.rows) + 1}/{self.epochs}: {100 * (batch + 1) // self.steps} %")
+
+    def epoch_done(self, rows):
+        self.rows = rows
+        row = rows[-1]
+        text = f"epoch {row['epoch']}/{self.epochs}: loss {row['loss']:.4f}, training error {row['train_error']:.2f} %"
+        if row["validation_error"] == row["validation_error"]:
+            text += f", validation error {row['validation_error']:.2f} %"
+        self._show(text + f", {sum(r['seconds'] for r in rows):.0f} s", last=row["epoch"] == self.epochs)
+
+    def _show(self, text, last=False):
+        if _in_notebook():
+            from IPython.display import Pretty, display
+
+            if self.handle is None:
+                self.handle = display(Pretty(text), display_id=True)
+            else:
+                self.handle.update(Pretty(text))
+        elif sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
+        elif last:
+            print(text, file=sys.stderr, flush=True)
+
+
+def _in_notebook():
+    """True if this process is the kernel of a notebook."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
