@@ -1,0 +1,104 @@
+"""One row, one trained net: what `python -m cnnlib train MODEL DATASET --recipe NAME --seed N` does."""
+
+import math
+import os
+
+from cnnlib import datasets, files, results
+
+
+def plan(model, dataset, recipe="plain", seed=0, train_size=None):
+    """Return what is known of a row before it is trained (dict of the ledger's columns, `run_id` among them).
+
+    Args: model: a name of models.names(); dataset: a name of datasets.names(); recipe: a name of training.recipe_names() or a Recipe;
+        seed: of the first weights, the order of the images and the subset; train_size: images to train on, None for all.
+    Raises InputError for unknown names.
+    """
+    from cnnlib import models, training
+
+    recipe = training.recipe(recipe) if isinstance(recipe, str) else recipe
+    models.input_form(model)
+    what = {
+        "model": model,
+        "dataset": dataset,
+        "protocol": recipe.protocol,
+        "recipe": recipe.name,
+        "seed": seed,
+        "train_images": datasets.info(dataset).train_count if train_size is None else train_size,
+        "epochs": recipe.epochs,
+    }
+    return {"run_id": results.run_id(**what), **what}
+
+
+def is_done(model, dataset, recipe="plain", seed=0, train_size=None):
+    """True if the ledger has this row, from this source code of cnnlib."""
+    return _find(plan(model, dataset, recipe, seed, train_size)["run_id"]) is not None
+
+
+def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=False):
+    """Train one net, test it once after the last epoch, record the row. Returns the row (dict). Arguments as for `plan`.
+
+    A row that the ledger has already is returned as it is, unless `again`. The trained net is kept at `net_path(run_id)`. A run that was
+    killed goes on from its last whole epoch. Raises InputError for data that the net cannot take, datasets.Unavailable without data.
+    """
+    what = plan(model, dataset, recipe, seed, train_size)
+    done = _find(what["run_id"])
+    if done and not again:
+        return done
+
+    from cnnlib import models, preprocessing, training
+
+    import keras
+
+    recipe = training.recipe(recipe) if isinstance(recipe, str) else recipe
+    data = datasets.load(dataset, train_size=train_size, seed=seed)
+    checkpoint = files.make_folder(files.results_folder() / "checkpoints") / f"{what['run_id']}.npz"
+    prepare = lambda images: preprocessing.prepare(images, models.input_form(model), deslanted=recipe.protocol == "deslanted")  # noqa: E731
+    images = prepare(data.train.images)
+    keras.utils.set_random_seed(seed)
+    net = models.build(model, input_shape=images.shape[1:], classes=len(data.info.class_names))
+    history = training.train(net, images, data.train.labels, recipe, seed=seed, checkpoint=checkpoint)
+    error = training.evaluate(net, prepare(data.test.images), data.test.labels)
+    save_net(net, what["run_id"])
+    row = results.record(
+        **what,
+        data_source=data.source,
+        metric="test_error_percent",
+        value=error,
+        trainable_parameters=trainable_parameters(net),
+        train_seconds=history.seconds,
+    )
+    checkpoint.unlink(missing_ok=True)
+    return row
+
+
+def trainable_parameters(model):
+    """The number of trained weights of a keras.Model."""
+    return sum(math.prod(v.shape) for v in model.trainable_variables)
+
+
+def net_path(run_id):
+    """Where the trained net of a row is kept."""
+    return files.results_folder() / "nets" / f"{run_id}.keras"
+
+
+def save_net(model, run_id):
+    """Write the trained net of a row, without what only training needs: whole or not at all. Returns the path."""
+    import keras
+
+    path = net_path(run_id)
+    bare = keras.models.clone_model(model)
+    bare.set_weights(model.get_weights())
+    files.make_folder(path.parent)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        bare.save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _find(run_id):
+    rows = results.measured()
+    rows = rows[rows["run_id"] == run_id]
+    return rows.iloc[0].drop("origin").to_dict() if len(rows) else None

@@ -1,0 +1,82 @@
+from cnnlib import datasets, predict, runs, training
+from cnnlib.errors import InputError
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+
+@pytest.fixture
+def four(tmp_path):
+    """A 4 drawn with a dark pen on bright paper, off the middle, as a photograph would be: noise, a shadow."""
+    picture = Image.new("L", (300, 400), 230)
+    pen = ImageDraw.Draw(picture)
+    pen.line([(90, 60), (60, 190), (190, 190)], fill=30, width=18, joint="curve")
+    pen.line([(150, 60), (150, 300)], fill=30, width=18)
+    noisy = np.asarray(picture) + np.random.RandomState(0).normal(0, 6, (400, 300)) - np.linspace(0, 15, 300)
+    Image.fromarray(np.uint8(np.clip(noisy, 0, 255))).save(tmp_path / "four.png")
+    return tmp_path / "four.png"
+
+
+def test_a_picture_becomes_a_digit_as_mnist_has_it(four):
+    digit = predict.read_picture(four)
+    assert digit.shape == (28, 28, 1) and digit.dtype == np.uint8 and digit.max() > 200
+    rows, columns = np.flatnonzero(digit.any(axis=(1, 2))), np.flatnonzero(digit.any(axis=(0, 2)))
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    np.testing.assert_allclose(ndimage.center_of_mass(digit[..., 0]), [13.5, 13.5], atol=0.51)
+    assert ndimage.label(digit[..., 0], structure=np.ones((3, 3)))[1] == 1  # one stroke: neither noise nor shadow is left
+
+
+def test_bright_ink_on_dark_and_transparent_pictures_give_the_same_digit(four, tmp_path):
+    digit = predict.read_picture(four)
+    clean = 230 - 200 * (np.asarray(Image.open(four)) < 130)
+    Image.fromarray(np.uint8(255 - clean)).save(tmp_path / "negative.png")
+    ink = np.zeros((400, 300, 4), np.uint8)
+    ink[..., 3] = 255 * (clean < 130)
+    Image.fromarray(ink).save(tmp_path / "transparent.png")
+    for name in ("negative.png", "transparent.png"):
+        other = predict.read_picture(tmp_path / name)
+        assert np.abs(other.astype(int) - digit).mean() < 6
+
+
+def test_mnists_own_digits_come_back_nearly_unchanged(tmp_path):
+    for i, image in enumerate(datasets.load("mnist").test.images[:50]):
+        Image.fromarray(image[..., 0]).save(tmp_path / "digit.png")
+        again = predict.read_picture(tmp_path / "digit.png")
+        best = min(
+            np.abs(np.roll(again[..., 0].astype(int), (dy, dx), (0, 1)) - image[..., 0]).mean() for dy in (-1, 0, 1) for dx in (-1, 0, 1)
+        )
+        assert best < 12, i
+
+
+def test_describe_shows_the_digit_and_names_the_class(four):
+    row = runs.train_row("mlp-20x20-300", "mnist", training.recipe("quick", epochs=2), train_size=10000)
+    text = predict.describe("mlp-20x20-300", [four])
+    assert f"mlp-20x20-300, {row['run_id']}.keras, test error {row['value']:.2f} % on mnist" in text
+    assert "four.png: 4 (" in text
+    assert sum(line.strip() != "" and set(line) <= set(predict.SHADES) for line in text.splitlines()) == 20
+    assert predict.describe(str(runs.net_path(row["run_id"])), [four]) == text
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "message"),
+    [
+        ("lenet-5", None, "there is no file .*own.png"),
+        ("lenet-5", b"<html>", "not a picture that Pillow can read .*PNG, JPEG"),
+        ("lenet-5", "blank", "looks empty"),
+        ("lenet-5", "digit", "no trained lenet-5 in .*nets. Train one first: python -m cnnlib train lenet-5 mnist"),
+        ("lenet5", "digit", "unknown model 'lenet5'. Known: lenet-5"),
+        ("no/such.keras", "digit", "there is no file .*such.keras"),
+    ],
+)
+def test_what_cannot_be_read_is_said(tmp_path, four, model, content, message):
+    path = tmp_path / "own.png"
+    if content == "digit":
+        path = four
+    elif content == "blank":
+        Image.new("L", (50, 50), 200).save(path)
+    elif content:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        predict.describe(model, [path])

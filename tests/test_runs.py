@@ -1,0 +1,107 @@
+import json
+
+from cnnlib import datasets, files, models, preprocessing, results, runs, training
+from cnnlib.errors import InputError
+
+import keras
+import numpy as np
+import pytest
+
+SHORT = training.recipe("plain", epochs=1)
+
+
+def test_a_row_and_its_net_are_those_of_the_plan():
+    plan = runs.plan("lenet-1", "mnist", SHORT, seed=4, train_size=600)
+    assert not runs.is_done("lenet-1", "mnist", SHORT, seed=4, train_size=600)
+    row = runs.train_row("lenet-1", "mnist", SHORT, seed=4, train_size=600)
+    assert runs.is_done("lenet-1", "mnist", SHORT, seed=4, train_size=600)
+    assert {k: row[k] for k in plan} == plan
+    assert (row["row_id"], row["protocol"], row["recipe"], row["metric"]) == (
+        "mnist/lenet-1",
+        "plain",
+        "plain,epochs=1",
+        "test_error_percent",
+    )
+    assert (row["trainable_parameters"], row["train_images"], row["data_source"]) == (3246, 600, "embedded data/mnist.npz")
+    stored = json.loads((files.results_folder() / "rows" / f"{row['run_id']}.json").read_text())
+    assert stored == row
+
+    net = keras.saving.load_model(runs.net_path(row["run_id"]))
+    test = datasets.load("mnist").test
+    assert training.evaluate(net, preprocessing.prepare(test.images, models.input_form("lenet-1")), test.labels) == row["value"]
+    assert not list((files.results_folder() / "checkpoints").iterdir())
+    assert sorted(p.name for p in files.results_folder().iterdir()) == ["checkpoints", "nets", "rows"]
+
+
+def test_the_same_seed_gives_the_same_figure_and_a_done_row_is_not_trained_again(monkeypatch):
+    first = runs.train_row("linear-20x20", "mnist", SHORT, seed=1, train_size=1000)
+    again = runs.train_row("linear-20x20", "mnist", SHORT, seed=1, train_size=1000, again=True)
+    assert again["value"] == first["value"] and again["run_id"] == first["run_id"]
+    assert runs.train_row("linear-20x20", "mnist", SHORT, seed=2, train_size=1000)["run_id"] != first["run_id"]
+    monkeypatch.setattr(training, "train", None)
+    assert runs.train_row("linear-20x20", "mnist", SHORT, seed=1, train_size=1000) == again
+
+
+def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
+    recipe = training.recipe("plain", epochs=3)
+    whole = runs.train_row("linear-20x20", "mnist", recipe, train_size=1000)
+    expected = keras.saving.load_model(runs.net_path(whole["run_id"])).get_weights()
+    runs.net_path(whole["run_id"]).unlink()
+    (files.results_folder() / "rows" / f"{whole['run_id']}.json").unlink()
+
+    saved = training._save
+
+    def save_and_die(path, model, recipe, seed, rows):
+        saved(path, model, recipe, seed, rows)
+        if len(rows) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        runs.train_row("linear-20x20", "mnist", recipe, train_size=1000)
+    assert not runs.is_done("linear-20x20", "mnist", recipe, train_size=1000)
+    epochs = []
+    monkeypatch.setattr(training, "_save", lambda path, model, recipe, seed, rows: epochs.append(len(rows)))
+    row = runs.train_row("linear-20x20", "mnist", recipe, train_size=1000)
+    assert epochs == [3] and row["value"] == whole["value"]
+    for a, b in zip(keras.saving.load_model(runs.net_path(row["run_id"])).get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_deslanted_images_are_trained_and_tested_on_deslanted():
+    plain, deslanted = (runs.train_row("linear-20x20", "mnist", training.recipe(name, epochs=3)) for name in ("plain", "deslanted"))
+    assert deslanted["protocol"] == "deslanted" and deslanted["value"] < plain["value"] - 1  # 4.4 and 7.6 % after full training
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("lenet-6", "mnist"), "unknown model 'lenet-6'. Known: lenet-5"),
+        (("lenet-5", "mnits"), "unknown data set 'mnits'. Known: mnist"),
+        (("lenet-5", "mnist", "plian"), "unknown recipe 'plian'. Known: plain"),
+        (("lenet-5", "mnist", "plain", -1), "seed"),
+        (("lenet-5", "mnist", "plain", 0, 70000), "60,?000"),
+        (("lenet-5", "mnist", "plain", 0, 0), "train_"),
+    ],
+)
+def test_bad_arguments_leave_nothing_behind(arguments, message):
+    with pytest.raises(InputError, match=message):
+        runs.train_row(*arguments)
+    assert not files.results_folder().exists()
+
+
+def test_an_unwritable_results_folder_is_said_before_training(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CNNLIB_RESULTS", str(tmp_path / "file" / "results"))
+    monkeypatch.setattr(training, "train", None)
+    with pytest.raises(InputError, match=r"cannot write to the folder .*file/results.*CNNLIB_RESULTS"):
+        runs.train_row("lenet-5", "mnist", SHORT)
+
+
+def test_the_ledger_can_be_asked_whether_a_published_row_is_done(monkeypatch, tmp_path):
+    from cnnlib.results import rows
+
+    monkeypatch.setattr(rows, "MEASURED", tmp_path / "measured")
+    row = runs.train_row("linear-20x20", "mnist", SHORT, train_size=500)
+    assert results.publish(run_ids=[row["run_id"]]) == ([row["run_id"]], [])
+    assert runs.is_done("linear-20x20", "mnist", SHORT, train_size=500)
