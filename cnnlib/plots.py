@@ -1,0 +1,169 @@
+"""Every figure that two notebooks share. Each function returns a matplotlib Figure in the course's style and shows nothing itself."""
+
+import pathlib
+
+from cnnlib.errors import InputError
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+
+STYLE = pathlib.Path(__file__).with_name("course.mplstyle")
+plt.style.use(STYLE)  # importing the module is asking for the look: a notebook's own figures have it too
+
+
+def image_grid(images, captions=None, columns=10, title=None, colours=None, scale=0.85):
+    """Draw images (n, h, w, 1 or 3), uint8 or scaled anyhow, in rows of `columns`, with a caption (and its colour) over each."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
+        raise InputError(f"images must be (n, height, width, 1 or 3) with n of at least 1, got {images.shape}")
+    rows = -(-len(images) // columns)
+    lines = max((str(c).count("\n") + 1 for c in captions), default=0) if captions is not None else 0
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(scale * columns, (scale + 0.2 * lines) * rows + (0.4 if title else 0)), squeeze=False
+    )
+    low, high = (0, 255) if images.dtype == np.uint8 else (images.min(), images.max())
+    for i, axis in enumerate(axes.flat):
+        axis.axis("off")
+        if i < len(images):
+            axis.imshow(images[i].squeeze(), vmin=low, vmax=high)
+            if captions is not None:
+                colour = colours[i] if colours is not None else "black"
+                axis.set_title(captions[i], fontsize=9, fontweight="normal", loc="center", pad=2, color=colour)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return figure
+
+
+def weights_as_images(weights, captions=None, columns=10, title=None, scale=1.0):
+    """Draw weights (n, h, w), one picture each: blue is negative, red positive, white zero, on one common scale with a colour bar."""
+    weights = np.asarray(weights)
+    if weights.ndim != 3:
+        raise InputError(f"weights must be (n, height, width), got {weights.shape}")
+    rows = -(-len(weights) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(scale * columns + 0.8, (scale + (0.25 if captions is not None else 0)) * rows + 0.4), squeeze=False
+    )
+    limit = np.abs(weights).max() or 1
+    for i, axis in enumerate(axes.flat):
+        axis.axis("off")
+        if i < len(weights):
+            picture = axis.imshow(weights[i], cmap="RdBu_r", vmin=-limit, vmax=limit)
+            if captions is not None:
+                axis.set_title(captions[i], fontsize=9, fontweight="normal", loc="center", pad=2)
+    figure.colorbar(picture, ax=axes, shrink=0.8, pad=0.01, label="weight")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return figure
+
+
+def learning_curves(histories, title="Learning curves"):
+    """Loss, and training and validation error, by epoch. histories: {name: training.History}; validation only where there is one."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    for i, (name, history) in enumerate(histories.items()):
+        epochs, colour = history.epochs, colours[i % len(colours)]
+        left.plot(epochs["epoch"], epochs["loss"], label=name, color=colour)
+        right.plot(epochs["epoch"], epochs["train_error"], linestyle=":", marker="", color=colour, label=f"{name}, training")
+        if epochs["validation_error"].notna().any():
+            right.plot(epochs["epoch"], epochs["validation_error"], color=colour, label=f"{name}, validation")
+    left.set(title=title, xlabel="epoch", ylabel="cross-entropy on the training images", yscale="log")
+    right.set(title="Error", xlabel="epoch", ylabel="error in %", yscale="log")
+    for axis in (left, right):
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        axis.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        axis.legend(fontsize=9)
+    right.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    return figure
+
+
+def confusion_matrix(labels, predicted, class_names, title="Confusion matrix"):
+    """Counts of true class (row) against predicted class (column). The right answers, far more than the rest, are left uncoloured."""
+    count = np.zeros((len(class_names), len(class_names)), dtype=int)
+    np.add.at(count, (np.asarray(labels), np.asarray(predicted)), 1)
+    wrong = count * (1 - np.eye(len(count), dtype=int))
+    figure, axis = plt.subplots(figsize=(0.55 * len(count) + 2, 0.5 * len(count) + 1.2))
+    axis.grid(False)
+    picture = axis.imshow(wrong, cmap="Oranges", vmin=0)
+    for (row, column), n in np.ndenumerate(count):
+        if n:
+            dark = wrong[row, column] > 0.6 * max(wrong.max(), 1)
+            axis.text(column, row, n, ha="center", va="center", fontsize=9, color="white" if dark else "grey" if row == column else "black")
+    names = [str(name) for name in class_names]
+    turned = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 3 else {}
+    axis.set_xticks(range(len(names)), names, **turned)
+    axis.set_yticks(range(len(names)), names)
+    axis.set(title=title, xlabel="the net says", ylabel="the label says")
+    figure.colorbar(picture, ax=axis, shrink=0.8, label="images that are wrong", ticks=matplotlib.ticker.MaxNLocator(integer=True))
+    return figure
+
+
+def mistakes(images, labels, probabilities, class_names, count=20, columns=10):
+    """Draw the wrong images that the net was surest of: what it said, how sure it was, and the label."""
+    labels, predicted = np.asarray(labels), probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    if not wrong.size:
+        raise InputError("there are no mistakes among these images: nothing to draw")
+    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:count]
+    captions = [
+        f"{class_names[predicted[i]]} ({100 * probabilities[i, predicted[i]]:.0f} %)\nlabel {class_names[labels[i]]}" for i in worst
+    ]
+    title = f"The {len(worst)} surest of {len(wrong)} mistakes: what the net says, how sure it is, and the label"
+    return image_grid(images[worst], captions, columns=columns, title=title, scale=1.0)
+
+
+def feature_maps(maps, names, title=None, scale=1.05):
+    """Draw what an image becomes layer by layer. maps: list of (h, w, n), one a layer; names: one a layer. At most 16 maps a layer."""
+    columns = min(16, max(m.shape[-1] for m in maps))
+    figure, axes = plt.subplots(len(maps), columns, figsize=(scale * columns * 0.75 + 1.2, scale * len(maps) * 0.8 + 0.3), squeeze=False)
+    for row, (layer, name) in enumerate(zip(maps, names, strict=True)):
+        limits = {"vmin": layer.min(), "vmax": layer.max()}
+        for column, axis in enumerate(axes[row]):
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            if column < layer.shape[-1]:
+                axis.imshow(layer[..., column], cmap="gray", **limits)
+        more = f"\n(first {columns})" if layer.shape[-1] > columns else ""
+        axes[row, 0].set_ylabel(
+            f"{name}\n{layer.shape[-1]}@{layer.shape[0]}x{layer.shape[1]}{more}", rotation=0, ha="right", va="center", fontsize=9
+        )
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return figure
+
+
+def connection_table(table, inputs, title=None):
+    """Draw a table of connections as the paper prints it: an X where output map (column) sees input map (row)."""
+    figure, axis = plt.subplots(figsize=(0.42 * len(table) + 1.5, 0.38 * inputs + 1.2))
+    axis.grid(False)
+    seen = np.array([[row in group for group in table] for row in range(inputs)])
+    axis.imshow(seen, cmap="Blues", vmin=0, vmax=2, aspect="auto")
+    for row, column in zip(*np.nonzero(seen), strict=True):
+        axis.text(column, row, "X", ha="center", va="center", fontsize=10)
+    axis.set_xticks(range(len(table)))
+    axis.set_yticks(range(inputs))
+    axis.set(title=title, xlabel="output map", ylabel="input map")
+    return figure
+
+
+def published_beside_measured(recap, title="Published and measured"):
+    """One line a net of results.recap(): the published figure, and each measured mean with its standard deviation. Lower is better."""
+    titles = list(dict.fromkeys(recap["title"]))
+    place = {name: -i for i, name in enumerate(titles)}
+    figure, axis = plt.subplots(figsize=(9, 0.5 * len(titles) + 1.4))
+    published = recap.drop_duplicates("title")
+    style = {"linestyle": "", "marker": "|", "markersize": 18, "markeredgewidth": 3, "color": "black"}
+    axis.plot(published["published"], published["title"].map(place), label="published", **style)
+    for recipe, rows in recap[recap["n"] > 0].groupby("recipe", sort=False):
+        spread = rows["measured_std"].fillna(0)
+        axis.errorbar(rows["measured_mean"], rows["title"].map(place), xerr=spread, linestyle="", capsize=4, label=f"measured, {recipe}")
+    axis.set_yticks([place[name] for name in titles], titles)
+    axis.set(title=title, xlabel="test error in % (log scale)", xscale="log")
+    axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    axis.legend(loc="best")
+    return figure
