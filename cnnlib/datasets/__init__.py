@@ -7,12 +7,12 @@ It never puts another data set in the place of the one asked for.
 import dataclasses
 import numbers
 
-import numpy as np
-
 from cnnlib.datasets import embedded, tfds_source
 from cnnlib.datasets.catalogue import CATALOGUE, Info
 from cnnlib.datasets.errors import Damaged, Unavailable
 from cnnlib.errors import InputError, check_name
+
+import numpy as np
 
 __all__ = ["Damaged", "Dataset", "Images", "Info", "Unavailable", "info", "load", "names"]
 

@@ -3,10 +3,10 @@
 import hashlib
 import io
 
-import numpy as np
-
 from cnnlib import files
 from cnnlib.datasets.errors import Damaged
+
+import numpy as np
 
 NAMES = ("mnist",)
 PATH = files.DATA / "mnist.npz"

@@ -10,11 +10,11 @@ import re
 import threading
 import urllib.parse
 
-import numpy as np
-
 from cnnlib import files
 from cnnlib.datasets.errors import Damaged, Unavailable
 from cnnlib.errors import InputError
+
+import numpy as np
 
 # One of the files that TFDS asks for, to see within PATIENCE seconds whether its host answers: TFDS itself goes on trying for three and a
 # half minutes.
@@ -105,9 +105,9 @@ def download(name):
     if problem:
         raise Unavailable(f"{host} did not answer ({problem})")
     try:
-        folder = files.make_folder(data_folder())
+        folder = files.make_folder(data_folder(), variable="CNNLIB_DATA")
     except InputError as error:
-        raise Unavailable(f"cannot write to the data folder {data_folder()} ({error.__cause__}); CNNLIB_DATA names another one") from error
+        raise Unavailable(str(error)) from error
     import tensorflow_datasets as tfds
 
     try:

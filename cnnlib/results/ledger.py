@@ -13,8 +13,8 @@ from cnnlib import datasets, files
 from cnnlib.errors import InputError, check_name
 from cnnlib.results import environment, rows
 
-# What a run_id is made of.
-DETERMINING = ("model", "dataset", "data_source", "protocol", "recipe", "seed", "train_images", "epochs", "code")
+# What a run_id is made of. Where the bytes came from is not in it: the images are the same, and a run has its name before it loads them.
+DETERMINING = ("model", "dataset", "protocol", "recipe", "seed", "train_images", "epochs", "code")
 
 
 def published(benchmark=None):
@@ -72,14 +72,13 @@ def record(**columns):
     return row
 
 
-def run_id(*, model, dataset, protocol, recipe, seed, train_images, epochs, data_source=None, code=None):
+def run_id(*, model, dataset, protocol, recipe, seed, train_images, epochs, code=None):
     """The name of a run, known before it: `{model}-{dataset}-{recipe}-seed{seed}-{8 hex digits of all that determines its result}`.
 
-    `data_source` may be left out where it is not known before the data is loaded. `code` is this checkout's `code_hash()` unless given.
-    InputError as for `record`.
+    `code` is this checkout's `code_hash()` unless given. InputError as for `record`.
     """
-    given = (model, dataset, data_source, protocol, recipe, seed, train_images, epochs, code or environment.code_hash())
-    settings = {column: rows.check(column, value) for column, value in zip(DETERMINING, given, strict=True) if value is not None}
+    given = (model, dataset, protocol, recipe, seed, train_images, epochs, code or environment.code_hash())
+    settings = {column: rows.check(column, value) for column, value in zip(DETERMINING, given, strict=True)}
     digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
     return re.sub(r"[^\w.-]", "-", f"{model}-{dataset}-{recipe}-seed{seed}-{digest[:8]}", flags=re.ASCII)
 
@@ -97,7 +96,7 @@ def publish(run_ids=None, recipe=None):
     if run_ids is not None and recipe is not None:
         raise InputError("publish takes run_ids or a recipe, not both")
     run_ids = [run_ids] if isinstance(run_ids, str) else run_ids
-    with filelock.FileLock(files.make_folder(rows.MEASURED) / ".lock"):
+    with filelock.FileLock(files.make_folder(rows.MEASURED, variable=None) / ".lock"):
         local = rows.read_local()
         for run in run_ids or []:
             check_name("run", run, local)

@@ -5,11 +5,11 @@ import struct
 import subprocess
 import sys
 
-import numpy as np
-import pytest
-
 from cnnlib import datasets, files
 from cnnlib.datasets import embedded
+
+import numpy as np
+import pytest
 
 # Of the four uncompressed idx files as LeCun published them.
 OFFICIAL = {

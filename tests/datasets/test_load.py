@@ -1,11 +1,11 @@
 """Names, facts, and how a data set is cut: what is drawn, from where, and what is refused."""
 
-import numpy as np
-import pytest
-
 from cnnlib import datasets
 from cnnlib.datasets import _draw, embedded, tfds_source
 from cnnlib.errors import InputError
+
+import numpy as np
+import pytest
 
 MNIST_TRAIN = np.array([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
 

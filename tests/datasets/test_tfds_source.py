@@ -6,13 +6,13 @@ import shutil
 import socket
 import threading
 
-import numpy as np
-import pytest
-import tensorflow_datasets as tfds
-
 from cnnlib import datasets, files
 from cnnlib.datasets import embedded, tfds_source
 from cnnlib.datasets.catalogue import CATALOGUE
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
 
 TRAIN, TEST = 30, 20  # images of the tiny set; image i is filled with the value i and has the label i % 10
 REAL = files.ROOT.parent / "shared" / "data" / "tfds"
@@ -271,5 +271,5 @@ def test_a_data_folder_that_cannot_be_written(answering_host, tmp_path, monkeypa
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "file"))
     message = unavailable()
-    assert f"cannot write to the data folder {tmp_path / 'file' / 'tfds'}" in message
-    assert "CNNLIB_DATA names another one" in message
+    assert f"cannot write to the folder {tmp_path / 'file' / 'tfds'}" in message
+    assert "set CNNLIB_DATA to a folder that is" in message

@@ -159,7 +159,6 @@ def test_the_same_run_again_replaces_its_row(run):
 DETERMINING = {
     "model": "lenet-4",
     "dataset": "fashion_mnist",
-    "data_source": "prepared mnist/3.0.1",
     "protocol": "deslanted",
     "recipe": "long",
     "seed": 1,
@@ -253,7 +252,7 @@ def test_record_leaves_nothing_when_the_disk_fails(run, monkeypatch, failing):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, failing, full)
-    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+    with pytest.raises(InputError, match=os.strerror(errno.ENOSPC)):
         results.record(**run())
     assert local_files() == []
 
@@ -408,7 +407,7 @@ def test_publish_keeps_the_rows_when_the_disk_fails(run, ledger, monkeypatch):
     results.record(**run(seed=2))
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
-        with pytest.raises(OSError, match="full"):
+        with pytest.raises(InputError, match="full"):
             results.publish()
     assert ledger.read_bytes() == before
     assert len(local_files()) == 1
