@@ -1,0 +1,202 @@
+"""The command line: python -m cnnlib. Nothing heavy is imported until a command needs it."""
+
+from cnnlib import __version__
+from cnnlib.errors import InputError
+
+import click
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are defined, whose expected errors are one message without a traceback."""
+
+    def list_commands(self, ctx):
+        return list(self.commands)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            ctx.exit(130)
+        except (InputError, OSError, RuntimeError) as error:
+            message, code = _expected(error)
+            if message is None or ctx.find_root().params.get("traceback"):
+                raise
+            click.echo(f"Error: {message}", err=True)
+            ctx.exit(code)
+
+
+def _expected(error):
+    """(message, exit code) of an error that the user can mend; (None, None) of any other."""
+    from cnnlib.datasets import Unavailable
+    from cnnlib.notebooks import NotebookError
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", 2
+    if isinstance(error, InputError | Unavailable):
+        return str(error), 2
+    return (str(error), 1) if isinstance(error, NotebookError) else (None, None)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cnnlib")
+@click.option("--traceback", is_flag=True, help="Show where an error came from.")
+def cli(traceback):
+    """Train, measure and compare the nets of the course on CNN image classification."""
+
+
+@cli.command("course")
+@click.argument("notebooks", nargs=-1)
+@click.option("-o", "--folder", type=click.Path(file_okay=False), help="Write the report there.  [default: results/course]")
+def course(notebooks, folder):
+    """Run all notebooks, or those named, and write a report."""
+    from cnnlib import notebooks as books
+
+    if books.course(notebooks, folder):
+        raise SystemExit(1)
+
+
+@cli.command("run")
+@click.argument("notebook")
+@click.option("-p", "values", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter; may be repeated.")
+@click.option("-f", "file", type=click.Path(), help="Read parameters from a YAML file; -p goes before it.")
+@click.option("-o", "output", type=click.Path(dir_okay=False), help="Write the executed notebook there.")
+def run(notebook, values, file, output):
+    """Run one notebook with other parameters."""
+    from cnnlib import notebooks
+
+    defaults = {p.name: p.default for p in notebooks.parameters(notebook)}
+    parameters = notebooks.read_values(file) if file else {}
+    parameters |= {name: notebooks.parse(text, defaults.get(name)) for name, text in values}
+    click.echo(f"Executed notebook: {notebooks.run(notebook, parameters, output)}")
+
+
+@cli.command("train")
+@click.argument("model")
+@click.argument("dataset")
+@click.option("--recipe", default="plain", show_default=True, help="Train by this recipe.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decide the first weights and the order of images.")
+@click.option("--train-size", type=click.IntRange(min=1), help="Train on so many images.  [default: all]")
+@click.option("--again", is_flag=True, help="Train it although the results have it.")
+def train(model, dataset, recipe, seed, train_size, again):
+    """Train one net, test it once, record the row."""
+    from cnnlib import runs
+
+    known = not again and runs.is_done(model, dataset, recipe, seed, train_size)
+    row = runs.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
+    note = " (already in the results: --again trains it anew)" if known else ""
+    click.echo(f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % test error in {row['train_seconds']:.0f} s{note}")
+
+
+@cli.command("predict")
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True, type=click.Path())
+@click.option("--invert/--no-invert", default=None, help="Say whether the ink is dark.  [default: judged by the border]")
+def predict(model, images, invert):
+    """Say what a trained net sees in pictures."""
+    from cnnlib import predict
+
+    click.echo(predict.describe(model, images, invert))
+
+
+@cli.group("batch", cls=Commands)
+def batch():
+    """Run many trainings and notebooks from a file."""
+
+
+@batch.command("plan")
+@click.argument("file", type=click.Path())
+def batch_plan(file):
+    """Check a batch file and list its runs."""
+    from cnnlib import batch
+
+    runs = batch.read(file)
+    done = [batch.is_done(run) for run in runs]
+    for run, is_done in zip(runs, done, strict=True):
+        click.echo(f"{'done ' if is_done else 'to do'}  {run}")
+    click.echo(f"{len(runs)} runs, {sum(done)} of them done")
+
+
+@batch.command("run")
+@click.argument("file", type=click.Path())
+def batch_run(file):
+    """Run what is not in the results yet."""
+    from cnnlib import batch
+
+    failed = batch.run(file)
+    if failed:
+        click.echo(f"{len(failed)} failed: {', '.join(map(str, failed))}", err=True)
+        raise SystemExit(1)
+
+
+@cli.group("results", cls=Commands)
+def results():
+    """Show and publish what was measured."""
+
+
+@results.command("show")
+@click.argument("benchmark", default="mnist")
+def results_show(benchmark):
+    """Print published and measured figures side by side."""
+    from cnnlib import results
+
+    click.echo(results.recap_text(benchmark))
+
+
+@results.command("publish")
+@click.argument("run_ids", nargs=-1)
+@click.option("--recipe", help="Publish the rows of this recipe.")
+def results_publish(run_ids, recipe):
+    """Move rows of this machine into data/measured/."""
+    from cnnlib import results
+
+    taken, left = results.publish(list(run_ids) or None, recipe)
+    click.echo("\n".join([*taken, f"{len(taken)} rows published, {len(left)} left"]))
+
+
+@results.command("readme")
+@click.option("--check", is_flag=True, help="Only say whether it is up to date: exit code 1 if not.")
+def results_readme(check):
+    """Write the published rows into README's table."""
+    from cnnlib import results
+
+    changed = results.update_readme(check=check)
+    click.echo(f"README.md is {'out of date' if changed and check else 'rewritten' if changed else 'up to date'}")
+    if changed and check:
+        raise SystemExit(1)
+
+
+@cli.command("models")
+def models():
+    """List the nets."""
+    from cnnlib import models
+
+    for name in models.names():
+        click.echo(f"{name:20} input {models.input_form(name)}")
+
+
+@cli.command("datasets")
+def datasets():
+    """List the data sets."""
+    from cnnlib import datasets
+
+    for info in map(datasets.info, datasets.names()):
+        shape = "x".join(map(str, info.image_shape))
+        click.echo(
+            f"{info.name:15} {info.train_count:,} + {info.test_count:,} images {shape}, {len(info.class_names)} classes ({info.title})"
+        )
+
+
+@cli.command("recipes")
+def recipes():
+    """List the ways to train."""
+    from cnnlib import training
+
+    for name in training.recipe_names():
+        click.echo(f"{name:15} {training.recipe(name).about}")
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m cnnlib")
