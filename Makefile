@@ -1,0 +1,62 @@
+# The course's commands. Each sets up what it needs in .venv, once.
+# Without make (Windows): README.md has the same commands for pip.
+
+VENV := .venv/bin/python
+READY := .venv/ready
+SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
+
+.PHONY: help course test lab lint lock clean
+
+help:
+	@echo "make course   run the notebooks on the data in this folder and write a report to results/course/"
+	@echo "make test     run every test: the unit tests and every notebook"
+	@echo "make lab      open the notebooks in JupyterLab"
+	@echo "make lint     check the code with ruff"
+	@echo "make lock     renew requirements.lock from requirements.txt"
+	@echo "make clean    remove .venv and caches; results/ stays"
+	@echo "PYTHON=/path/to/python3.12 chooses the Python (3.11 to 3.13) that .venv is made of."
+
+course: $(READY)
+	@$(VENV) -m cnnlib course
+
+# The notebooks are tests as well: pyproject.toml lists both folders, conftest.py keeps them away from results/.
+test: $(READY)
+	@$(VENV) -m pytest
+
+lab: $(READY)
+	@$(VENV) -m jupyterlab notebooks
+
+lint: $(READY)
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+
+lock: $(READY)
+	@$(VENV) -m pip install --quiet --disable-pip-version-check uv
+	@$(VENV) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		requirements.txt -o requirements.lock
+	@echo "requirements.lock is renewed: make test installs it and tests it"
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache *.egg-info build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# .venv/unfinished stands from before the installation until after it: a .venv that was left with it is made anew.
+$(READY): requirements.lock pyproject.toml
+	@if [ -e .venv/unfinished ] || ! $(VENV) -c "$(SUPPORTED)" 2>/dev/null; then \
+		for python in $(CANDIDATES); do \
+			if "$$python" -c "$(SUPPORTED)" 2>/dev/null; then found=$$python; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "No Python 3.11, 3.12 or 3.13 with its venv module among: $(CANDIDATES)." >&2; \
+			echo "Install one (python.org; on Debian and Ubuntu also: apt install python3-venv), or name it: make PYTHON=/path/to/python3.12" >&2; \
+			exit 1; \
+		fi; \
+		"$$found" -m venv --clear .venv || exit 1; \
+	fi
+	@touch .venv/unfinished
+	@echo "Installing the locked requirements into .venv: about 90 seconds the first time ..."
+	@$(VENV) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(VENV) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm .venv/unfinished
+	@touch $(READY)
