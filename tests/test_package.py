@@ -1,0 +1,167 @@
+"""The package as a whole: imports point one way, requirements are locked, and what the files say about one another is true."""
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+import tomllib
+
+from cnnlib import files, notebooks, results
+
+import pytest
+import yaml
+
+# Nothing imports what stands to its right.
+ORDER = (
+    *("errors", "files", "backend", "datasets", "preprocessing", "models", "training", "results", "runs", "plots", "exercises", "predict"),
+    *("report", "notebooks", "batch", "__main__"),
+)
+MODULES = sorted((files.ROOT / "cnnlib").rglob("*.py"))
+REPOSITORY = tomllib.loads((files.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+
+
+def read(name):
+    return (files.ROOT / name).read_text(encoding="utf-8")
+
+
+def layer(path):
+    """The name in ORDER that a file of cnnlib belongs to."""
+    return path.relative_to(files.ROOT / "cnnlib").parts[0].removesuffix(".py")
+
+
+def imported(path):
+    """(line, full module name) of every import in a file, those inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports name their whole path"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(files.ROOT)))
+def test_imports_point_one_way(path):
+    if path.parent.name == "cnnlib" and path.name == "__init__.py":
+        assert not [name for _, name in imported(path) if name.startswith("cnnlib")]
+        return
+    own = ORDER.index(layer(path))
+    for line, name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "cnnlib" and len(parts) > 1 and not parts[1].startswith("__version__"):
+            assert ORDER.index(parts[1]) <= own, f"{path.name}:{line} imports {name}, which stands to its right"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(files.ROOT)))
+def test_tensorflow_is_imported_in_datasets_alone(path):
+    if layer(path) != "datasets":
+        assert not [name for _, name in imported(path) if name.split(".")[0] in ("tensorflow", "tensorflow_datasets")]
+
+
+def test_importing_cnnlib_is_light_and_turns_onednn_on():
+    code = """
+import os, sys, cnnlib
+assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+assert not {"tensorflow", "keras", "pandas", "numpy"} & set(sys.modules)
+"""
+    environment = {"PATH": "", "SYSTEMROOT": "C:\\Windows"}
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=files.ROOT, env=environment)
+    assert process.returncode == 0, process.stderr
+
+
+class TestRequirements:
+    def requirements(self, name="requirements.txt"):
+        return [line for line in read(name).splitlines() if line and not line.startswith("#")]
+
+    @pytest.mark.parametrize("name", ["requirements.txt", "benchmarks/requirements.txt"])
+    def test_each_has_a_lower_bound_and_says_what_needs_it(self, name):
+        for line in self.requirements(name):
+            assert re.fullmatch(r"[A-Za-z0-9_-]+>=[\d.]+ +# \S.*", line), line
+
+    def test_lock_has_every_requirement_with_hashes(self):
+        lock = read("requirements.lock")
+        entries = re.findall(r"^([a-z0-9.-]+)==.* \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", lock, re.MULTILINE)
+        pinned = {name for name, _ in entries}
+        assert pinned == set(re.findall(r"^([A-Za-z][\w.-]*)", lock, re.MULTILINE)) and len(pinned) > 100
+        names = {re.split(r"[>=<]", line)[0].lower().replace("_", "-") for line in self.requirements()}
+        assert names <= pinned
+        assert not re.search(r"^ *(-i|--index|--extra|--find|-f|--trusted)|://|@ file", lock, re.MULTILINE)
+
+    def test_lock_keeps_to_the_lower_bounds(self):
+        pinned = dict(re.findall(r"^([a-z0-9.-]+)==([\d.]+)", read("requirements.lock"), re.MULTILINE))
+        for line in self.requirements():
+            name, bound = re.match(r"([A-Za-z0-9_-]+)>=([\d.]+)", line).groups()
+            version = pinned[name.lower().replace("_", "-")]
+            assert [int(n) for n in version.split(".")] >= [int(n) for n in bound.split(".")], line
+
+
+class TestAddress:
+    """The repository's address is written in pyproject.toml; wherever else it stands it must be the same."""
+
+    FILES = ("README.md", "CITATION.cff", "docs/architecture.md", "LICENSE", ".github/workflows/ci.yml", "data/README.md")
+
+    def test_it_is_the_same_everywhere(self):
+        owner_and_name = REPOSITORY.removeprefix("https://github.com/")
+        for name in (*self.FILES, *(f"notebooks/{n}.ipynb" for n in notebooks.names())):
+            for address in re.findall(r"(?:colab\.research\.google\.com/github/|colab/github/)([\w.-]+/[\w.-]+)/blob", read(name)):
+                assert address == owner_and_name, name
+        assert f"git clone {REPOSITORY}\n" in read("README.md")
+        assert yaml.safe_load(read("CITATION.cff"))["repository-code"] == REPOSITORY
+        assert f"{REPOSITORY}/actions/workflows/ci.yml/badge.svg" in read("README.md")
+
+    def test_the_map_links_every_notebook_and_its_colab_page(self):
+        readme = read("README.md")
+        for name in notebooks.names():
+            assert f"(notebooks/{name}.ipynb)" in readme and f"({notebooks.colab_url(name)})" in readme
+        for name in re.findall(r"\(notebooks/(\w+)\.ipynb\)", readme):
+            assert (files.NOTEBOOKS / f"{name}.ipynb").exists(), f"README.md links {name}, which does not exist"
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+def test_links_between_files_lead_somewhere(name):
+    folder = (files.ROOT / name).parent
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", read(name)):
+        assert (folder / target).exists(), f"{name} links {target}"
+
+
+def test_readme_table_is_that_of_the_ledger():
+    assert not results.update_readme(check=True), "run: python -m cnnlib results readme"
+
+
+def test_version_is_the_same_in_the_citation():
+    import cnnlib
+
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert citation["version"] == cnnlib.__version__ and citation["cff-version"] == "1.2.0"
+
+
+class TestContinuousIntegration:
+    def test_targets_exist_and_are_those_of_the_help(self):
+        makefile = read("Makefile")
+        targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+        assert targets == {"help", "course", "test", "lab", "lint", "lock", "clean"}
+        assert set(re.findall(r'echo "make (\w+)', makefile)) == targets - {"help"}
+        for name in (".github/workflows/ci.yml", ".ci/run", "README.md"):
+            used = set(re.findall(r"^\s*(?:- run: |run: )?make (\w+)", read(name), re.MULTILINE))
+            assert used and used <= targets, name
+
+    def test_every_supported_python_on_every_system(self):
+        workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
+        matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
+        assert matrix["python"] == ["3.11", "3.12", "3.13"]
+        assert {system.split("-")[0] for system in matrix["system"]} == {"ubuntu", "macos", "windows"}
+        assert "schedule" in workflow[True]  # YAML reads the key `on` as true
+        assert workflow["permissions"] == {"contents": "read"}
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no executable bit")
+    def test_ci_script_runs(self):
+        script = files.ROOT / ".ci" / "run"
+        assert script.stat().st_mode & 0o111 and "set -euo pipefail" in script.read_text()
+
+
+def test_no_source_file_names_a_folder_of_one_machine():
+    tracked = [*MODULES, *(files.ROOT / "tests").rglob("*.py"), *(files.ROOT / "docs").rglob("*.md")]
+    tracked += [files.ROOT / n for n in ("README.md", "Makefile", "pyproject.toml", "requirements.lock", "data/README.md")]
+    absolute = re.compile(r"/(?:home|Users|root)/\w|[A-Z]:\\+Users")
+    own = pathlib.Path(__file__)
+    assert not [str(path) for path in tracked if path.resolve() != own.resolve() and absolute.search(path.read_text(encoding="utf-8"))]
