@@ -4,10 +4,13 @@ All functions take images as uint8 (n, height, width, channels), 0 = background,
 Source: LeCun, Bottou, Bengio & Haffner 1998, sections II-B and III-A, unless another is named.
 """
 
+import dataclasses
+
 from cnnlib.errors import InputError, check_name
 
 import numpy as np
 
+FORMS = ("20x20", "28x28", "16-in-28", "32x32")  # what the nets take; 16-in-28 is a 16x16 digit in 28x28, for LeNet-1
 BACKGROUND, FOREGROUND = -0.1, 1.175  # the paper's grey levels, meant to make the mean about 0 and the variance about 1 (section II-B)
 
 
@@ -80,7 +83,51 @@ def deslant(images):
     return np.rint(at(left) * (1 - right_share) + at(left + 1) * right_share).astype(np.uint8)[..., None]
 
 
-FORMS = ("20x20", "28x28", "16-in-28", "32x32")
+@dataclasses.dataclass(frozen=True)
+class Distortion:
+    """How far `distort` goes: each value is drawn evenly from minus to plus these (section III-A names the kinds, not the amounts)."""
+
+    translation: float = 1.5  # pixels, in x and y
+    scaling: float = 0.12  # logarithm of the factor
+    squeezing: float = 0.12  # logarithm of the factor in x, its reverse in y: wider and lower, or narrower and taller
+    shear: float = 0.25  # columns a row
+
+
+def distort(images, seed, distortion=Distortion()):
+    """Apply a random planar affine map to each image: translation, scaling, squeezing and horizontal shear about the middle.
+
+    Args: images: float32 (n, h, w, c) in the paper's grey levels, as `prepare` returns them; seed: a whole number or a tuple of them, such
+        as (seed, epoch): the same maps on every machine; distortion: how far to go.
+    Returns: float32 of the same shape: linear interpolation, background where the map leaves the image. Keras' backend does the work.
+    """
+    import cnnlib.backend  # noqa: F401  before keras
+
+    import keras
+
+    maps = affine_maps(len(images), images.shape[1:3], seed, distortion)
+    step = 2000  # images at a time: fast, and little memory
+    parts = [
+        keras.ops.image.affine_transform(images[i : i + step], maps[i : i + step], fill_mode="constant", fill_value=BACKGROUND)
+        for i in range(0, len(images), step)
+    ]
+    return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
+
+
+def affine_maps(n, size, seed, distortion):
+    """n random maps for images of `size` (height, width), as keras.ops.image.affine_transform takes them. float32 (n, 8).
+
+    Row i is (a, b, c, 0, e, f, 0, 0): the output pixel in column x, row y is read from column a x + b y + c, row e y + f of the input.
+    """
+    right, down, scale, squeeze, shear = np.random.RandomState(seed).uniform(-1, 1, (5, n)) * np.array(
+        [[distortion.translation], [distortion.translation], [distortion.scaling], [distortion.squeezing], [distortion.shear]]
+    )
+    middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
+    a, e = np.exp(-scale - squeeze), np.exp(-scale + squeeze)
+    b = a * shear
+    maps = np.zeros((n, 8), np.float32)
+    maps[:, 0], maps[:, 1], maps[:, 2] = a, b, middle_x - a * middle_x - b * middle_y - right
+    maps[:, 4], maps[:, 5] = e, middle_y - e * middle_y - down
+    return maps
 
 
 def prepare(images, form, deslanted=False):

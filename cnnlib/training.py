@@ -11,7 +11,7 @@ import pathlib
 import sys
 import time
 
-from cnnlib import files, models
+from cnnlib import files, models, preprocessing
 from cnnlib.errors import InputError, check_name
 
 import keras
@@ -24,7 +24,7 @@ class Recipe:
 
     name: str
     about: str  # one line for listings: what it is for
-    protocol: str = "plain"  # what is done to the images before the net's input form: plain or deslanted
+    protocol: str = "plain"  # plain; deslanted: all images are; distorted: each training image anew in each epoch
     epochs: int = 20
     batch_size: int = 128
     optimizer: str = "adamw"  # or sgd (momentum 0.9)
@@ -34,7 +34,7 @@ class Recipe:
     weight_decay: float = 0.05  # decoupled, on kernels and biases alike
 
     def __post_init__(self):
-        check_name("protocol", self.protocol, ("plain", "deslanted"))
+        check_name("protocol", self.protocol, ("plain", "deslanted", "distorted"))
         check_name("optimizer", self.optimizer, ("adamw", "sgd"))
         check_name("schedule", self.schedule, ("cosine", "constant"))
         for field, least in {"epochs": 1, "batch_size": 1}.items():
@@ -53,6 +53,7 @@ RECIPES = {
         Recipe("quick", "the notebooks' default: a few passes, about a minute", epochs=6),
         Recipe("plain", "the images as they are, 20 passes"),
         Recipe("deslanted", "images deslanted by their moments, 20 passes", protocol="deslanted"),
+        Recipe("distorted", "another random distortion of each image in every pass, 40 passes", protocol="distorted", epochs=40),
     )
 }
 
@@ -108,8 +109,11 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     for epoch in range(len(rows), recipe.epochs):
         start = time.perf_counter()
         order = np.random.RandomState((seed, epoch)).permutation(len(images))  # depends on nothing before: a resumed run is the same run
+        inputs = images[order]
+        if recipe.protocol == "distorted":
+            inputs = preprocessing.distort(inputs, (seed, epoch, 1))
         logs = model.fit(
-            images[order], labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0, callbacks=[line] if line else None
+            inputs, labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0, callbacks=[line] if line else None
         ).history
         if not np.isfinite(logs["loss"][0]):
             raise InputError(

@@ -97,6 +97,30 @@ def test_deslant_leaves_an_empty_image_empty():
     assert not preprocessing.deslant(np.zeros((1, 28, 28, 1), np.uint8)).any()
 
 
+def test_distort_equals_scipys_affine_transform(digits):
+    images = preprocessing.prepare(digits[:60], "32x32")
+    distortion = preprocessing.Distortion(translation=2, scaling=0.2, squeezing=0.2, shear=0.3)
+    distorted = preprocessing.distort(images, (1, 2), distortion)
+    assert distorted.shape == images.shape and distorted.dtype == np.float32
+    right, down, scale, squeeze, shear = np.random.RandomState((1, 2)).uniform(-1, 1, (5, 60)) * [[2], [2], [0.2], [0.2], [0.3]]
+    for i, (image, result) in enumerate(zip(images, distorted, strict=True)):
+        # where the input lands, as (row, column): moved, then scaled about the middle, then sheared
+        forward = np.array([[1, 0], [-shear[i], 1]]) @ np.diag([np.exp(scale[i] - squeeze[i]), np.exp(scale[i] + squeeze[i])])
+        backward, middle = np.linalg.inv(forward), np.array([15.5, 15.5])
+        offset = middle - [down[i], right[i]] - backward @ middle
+        expected = ndimage.affine_transform(image[..., 0], backward, offset, order=1, mode="grid-constant", cval=-0.1)
+        assert np.abs(result[..., 0] - expected).max() < 2e-3
+
+
+def test_distort_is_a_deterministic_stream(digits):
+    images = preprocessing.prepare(digits[:20], "28x28")
+    first, again, other = (preprocessing.distort(images, seed) for seed in [(3, 0), (3, 0), (3, 1)])
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any(axis=(1, 2, 3)).all()
+    still = preprocessing.distort(images, 0, preprocessing.Distortion(0, 0, 0, 0))
+    np.testing.assert_allclose(still, images, atol=1e-5)
+
+
 @pytest.mark.parametrize(("form", "shape"), [("20x20", (20, 20)), ("28x28", (28, 28)), ("16-in-28", (28, 28)), ("32x32", (32, 32))])
 @pytest.mark.parametrize("deslanted", [False, True])
 def test_prepare_gives_the_input_of_each_form(digits, form, shape, deslanted):
