@@ -2,6 +2,7 @@
 # Without make (Windows): README.md has the same commands for pip.
 
 VENV := .venv/bin/python
+PIP := $(VENV) -m pip --disable-pip-version-check
 READY := .venv/ready
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
@@ -32,7 +33,7 @@ lint: $(READY)
 	@$(VENV) -m ruff format --check .
 
 lock: $(READY)
-	@$(VENV) -m pip install --quiet --disable-pip-version-check uv
+	@$(PIP) install --quiet uv
 	@$(VENV) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		requirements.txt -o requirements.lock
 	@echo "requirements.lock is renewed: make test installs it and tests it"
@@ -41,7 +42,7 @@ clean:
 	rm -rf .venv .pytest_cache .ruff_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# .venv/unfinished stands from before the installation until after it: a .venv that was left with it is made anew.
+# A .venv that was left in the middle of an installation (it has the file `unfinished`) or whose Python is gone is made anew.
 $(READY): requirements.lock pyproject.toml
 	@if [ -e .venv/unfinished ] || ! $(VENV) -c "$(SUPPORTED)" 2>/dev/null; then \
 		for python in $(CANDIDATES); do \
@@ -54,9 +55,9 @@ $(READY): requirements.lock pyproject.toml
 		fi; \
 		"$$found" -m venv --clear .venv || exit 1; \
 	fi
+	@echo "Installing the locked requirements into .venv: one to three minutes the first time ..."
 	@touch .venv/unfinished
-	@echo "Installing the locked requirements into .venv: about 90 seconds the first time ..."
-	@$(VENV) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(VENV) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) install --quiet --require-hashes -r requirements.lock && $(PIP) install --quiet --no-deps --no-build-isolation -e . \
+		|| { rm .venv/unfinished; exit 1; }
 	@rm .venv/unfinished
 	@touch $(READY)
