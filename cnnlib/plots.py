@@ -150,7 +150,7 @@ def connection_table(table, inputs, title=None):
 
 
 def published_beside_measured(recap, title="Published and measured"):
-    """One line a net of results.recap(): the published figure, and each measured mean with its standard deviation. Lower is better."""
+    """One line a net of results.recap() of a table of errors: the published figure, each measured mean and its standard deviation."""
     titles = list(dict.fromkeys(recap["title"]))
     place = {name: -i for i, name in enumerate(titles)}
     figure, axis = plt.subplots(figsize=(9, 0.5 * len(titles) + 1.4))
@@ -165,5 +165,5 @@ def published_beside_measured(recap, title="Published and measured"):
     axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-    axis.legend(loc="best")
+    axis.legend(loc="lower right")
     return figure

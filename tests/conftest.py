@@ -1,8 +1,8 @@
 """What every test shares: none reads or writes the user's own results and data folders."""
 
-import pytest
-
 import cnnlib  # noqa: F401 - before any test module imports TensorFlow, which reads cnnlib's environment variables once
+
+import pytest
 
 
 @pytest.fixture(autouse=True)
