@@ -93,18 +93,22 @@ class Distortion:
     shear: float = 0.25  # columns a row
 
 
-def distort(images, seed, distortion=Distortion()):
+def distort(images, seed, distortion=Distortion(), only=None):
     """Apply a random planar affine map to each image: translation, scaling, squeezing and horizontal shear about the middle.
 
     Args: images: float32 (n, h, w, c) in the paper's grey levels, as `prepare` returns them; seed: a whole number or a tuple of them, such
-        as (seed, epoch): the same maps on every machine; distortion: how far to go.
-    Returns: float32 of the same shape: linear interpolation, background where the map leaves the image. Keras' backend does the work.
+        as (seed, epoch): the same maps on every machine; distortion: how far to go; only: indices (k,) of the images to return, distorted
+        as they are among all.
+    Returns: float32 of the same shape (of k images with `only`): linear interpolation, background where the map leaves the image. Keras'
+        backend does the work.
     """
     import cnnlib.backend  # noqa: F401  before keras
 
     import keras
 
     maps = affine_maps(len(images), images.shape[1:3], seed, distortion)
+    if only is not None:
+        images, maps = images[only], maps[only]
     step = 2000  # images at a time: fast, and little memory
     parts = [
         keras.ops.image.affine_transform(images[i : i + step], maps[i : i + step], fill_mode="constant", fill_value=BACKGROUND)

@@ -117,6 +117,7 @@ def test_distort_is_a_deterministic_stream(digits):
     first, again, other = (preprocessing.distort(images, seed) for seed in [(3, 0), (3, 0), (3, 1)])
     np.testing.assert_array_equal(first, again)
     assert (first != other).any(axis=(1, 2, 3)).all()
+    np.testing.assert_array_equal(preprocessing.distort(images, (3, 0), only=[7, 0, 11]), first[[7, 0, 11]])
     still = preprocessing.distort(images, 0, preprocessing.Distortion(0, 0, 0, 0))
     np.testing.assert_allclose(still, images, atol=1e-5)
 
