@@ -105,7 +105,7 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     model.compile(_optimizer(recipe, steps), loss_of(model), metrics=[_error_metric(model)], jit_compile=_jit_compile())
     model.optimizer.build(model.trainable_variables)
     rows = _restore(checkpoint, model, recipe, seed) if checkpoint else []
-    line = _Line(recipe.epochs, steps) if progress else None
+    shown = _Progress(recipe.epochs, steps) if progress else None
     for epoch in range(len(rows), recipe.epochs):
         start = time.perf_counter()
         order = np.random.RandomState((seed, epoch)).permutation(len(images))  # depends on nothing before: a resumed run is the same run
@@ -113,7 +113,7 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
         if recipe.protocol == "distorted":
             inputs = preprocessing.distort(inputs, (seed, epoch, 1))
         logs = model.fit(
-            inputs, labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0, callbacks=[line] if line else None
+            inputs, labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0, callbacks=[shown] if shown else None
         ).history
         if not np.isfinite(logs["loss"][0]):
             raise InputError(
@@ -125,8 +125,8 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
         rows.append({"epoch": epoch + 1, **losses, "seconds": time.perf_counter() - start})
         if checkpoint:
             _save(checkpoint, model, recipe, seed, rows)
-        if line:
-            line.epoch_done(rows)
+        if shown:
+            shown.epoch_done(rows)
     return _history(rows)
 
 
@@ -239,29 +239,14 @@ def _restore(path, model, recipe, seed):
     return run["epochs"]
 
 
-class _Line(keras.callbacks.Callback):
+class Line:
     """One line of progress, rewritten in place: in a notebook an output that updates (only its last state is stored), in a terminal a
     line that is overwritten; elsewhere just the last state."""
 
-    def __init__(self, epochs, steps):
-        super().__init__()
-        self.epochs, self.steps, self.rows, self.last = epochs, steps, [], 0.0
+    def __init__(self):
         self.handle = None
 
-    def on_train_batch_end(self, batch, logs=None):
-        if time.perf_counter() - self.last > 0.5:
-            self.last = time.perf_counter()
-            self._show(f"epoch {len(self.rows) + 1}/{self.epochs}: {100 * (batch + 1) // self.steps} %")
-
-    def epoch_done(self, rows):
-        self.rows = rows
-        row = rows[-1]
-        text = f"epoch {row['epoch']}/{self.epochs}: loss {row['loss']:.4f}, training error {row['train_error']:.2f} %"
-        if row["validation_error"] == row["validation_error"]:
-            text += f", validation error {row['validation_error']:.2f} %"
-        self._show(text + f", {sum(r['seconds'] for r in rows):.0f} s", last=row["epoch"] == self.epochs)
-
-    def _show(self, text, last=False):
+    def show(self, text, last=False):
         if _in_notebook():
             from IPython.display import Pretty, display
 
@@ -273,6 +258,28 @@ class _Line(keras.callbacks.Callback):
             print(f"\r\033[K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
         elif last:
             print(text, file=sys.stderr, flush=True)
+
+
+class _Progress(keras.callbacks.Callback):
+    """How far a training is, as a Line."""
+
+    def __init__(self, epochs, steps):
+        super().__init__()
+        self.epochs, self.steps, self.rows, self.last = epochs, steps, [], 0.0
+        self.line = Line()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.perf_counter() - self.last > 0.5:
+            self.last = time.perf_counter()
+            self.line.show(f"epoch {len(self.rows) + 1}/{self.epochs}: {100 * (batch + 1) // self.steps} %")
+
+    def epoch_done(self, rows):
+        self.rows = rows
+        row = rows[-1]
+        text = f"epoch {row['epoch']}/{self.epochs}: loss {row['loss']:.4f}, training error {row['train_error']:.2f} %"
+        if row["validation_error"] == row["validation_error"]:
+            text += f", validation error {row['validation_error']:.2f} %"
+        self.line.show(text + f", {sum(r['seconds'] for r in rows):.0f} s", last=row["epoch"] == self.epochs)
 
 
 def _in_notebook():
