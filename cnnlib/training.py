@@ -98,9 +98,9 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     Returns: History.
     Raises InputError for images, labels or a checkpoint that do not fit, and when the loss is no longer finite.
     """
-    _check(model, images, labels)
+    check(model, images, labels)
     if validation is not None:
-        _check(model, *validation)
+        check(model, *validation)
     steps = -(-len(images) // recipe.batch_size)
     model.compile(_optimizer(recipe, steps), loss_of(model), metrics=[_error_metric(model)], jit_compile=_jit_compile())
     model.optimizer.build(model.trainable_variables)
@@ -132,7 +132,7 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
 
 def predict(model, images, batch_size=1000):
     """Class probabilities, float32 (n, classes): softmax of the logits (of minus the distances for an RBF output)."""
-    _check(model, images)
+    check(model, images)
     outputs = [keras.ops.convert_to_numpy(model(images[i : i + batch_size], training=False)) for i in range(0, len(images), batch_size)]
     scores = models.scores(model, np.concatenate(outputs))
     return keras.ops.convert_to_numpy(keras.ops.softmax(scores, axis=-1))
@@ -140,7 +140,7 @@ def predict(model, images, batch_size=1000):
 
 def evaluate(model, images, labels):
     """Return the error in % of the images whose most probable class is not their label."""
-    _check(model, images, labels)
+    check(model, images, labels)
     return 100 * float(np.mean(predict(model, images).argmax(axis=1) != labels))
 
 
@@ -187,7 +187,7 @@ def _jit_compile():
     return False if keras.backend.backend() == "tensorflow" and on_cpu else "auto"
 
 
-def _check(model, images, labels=None):
+def check(model, images, labels=None):
     """Raise InputError unless the images, and the labels if given, are what the model takes."""
     shape = tuple(model.input_shape[1:])
     if not isinstance(images, np.ndarray) or images.dtype != np.float32:
