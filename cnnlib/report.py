@@ -15,12 +15,14 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; p
 table { border-collapse: collapse; }
 th, td { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #8888; }
 td { font-variant-numeric: tabular-nums; }
+td:first-child { white-space: nowrap; }
 pre { white-space: pre-wrap; border-left: .3rem solid #c33; padding-left: .7rem; }
 """
 
-# The page template of JupyterLab, less the scripts that it fetches from the network.
+# The page template of JupyterLab, less the scripts that it fetches from the network; long lines can be scrolled on a phone.
 PAGE = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js %}{% endblock %}{% block html_head_js_mathjax %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}"""
+{% block html_head_js %}{% endblock %}{% block html_head_js_mathjax %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}
+{% block html_head_css %}<style>.jp-InputArea-editor, .jp-OutputArea-output { overflow-x: auto; }</style>{% endblock %}"""
 
 
 @dataclasses.dataclass(frozen=True)
