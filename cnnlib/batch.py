@@ -122,9 +122,9 @@ def _output(run):
 
 def _train_runs(fields, path):
     """The runs of a `train` item."""
-    from cnnlib import datasets, models, training
+    from cnnlib import datasets, runs, training
 
-    known = {"model": models.names, "dataset": datasets.names, "recipe": training.recipe_names}
+    known = {"model": runs.names, "dataset": datasets.names, "recipe": training.recipe_names}
     _check_keys(fields, path, required=(*known, "seeds"))
     for key, names in known.items():
         _check(_at(path, fields, key), check_name, key, fields[key], names())

@@ -66,8 +66,6 @@ def drawing(image):
 
 def find_net(model):
     """Return (path, row) of the newest trained net of that name on this machine, or of the .keras file if `model` is a path to one."""
-    from cnnlib import models
-
     rows = results.measured()
     path = pathlib.Path(model)
     if path.suffix == ".keras":
@@ -75,7 +73,7 @@ def find_net(model):
             raise InputError(f"there is no file {path}")
         rows = rows[rows["run_id"] == path.stem]
         return path, rows.iloc[0] if len(rows) else None
-    check_name("model", model, models.names())
+    check_name("model", model, runs.names())
     rows = rows[rows["model"] == model].sort_values("date", ascending=False)
     for _, row in rows.iterrows():
         if runs.net_path(row["run_id"]).exists():
@@ -87,9 +85,9 @@ def find_net(model):
 
 def probabilities(net, pictures, deslanted=False):
     """Class probabilities of a trained net for pictures as `read_picture` returns them. uint8 (n, 28, 28, 1) -> float32 (n, classes)."""
-    from cnnlib import models, preprocessing, training
+    from cnnlib import preprocessing, training
 
-    return training.predict(net, preprocessing.prepare(pictures, models.input_form(net.name), deslanted=deslanted))
+    return training.predict(net, preprocessing.prepare(pictures, runs.input_form(net.name), deslanted=deslanted))
 
 
 def describe(model, pictures, invert=None):

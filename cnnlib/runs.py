@@ -1,22 +1,41 @@
 """One row, one trained net: what `python -m cnnlib train MODEL DATASET --recipe NAME --seed N` does."""
 
+import dataclasses
+import json
 import math
 import os
+import shutil
 
 from cnnlib import datasets, files, results
+
+BOOSTED = "boosted-"  # before the name of a net: three of them, see cnnlib.boosting
+
+
+def names():
+    """The batch names that can be trained: those of models.names(), and each of them boosted."""
+    from cnnlib import models
+
+    return [*models.names(), *(BOOSTED + name for name in models.names())]
+
+
+def input_form(model):
+    """models.input_form, for boosted nets too."""
+    from cnnlib import models
+
+    return models.input_form(model.removeprefix(BOOSTED))
 
 
 def plan(model, dataset, recipe="plain", seed=0, train_size=None):
     """Return what is known of a row before it is trained (dict of the ledger's columns, `run_id` among them).
 
-    Args: model: a name of models.names(); dataset: a name of datasets.names(); recipe: a name of training.recipe_names() or a Recipe;
+    Args: model: one of names(); dataset: a name of datasets.names(); recipe: a name of training.recipe_names() or a Recipe;
         seed: of the first weights, the order of the images and the subset; train_size: images to train on, None for all.
     Raises InputError for unknown names.
     """
-    from cnnlib import models, training
+    from cnnlib import training
 
     recipe = training.recipe(recipe) if isinstance(recipe, str) else recipe
-    models.input_form(model)
+    input_form(model)
     what = {
         "model": model,
         "dataset": dataset,
@@ -37,38 +56,52 @@ def is_done(model, dataset, recipe="plain", seed=0, train_size=None):
 def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=False):
     """Train one net, test it once after the last epoch, record the row. Returns the row (dict). Arguments as for `plan`.
 
-    A row that the ledger has already is returned as it is, unless `again`. The trained net is kept at `net_path(run_id)`. A run that was
-    killed goes on from its last whole epoch. Raises InputError for data that the net cannot take, datasets.Unavailable without data.
+    A row that the ledger has already is returned as it is, unless `again`. The trained net is kept at `net_path(run_id)`, with a JSON file
+    beside it if it is boosted: what its filters counted. A run that was killed goes on from its last whole epoch. Raises InputError for
+    data that the net cannot take, datasets.Unavailable without data.
     """
     what = plan(model, dataset, recipe, seed, train_size)
     done = _find(what["run_id"])
     if done and not again:
         return done
 
-    from cnnlib import models, preprocessing, training
-
-    import keras
+    from cnnlib import preprocessing, training
 
     recipe = training.recipe(recipe) if isinstance(recipe, str) else recipe
     data = datasets.load(dataset, train_size=train_size, seed=seed)
-    checkpoint = files.make_folder(files.results_folder() / "checkpoints") / f"{what['run_id']}.npz"
-    prepare = lambda images: preprocessing.prepare(images, models.input_form(model), deslanted=recipe.protocol == "deslanted")  # noqa: E731
-    images = prepare(data.train.images)
-    keras.utils.set_random_seed(seed)
-    net = models.build(model, input_shape=images.shape[1:], classes=len(data.info.class_names))
-    history = training.train(net, images, data.train.labels, recipe, seed=seed, checkpoint=checkpoint)
+    checkpoints = files.make_folder(files.results_folder() / "checkpoints" / what["run_id"])
+    prepare = lambda images: preprocessing.prepare(images, input_form(model), deslanted=recipe.protocol == "deslanted")  # noqa: E731
+    classes = len(data.info.class_names)
+    net, seconds, counts = _trained(model, prepare(data.train.images), data.train.labels, recipe, seed, classes, checkpoints)
     error = training.evaluate(net, prepare(data.test.images), data.test.labels)
-    save_net(net, what["run_id"])
+    path = save_net(net, what["run_id"])
+    if counts:
+        files.write_atomically(path.with_suffix(".json"), json.dumps([dataclasses.asdict(each) for each in counts], indent=2) + "\n")
     row = results.record(
         **what,
         data_source=data.source,
         metric="test_error_percent",
         value=error,
         trainable_parameters=trainable_parameters(net),
-        train_seconds=history.seconds,
+        train_seconds=seconds,
     )
-    checkpoint.unlink(missing_ok=True)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return row
+
+
+def _trained(model, images, labels, recipe, seed, classes, folder):
+    """Train the net of a batch name, with its state in `folder`. Returns (keras.Model, seconds, counts of a boosted net's filters)."""
+    from cnnlib import boosting, models, training
+
+    import keras
+
+    if model.startswith(BOOSTED):
+        boosted = boosting.train(model.removeprefix(BOOSTED), images, labels, recipe, seed, folder, classes=classes)
+        return boosted.model, boosted.seconds, boosted.counts
+    keras.utils.set_random_seed(seed)
+    net = models.build(model, input_shape=images.shape[1:], classes=classes)
+    history = training.train(net, images, labels, recipe, seed, checkpoint=folder / "net.npz")
+    return net, history.seconds, ()
 
 
 def trainable_parameters(model):

@@ -41,6 +41,7 @@ def test_seeds_by_count_and_by_list(batch_file):
     dataset: mnist
     recipe: plain
     seeds: [7, 3]
+- train: {model: boosted-lenet-4, dataset: mnist, recipe: distorted, seeds: 1}
 """
     )
     assert [(r.kind, *r.fields.values()) for r in batch.read(path)] == [
@@ -48,6 +49,7 @@ def test_seeds_by_count_and_by_list(batch_file):
         ("train", "linear-20x20", "mnist", "deslanted", 1),
         ("train", "lenet-5", "mnist", "plain", 7),
         ("train", "lenet-5", "mnist", "plain", 3),
+        ("train", "boosted-lenet-4", "mnist", "distorted", 0),
     ]
     assert str(batch.read(path)[2]) == "lenet-5 mnist plain seed 7"
 

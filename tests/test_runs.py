@@ -1,6 +1,6 @@
 import json
 
-from cnnlib import datasets, files, models, preprocessing, results, runs, training
+from cnnlib import boosting, datasets, files, models, predict, preprocessing, results, runs, training
 from cnnlib.errors import InputError
 
 import keras
@@ -66,6 +66,25 @@ def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
     assert epochs == [3] and row["value"] == whole["value"]
     for a, b in zip(keras.saving.load_model(runs.net_path(row["run_id"])).get_weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_boosted_net_is_one_row_and_one_net_of_three():
+    assert "boosted-lenet-4" in runs.names() and runs.input_form("boosted-lenet-4") == "32x32"
+    row = runs.train_row("boosted-lenet-4", "mnist", SHORT, seed=4, train_size=200)
+    assert (row["model"], row["row_id"]) == ("boosted-lenet-4", "mnist/boosted-lenet-4")
+    assert (row["trainable_parameters"], row["train_images"], row["epochs"]) == (3 * 51_050, 200, 1)
+    assert runs.is_done("boosted-lenet-4", "mnist", SHORT, seed=4, train_size=200)
+
+    path, found = predict.find_net("boosted-lenet-4")
+    net = keras.saving.load_model(path)
+    test = datasets.load("mnist", test_size=500).test
+    images = preprocessing.prepare(test.images, "32x32")
+    together, _ = boosting.predict(net, images)
+    np.testing.assert_allclose(predict.probabilities(net, test.images), together, atol=1e-6)
+    assert found["run_id"] == row["run_id"] == path.stem and len(boosting.members(net)) == 3
+    counts = json.loads(path.with_suffix(".json").read_text())
+    assert [c["wanted"] for c in counts] == [100, 100] and counts[0]["found"].keys() == {"net 1 is right", "net 1 is wrong"}
+    assert not list((files.results_folder() / "checkpoints").iterdir())
 
 
 def test_deslanted_images_are_trained_and_tested_on_deslanted():
