@@ -170,7 +170,7 @@ def results_readme(check):
 
 @cli.command("models")
 def models():
-    """List the nets."""
+    """List the nets; each can also be trained as boosted-NAME."""
     from cnnlib import models
 
     for name in models.names():
