@@ -124,16 +124,17 @@ def _train_runs(fields, path):
     """The runs of a `train` item."""
     from cnnlib import datasets, runs, training
 
-    known = {"model": runs.names, "dataset": datasets.names, "recipe": training.recipe_names}
-    _check_keys(fields, path, required=(*known, "seeds"))
-    for key, names in known.items():
-        _check(_at(path, fields, key), check_name, key, fields[key], names())
+    _check_keys(fields, path, required=("model", "dataset", "recipe", "seeds"))
+    _check(_at(path, fields, "model"), check_name, "model", fields["model"], runs.names())
+    _check(_at(path, fields, "dataset"), check_name, "dataset", fields["dataset"], datasets.names())
+    _check(_at(path, fields, "recipe"), training.recipe, str(fields["recipe"]))
     seeds = fields["seeds"]
     if type(seeds) is int and seeds > 0:
         seeds = range(seeds)
     if not seeds or not isinstance(seeds, list | range) or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise InputError(f"{_at(path, fields, 'seeds')}: expected how many seeds (5 is 0 to 4) or a list like [0, 7], got {seeds!r}")
-    return [Run("train", {**{key: fields[key] for key in known}, "seed": seed}) for seed in seeds]
+    what = {key: fields[key] for key in ("model", "dataset", "recipe")}
+    return [Run("train", {**what, "seed": seed}) for seed in seeds]
 
 
 def _notebook_runs(fields, path):

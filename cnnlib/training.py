@@ -58,23 +58,38 @@ RECIPES = {
 }
 
 
+CHANGEABLE = [field.name for field in dataclasses.fields(Recipe)][2:]  # all but the name and what it is for
+
+
 def recipe_names():
     """The names that `recipe` takes."""
     return list(RECIPES)
 
 
 def recipe(name, **changes):
-    """Return the recipe of that name, with some fields changed (`epochs=3`): the name of a changed one says so, for the ledger.
+    """Return the recipe of that name, with some fields changed: `recipe("plain", epochs=3)`, or `recipe("plain,epochs=3")`.
 
+    The second is how a changed recipe is named in the ledger, so that a command can make its row again.
     Raises InputError for an unknown name or field, or a value out of range.
     """
+    name, *written = name.split(",")
     base = RECIPES[check_name("recipe", name, RECIPES)]
-    fields = [f.name for f in dataclasses.fields(Recipe)][2:]
+    changes = dict(_read_change(base, text) for text in written) | changes
     for field in changes:
-        check_name("recipe field", field, fields)
+        check_name("recipe field", field, CHANGEABLE)
     changed = {k: v for k, v in changes.items() if v != getattr(base, k)}
     suffix = "".join(f",{k}={v}" for k, v in sorted(changed.items()))
     return dataclasses.replace(base, name=name + suffix, **changed)
+
+
+def _read_change(base, text):
+    """("epochs", 3) from "epochs=3": a value of the type that the field has in the recipe `base`."""
+    field, _, value = text.partition("=")
+    kind = type(getattr(base, check_name("recipe field", field, CHANGEABLE)))
+    try:
+        return field, kind(value)
+    except ValueError:
+        raise InputError(f"recipe {base.name}: {field} is like {getattr(base, field)!r}, not {value!r}") from None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -191,10 +191,14 @@ def test_images_and_labels_that_do_not_fit_are_refused(data, images, change, mes
 
 def test_recipes_by_name_and_their_changes():
     assert training.recipe("quick").name == "quick" and training.recipe("quick", epochs=training.recipe("quick").epochs).name == "quick"
-    assert training.recipe("plain", learning_rate=0.1, epochs=2).name == "plain,epochs=2,learning_rate=0.1"
+    changed = training.recipe("plain", learning_rate=0.1, epochs=2, optimizer="sgd")
+    assert changed.name == "plain,epochs=2,learning_rate=0.1,optimizer=sgd"
+    assert training.recipe(changed.name) == changed  # as a command makes it from the ledger's name
     for call, message in [
         (lambda: training.recipe("plian"), "unknown recipe 'plian'. Known: plain"),
         (lambda: training.recipe("plain", rate=1), "unknown recipe field 'rate'. Known: .*learning_rate"),
+        (lambda: training.recipe("plain,epochs=two"), "epochs is like 20, not 'two'"),
+        (lambda: training.recipe("plain,epoch=2"), "unknown recipe field 'epoch'. Known: epochs"),
         (lambda: training.recipe("plain", epochs=0), "epochs must be a whole number of at least 1, got 0"),
         (lambda: training.recipe("plain", epochs=2.5), "epochs must be a whole number"),
         (lambda: training.recipe("plain", learning_rate=float("nan")), "learning_rate must be a number"),
