@@ -93,9 +93,9 @@ def run_torch():
 
 def run_peak():
     """Billions of multiply-adds a second of large float32 matrix products, the median of ten."""
-    import keras
-
     import cnnlib.backend  # noqa: F401
+
+    import keras
 
     n = 3000
     a = keras.random.normal((n, n))
