@@ -57,7 +57,17 @@ def test_crop_to_20x20_refuses_what_is_no_size_normalised_digit():
     images[1, 2:25, 4] = 200
     with pytest.raises(InputError, match=r"1 of 3 images .* image 1, 23x1 pixels.*28x28 or 32x32"):
         preprocessing.crop_to_20x20(images)
-    assert preprocessing.crop_to_20x20(images, cut=True)[1].sum() == 20 * 200
+
+
+def test_crop_of_deslanted_digits_takes_the_middle_columns():
+    images = np.zeros((1, 28, 28, 1), np.uint8)
+    images[0, 9:15, 2:27] = 200
+    cropped = preprocessing.crop_to_20x20(images, middle_columns=True)
+    assert (cropped[0, 7:13] == 200).all() and cropped.sum() == 6 * 20 * 200
+    data = datasets.load("mnist")
+    straight = preprocessing.deslant(data.train.images)
+    kept = preprocessing.crop_to_20x20(straight, middle_columns=True).sum(dtype=np.int64) / straight.sum(dtype=np.int64)
+    assert 0.995 < kept < 1
 
 
 def test_digit_16_in_28_averages_areas(digits):
@@ -82,8 +92,8 @@ def test_deslant_equals_scipys_affine_transform(digits):
     straight = preprocessing.deslant(digits)
     assert straight.shape == digits.shape and straight.dtype == np.uint8
     for image, result in zip(digits, straight, strict=True):
-        shear, centre = slant(image), ndimage.center_of_mass(image[..., 0])[0]
-        matrix, offset = [[1, 0], [shear, 1]], [0, -shear * centre]  # output pixel -> input pixel
+        shear, (row, column) = slant(image), ndimage.center_of_mass(image[..., 0])
+        matrix, offset = [[1, 0], [shear, 1]], [0, column - 13.5 - shear * row]  # output pixel -> input pixel
         expected = ndimage.affine_transform(image[..., 0].astype(float), matrix, offset, order=1, mode="grid-constant")
         assert np.abs(result[..., 0] - expected).max() <= 0.51
 
@@ -91,6 +101,8 @@ def test_deslant_equals_scipys_affine_transform(digits):
 def test_deslant_leaves_hardly_any_slant(digits):
     before, after = (np.mean([abs(slant(i)) for i in images]) for images in (digits, preprocessing.deslant(digits)))
     assert before > 0.15 and after < 0.01
+    columns = [ndimage.center_of_mass(i[..., 0])[1] for i in preprocessing.deslant(digits)]
+    assert np.mean(np.abs(np.array(columns) - 13.5) < 0.01) > 0.98  # but for a long digit whose end leaves the image
 
 
 def test_deslant_leaves_an_empty_image_empty():
