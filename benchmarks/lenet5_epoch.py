@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-EPOCHS, BATCH, RATE = 3, 128, 2e-3
+EPOCHS, BATCH, RATE = 3, 128, 5e-3
 MULTIPLY_ADDS = 416_520  # of one image, forward
 
 
