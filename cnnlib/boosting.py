@@ -7,8 +7,12 @@ ones. Any net of `models.names()` can be boosted, on any data set that it takes.
 
 The result is one keras.Model, so that `training.predict`, `training.evaluate` and saving work as for every net. It adds the nets'
 probabilities (and divides by 3), not their logits: a probability is bounded, as the outputs of the paper's nets were, so each net has one
-vote that it can split. A logit has no bound: net 1, which saw easy patterns only and is very sure of itself, would outvote the other two
-exactly where they were trained to correct it.
+vote that it can split. A logit has no bound: net 1, which saw easy patterns most of the time and is very sure of itself, can outvote the
+other two where they were trained to correct it.
+
+What was tried, on LeNet-4, 10,000 training images, 12 distorted epochs, 8,000 validation images and one seed. Net 1 alone: 2.90 % error;
+three such nets, not boosted: 2.76 %; boosted, with 5,000, 10,000 and 20,000 patterns for each of nets 2 and 3 (and so many more steps):
+2.54, 1.77 and 1.16 %. Adding logits: 2.64, 1.77 and 1.27 %.
 """
 
 import dataclasses
@@ -59,13 +63,14 @@ def train(name, images, labels, recipe, seed=0, folder=None, wanted=None, cap=No
         images, labels, recipe: as for `training.train`; net 1 is the net that it makes of them with `seed`, bit for bit.
         seed: net k is trained with seed + 1,000,000 (k - 1), and its patterns come from the stream (seed, k).
         folder: the state is written there, and a run that was killed goes on from its last whole epoch or filter. None: nowhere.
-        wanted: patterns for each of nets 2 and 3; half as many as there are images if None. cap: candidates that are looked at for
-            them, 100 for each wanted one if None; what is found by then is used. classes: of the data set.
+        wanted: patterns for each of nets 2 and 3, as many as there are images if None: the more the better, but a net 1 that errs on 1 % of
+            the stream has to look at 50 candidates for each. cap: candidates at most, 100 for each wanted one if None; what is found by
+            then is used. classes: of the data set.
     Returns: Boosted.
     Raises InputError as `training.train`, for a `wanted` below 2 or a smaller `cap`, if no pattern of a kind is found before the cap, and
         for a folder of another run.
     """
-    wanted = max(2, len(images) // 2) if wanted is None else wanted
+    wanted = max(2, len(images)) if wanted is None else wanted
     cap = 100 * wanted if cap is None else cap
     _check_limits(wanted, cap)
     folder = None if folder is None else files.make_folder(folder)
@@ -75,7 +80,8 @@ def train(name, images, labels, recipe, seed=0, folder=None, wanted=None, cap=No
         if nets:
             numbers, count = _filtered_once(folder, nets, images, labels, wanted, cap, (seed, k), progress)
             inputs, answers = patterns(images, labels, numbers, (seed, k))
-            # They are distorted already; distorted once more in each epoch, they would no longer be what the filter found hard.
+            # They are distorted already. Distorted once more in each epoch they are no longer what the filter found hard: then the error
+            # above is 2.71 and 2.00 % in the place of 2.54 and 1.77 %.
             own_recipe = dataclasses.replace(recipe, protocol="plain")
             counts.append(count)
             seconds += count.seconds

@@ -220,6 +220,8 @@ def test_nets_2_and_3_are_asked_only_where_net_1_is_not_confident(nets, images):
     none, everywhere = (boosting.predict(model, images, confidence) for confidence in (0, 1.1))
     assert boosting.cost(none[1]) == 1 and boosting.cost(everywhere[1]) == 3
     np.testing.assert_array_equal(none[0], training.predict(nets[0], images))
+    certainty = none[0].max(axis=1)
+    np.testing.assert_array_equal(boosting.predict(model, images, float(certainty[7]))[1], certainty < certainty[7])
     np.testing.assert_array_equal(everywhere[0], boosting.predict(model, images)[0])
 
 

@@ -83,7 +83,7 @@ def test_a_boosted_net_is_one_row_and_one_net_of_three():
     np.testing.assert_allclose(predict.probabilities(net, test.images), together, atol=1e-6)
     assert found["run_id"] == row["run_id"] == path.stem and len(boosting.members(net)) == 3
     counts = json.loads(path.with_suffix(".json").read_text())
-    assert [c["wanted"] for c in counts] == [100, 100] and counts[0]["found"].keys() == {"net 1 is right", "net 1 is wrong"}
+    assert [c["wanted"] for c in counts] == [200, 200] and counts[0]["found"].keys() == {"net 1 is right", "net 1 is wrong"}
     assert not list((files.results_folder() / "checkpoints").iterdir())
 
 
