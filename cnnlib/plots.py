@@ -36,7 +36,7 @@ def image_grid(images, captions=None, columns=10, title=None, colours=None, scal
 
 
 def weights_as_images(weights, captions=None, columns=10, title=None, scale=1.0):
-    """Draw weights (n, h, w), one picture each: blue is negative, red positive, white zero, on one common scale with a colour bar."""
+    """Draw weights (n, h, w), one picture each on one common scale with a colour bar: dark is negative, grey zero, light positive."""
     weights = np.asarray(weights)
     if weights.ndim != 3:
         raise InputError(f"weights must be (n, height, width), got {weights.shape}")
@@ -48,7 +48,7 @@ def weights_as_images(weights, captions=None, columns=10, title=None, scale=1.0)
     for i, axis in enumerate(axes.flat):
         axis.axis("off")
         if i < len(weights):
-            picture = axis.imshow(weights[i], cmap="RdBu_r", vmin=-limit, vmax=limit)
+            picture = axis.imshow(weights[i], cmap="cividis", vmin=-limit, vmax=limit)
             if captions is not None:
                 axis.set_title(captions[i], fontsize=9, fontweight="normal", loc="center", pad=2)
     figure.colorbar(picture, ax=axes, shrink=0.8, pad=0.01, label="weight")
@@ -100,7 +100,7 @@ def confusion_matrix(labels, predicted, class_names, title="Confusion matrix"):
     return figure
 
 
-def mistakes(images, labels, probabilities, class_names, count=20, columns=10):
+def mistakes(images, labels, probabilities, class_names, count=20):
     """Draw the wrong images that the net was surest of: what it said, how sure it was, and the label."""
     labels, predicted = np.asarray(labels), probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
@@ -111,7 +111,8 @@ def mistakes(images, labels, probabilities, class_names, count=20, columns=10):
         f"{class_names[predicted[i]]} ({100 * probabilities[i, predicted[i]]:.0f} %)\nlabel {class_names[labels[i]]}" for i in worst
     ]
     title = f"The {len(worst)} surest of {len(wrong)} mistakes: what the net says, how sure it is, and the label"
-    return image_grid(images[worst], captions, columns=columns, title=title, scale=1.0)
+    short = max(len(str(name)) for name in class_names) <= 3
+    return image_grid(images[worst], captions, columns=10 if short else 5, title=title, scale=1.0 if short else 1.8)
 
 
 def feature_maps(maps, names, title=None, scale=1.05):
@@ -161,8 +162,8 @@ def published_beside_measured(recap, title="Published and measured"):
         spread = rows["measured_std"].fillna(0)
         axis.errorbar(rows["measured_mean"], rows["title"].map(place), xerr=spread, linestyle="", capsize=4, label=f"measured, {recipe}")
     axis.set_yticks([place[name] for name in titles], titles)
-    axis.set(title=title, xlabel="test error in % (log scale)", xscale="log")
-    axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set(title=title, xlabel="test error in % (log scale)", xscale="log", ylim=(0.6 - len(titles), 0.6))
+    axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 3, 5)))
     axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axis.legend(loc="lower right")

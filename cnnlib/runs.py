@@ -74,17 +74,10 @@ def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=Fal
     classes = len(data.info.class_names)
     net, seconds, counts = _trained(model, prepare(data.train.images), data.train.labels, recipe, seed, classes, checkpoints)
     error = training.evaluate(net, prepare(data.test.images), data.test.labels)
-    path = save_net(net, what["run_id"])
+    row = keep(net, what, data.source, error, seconds)
     if counts:
-        files.write_atomically(path.with_suffix(".json"), json.dumps([dataclasses.asdict(each) for each in counts], indent=2) + "\n")
-    row = results.record(
-        **what,
-        data_source=data.source,
-        metric="test_error_percent",
-        value=error,
-        trainable_parameters=trainable_parameters(net),
-        train_seconds=seconds,
-    )
+        text = json.dumps([dataclasses.asdict(each) for each in counts], indent=2)
+        files.write_atomically(net_path(row["run_id"]).with_suffix(".json"), text + "\n")
     shutil.rmtree(checkpoints, ignore_errors=True)
     return row
 
@@ -102,6 +95,23 @@ def _trained(model, images, labels, recipe, seed, classes, folder):
     net = models.build(model, input_shape=images.shape[1:], classes=classes)
     history = training.train(net, images, labels, recipe, seed, checkpoint=folder / "net.npz")
     return net, history.seconds, ()
+
+
+def keep(net, plan, data_source, error, seconds):
+    """Save a trained net and record its row. Returns the row (dict).
+
+    Args: net: keras.Model; plan: what `plan` returned for it; data_source: `.source` of its data; error: on the test images, in %;
+        seconds: of training. Raises InputError as results.record, and if the folder cannot be written to.
+    """
+    save_net(net, plan["run_id"])
+    return results.record(
+        **plan,
+        data_source=data_source,
+        metric="test_error_percent",
+        value=error,
+        trainable_parameters=trainable_parameters(net),
+        train_seconds=seconds,
+    )
 
 
 def trainable_parameters(model):
