@@ -50,8 +50,8 @@ def run_fit():
     tanh = lambda: layers.Activation("tanh")  # noqa: E731
     net = keras.Sequential(
         [
-            *(layers.Input((32, 32, 1)), layers.Conv2D(6, 5), tanh(), layers.AveragePooling2D(), tanh()),
-            *(layers.Conv2D(16, 5), tanh(), layers.AveragePooling2D(), tanh(), layers.Conv2D(120, 5), tanh()),
+            *(layers.Input((32, 32, 1)), layers.Conv2D(6, 5), tanh(), layers.AveragePooling2D(2), tanh()),
+            *(layers.Conv2D(16, 5), tanh(), layers.AveragePooling2D(2), tanh(), layers.Conv2D(120, 5), tanh()),
             *(layers.Flatten(), layers.Dense(84), tanh(), layers.Dense(10)),
         ]
     )
