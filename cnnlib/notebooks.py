@@ -72,16 +72,18 @@ def parameters(notebook):
 def parse(text, default):
     """Turn a command line's text into a value of `default`'s type; with None as the default, whatever Python or YAML reads in it.
 
-    Text that does not fit is returned as it is, for `checked` to name in its error.
+    What does not fit is returned as what it looks like, for `checked` to name in its error.
     """
     if isinstance(default, str):
         return text
     if isinstance(default, bool):
         return {"true": True, "false": False}.get(text.lower(), text)
-    try:
-        return type(default)(text) if isinstance(default, int | float) else _literal(text)
-    except ValueError:
-        return text
+    for read in (type(default), _literal) if isinstance(default, int | float) else (_literal,):
+        try:
+            return read(text)
+        except ValueError:
+            pass
+    return text
 
 
 def read_values(path):

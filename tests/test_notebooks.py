@@ -125,8 +125,8 @@ class TestValues:
         parsed = notebooks.parse(text, default)
         assert parsed == value and type(parsed) is type(value)
 
-    def test_what_does_not_fit_stays_text(self):
-        assert [notebooks.parse("2.5", 3), notebooks.parse("fast", 1e-3), notebooks.parse("1", True)] == ["2.5", "fast", "1"]
+    def test_what_does_not_fit_is_left_for_the_check_to_name(self):
+        assert [notebooks.parse("2.5", 3), notebooks.parse("fast", 1e-3), notebooks.parse("1", True)] == [2.5, "fast", "1"]
 
     def test_unknown_name_lists_the_parameters_closest_first(self, notebook):
         with pytest.raises(InputError, match=r"03_net\.ipynb has no parameter 'epoch'") as error:
