@@ -15,7 +15,7 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; p
 table { border-collapse: collapse; }
 th, td { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #8888; }
 td { font-variant-numeric: tabular-nums; }
-td:first-child { white-space: nowrap; }
+td:not(:nth-child(4)) { white-space: nowrap; }
 pre { white-space: pre-wrap; border-left: .3rem solid #c33; padding-left: .7rem; }
 """
 
