@@ -95,9 +95,14 @@ def describe(model, pictures, invert=None):
     images = np.stack([read_picture(path, invert) for path in pictures])
     path, row = find_net(model)
 
+    from cnnlib import models  # noqa: F401  the nets' own layers, before a file that names them is read
+
     import keras
 
-    net = keras.saving.load_model(path, compile=False)
+    try:
+        net = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # zipfile, h5py and Keras each have their own
+        raise InputError(f"{path} is not a net that Keras can read ({str(error).splitlines()[0]}): train it again") from error
     dataset = "mnist" if row is None else row["dataset"]
     if datasets.info(dataset).image_shape != (28, 28, 1):
         raise InputError(

@@ -1,6 +1,6 @@
 """From the bytes of a data set to the input that each net was published with.
 
-All functions take images as uint8 (n, height, width, channels), 0 = background, 255 = full ink, and leave their argument alone.
+All functions but `distort` take images as uint8 (n, height, width, channels), 0 = background, 255 = full ink; none changes its argument.
 Source: LeCun, Bottou, Bengio & Haffner 1998, sections II-B and III-A, unless another is named.
 """
 
@@ -115,6 +115,8 @@ def distort(images, seed, distortion=Distortion(), only=None):
 
     import keras
 
+    if images.dtype != np.float32 or images.ndim != 4:
+        raise InputError(f"distort takes float32 images (n, height, width, channels) from `prepare`, got {images.dtype} {images.shape}")
     maps = affine_maps(len(images), images.shape[1:3], seed, distortion)
     if only is not None:
         images, maps = images[only], maps[only]

@@ -111,7 +111,16 @@ def keep(net, plan, data_source, error, seconds):
         value=error,
         trainable_parameters=trainable_parameters(net),
         train_seconds=seconds,
+        **_accelerator(),
     )
+
+
+def _accelerator():
+    """The column `device` if Keras trained on a GPU; else nothing, and the ledger names the processor."""
+    import keras
+
+    gpus = keras.distribution.list_devices("gpu")
+    return {"device": f"{len(gpus)} GPU; {results.device()}"} if gpus else {}
 
 
 def trainable_parameters(model):

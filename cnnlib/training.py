@@ -10,6 +10,7 @@ import json
 import pathlib
 import sys
 import time
+import zlib
 
 from cnnlib import files, models, preprocessing
 from cnnlib.errors import InputError, check_name
@@ -99,15 +100,17 @@ def _read_change(base, text):
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What happened, by epoch: a pandas.DataFrame with epoch (from 1), loss, train_error and validation_error in % (NaN without
-    validation), seconds; and the seconds of all epochs together, validation included."""
+    """What happened: `epochs`, a pandas.DataFrame with epoch (from 1), loss, train_error and validation_error in % (NaN without validation)
+    and seconds; and the `seconds` of all epochs together, validation included. The loss and the training error are means over the epoch,
+    while the weights change; the validation error is that of the weights at its end.
+    """
 
     epochs: "pandas.DataFrame"  # noqa: F821
     seconds: float
 
 
 def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=None, progress=True):
-    """Train `model` in place. The same built weights, data, recipe and seed give bit-identical weights on the same machine.
+    """Train `model` in place. The same built weights, data, recipe and seed give bit-identical weights on the same machine's CPU.
 
     Args:
         model: a net of cnnlib.models, or any keras.Model that returns logits.
@@ -124,7 +127,8 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     steps = -(-len(images) // recipe.batch_size)
     model.compile(_optimizer(recipe, steps), loss_of(model), metrics=[_error_metric(model)], jit_compile=_jit_compile())
     model.optimizer.build(model.trainable_variables)
-    rows = _restore(checkpoint, model, recipe, seed) if checkpoint else []
+    run = {"recipe": dataclasses.asdict(recipe), "seed": seed, "data": [zlib.crc32(np.ascontiguousarray(a)) for a in (images, labels)]}
+    rows = _restore(checkpoint, model, run) if checkpoint else []
     shown = _Progress(recipe.epochs, steps) if progress else None
     for epoch in range(len(rows), recipe.epochs):
         start = time.perf_counter()
@@ -144,7 +148,7 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
         losses = {"loss": logs["loss"][0], "train_error": logs["error_percent"][0], "validation_error": error}
         rows.append({"epoch": epoch + 1, **losses, "seconds": time.perf_counter() - start})
         if checkpoint:
-            _save(checkpoint, model, recipe, seed, rows)
+            _save(checkpoint, model, run, rows)
         if shown:
             shown.epoch_done(rows)
     return _history(rows)
@@ -234,29 +238,29 @@ def _variables(model):
     return model.variables + [v for v in model.optimizer.variables if v is not model.optimizer.learning_rate]
 
 
-def _save(path, model, recipe, seed, rows):
-    run = json.dumps({"recipe": dataclasses.asdict(recipe), "seed": seed, "epochs": rows})
+def _save(path, model, run, rows):
+    run = json.dumps({**run, "epochs": rows})
     buffer = io.BytesIO()
     np.savez(buffer, *[keras.ops.convert_to_numpy(v) for v in _variables(model)], run=run)
     files.write_atomically(path, buffer.getvalue())
 
 
-def _restore(path, model, recipe, seed):
+def _restore(path, model, run):
     """Put the state of the checkpoint, if there is one, into the model; return the rows of the epochs that it has seen."""
     path = pathlib.Path(path)
     if not path.exists():
         return []
     try:
         with np.load(path, allow_pickle=False) as saved:
-            run, arrays = json.loads(str(saved["run"])), [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
+            found, arrays = json.loads(str(saved["run"])), [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
     except Exception as error:  # zipfile, zlib, json and NumPy each have their own
         raise InputError(f"the checkpoint {path} cannot be read ({error}): delete it to train from the start") from error
-    same_run = run["recipe"] == dataclasses.asdict(recipe) and run["seed"] == seed
-    if not same_run or [a.shape for a in arrays] != [tuple(v.shape) for v in _variables(model)]:
-        raise InputError(f"the checkpoint {path} is of another net, recipe or seed: delete it to train from the start")
+    epochs = found.pop("epochs", None)
+    if found != run or [a.shape for a in arrays] != [tuple(v.shape) for v in _variables(model)]:
+        raise InputError(f"the checkpoint {path} is of another net, recipe, seed or data: delete it to train from the start")
     for variable, array in zip(_variables(model), arrays, strict=True):
         variable.assign(array)
-    return run["epochs"]
+    return epochs
 
 
 class Line:

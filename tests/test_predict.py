@@ -1,4 +1,7 @@
-from cnnlib import datasets, predict, runs, training
+import subprocess
+import sys
+
+from cnnlib import datasets, models, predict, runs, training
 from cnnlib.errors import InputError
 
 import numpy as np
@@ -80,3 +83,13 @@ def test_what_cannot_be_read_is_said(tmp_path, four, model, content, message):
         path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         predict.describe(model, [path])
+
+
+def test_a_net_given_by_its_path_loads_in_a_fresh_process(four, tmp_path):
+    models.build("lenet-5-paper").save(tmp_path / "paper.keras")
+    command = [sys.executable, "-m", "cnnlib", "predict", str(tmp_path / "paper.keras"), str(four)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "four.png: " in done.stdout, done.stderr
+    (tmp_path / "paper.keras").write_text("no net")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "is not a net that Keras can read" in done.stderr and "Traceback" not in done.stderr

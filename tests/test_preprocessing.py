@@ -134,6 +134,12 @@ def test_distort_is_a_deterministic_stream(digits):
     np.testing.assert_allclose(still, images, atol=1e-5)
 
 
+@pytest.mark.parametrize("images", [np.zeros((2, 28, 28, 1), np.uint8), np.zeros((28, 28, 1), np.float32)])
+def test_distort_says_what_it_takes(images):
+    with pytest.raises(InputError, match="distort takes float32 images"):
+        preprocessing.distort(images, 0)
+
+
 @pytest.mark.parametrize(("form", "shape"), [("20x20", (20, 20)), ("28x28", (28, 28)), ("16-in-28", (28, 28)), ("32x32", (32, 32))])
 @pytest.mark.parametrize("deslanted", [False, True])
 def test_prepare_gives_the_input_of_each_form(digits, form, shape, deslanted):

@@ -51,8 +51,8 @@ def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
 
     saved = training._save
 
-    def save_and_die(path, model, recipe, seed, rows):
-        saved(path, model, recipe, seed, rows)
+    def save_and_die(path, model, run, rows):
+        saved(path, model, run, rows)
         if len(rows) == 2:
             raise KeyboardInterrupt
 
@@ -61,7 +61,7 @@ def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
         runs.train_row("linear-20x20", "mnist", recipe, train_size=1000)
     assert not runs.is_done("linear-20x20", "mnist", recipe, train_size=1000)
     epochs = []
-    monkeypatch.setattr(training, "_save", lambda path, model, recipe, seed, rows: epochs.append(len(rows)))
+    monkeypatch.setattr(training, "_save", lambda path, model, run, rows: epochs.append(len(rows)))
     row = runs.train_row("linear-20x20", "mnist", recipe, train_size=1000)
     assert epochs == [3] and row["value"] == whole["value"]
     for a, b in zip(keras.saving.load_model(runs.net_path(row["run_id"])).get_weights(), expected, strict=True):

@@ -144,8 +144,10 @@ def test_a_checkpoint_of_another_run_is_refused(data, images, tmp_path):
     path = tmp_path / "run.npz"
     training.train(build(), images, data.train.labels, SHORT, seed=2, checkpoint=path)
     for net, recipe, seed in [(build(), SHORT, 3), (build(), dataclasses.replace(SHORT, epochs=4), 2), (build("lenet-4"), SHORT, 2)]:
-        with pytest.raises(InputError, match="another net, recipe or seed: delete it"):
+        with pytest.raises(InputError, match="another net, recipe, seed or data: delete it"):
             training.train(net, images, data.train.labels, recipe, seed=seed, checkpoint=path)
+    with pytest.raises(InputError, match="another net, recipe, seed or data"):
+        training.train(build(), images[::-1].copy(), data.train.labels, SHORT, seed=2, checkpoint=path)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"cannot be read .*: delete it"):
         training.train(build(), images, data.train.labels, SHORT, seed=2, checkpoint=path)

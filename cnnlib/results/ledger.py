@@ -87,9 +87,9 @@ def publish(run_ids=None, recipe=None):
     """Move rows of this machine to data/measured/<data set>.csv. Returns two lists of run_ids: (taken, left).
 
     With `run_ids`, exactly these rows. Otherwise those trained on the whole training set: of `recipe`, or of every recipe but the
-    notebooks' default ones (quick*). A row's own file is removed only after the ledger that holds it is in place, so a run that stops
-    in between can be repeated. InputError, and nothing changed, for an unknown run or recipe, a damaged row, or a run that the ledger has
-    with another value.
+    notebooks' default ones (quick*) and changed ones (plain,epochs=3). A row's own file is removed only after the ledger that holds it is
+    in place, so a run that stops in between can be repeated. InputError, and nothing changed, for an unknown run or recipe, a damaged row,
+    or a run that the ledger has with another value.
     """
     import filelock
 
@@ -121,5 +121,6 @@ def publish(run_ids=None, recipe=None):
 
 
 def _is_published_by_default(row, recipe):
-    wanted = row["recipe"] == recipe if recipe is not None else not row["recipe"].startswith("quick")
+    by_default = not row["recipe"].startswith("quick") and "," not in row["recipe"]
+    wanted = row["recipe"] == recipe if recipe is not None else by_default
     return wanted and row["train_images"] >= datasets.info(row["dataset"]).train_count

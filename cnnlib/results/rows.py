@@ -60,7 +60,9 @@ def check_row(row):
         raise InputError(f"the row {' and '.join(wrong)}. The columns are {', '.join(COLUMNS)}")
     row = {column: check(column, row[column]) for column in COLUMNS}
     if row["row_id"]:
-        check_name("row", row["row_id"], published_models(row["dataset"]))
+        lines = published_models(row["dataset"])
+        if row["model"] not in lines[check_name("row", row["row_id"], lines)]:
+            raise InputError(f"{row['model']} is no net of the row {row['row_id']}, which is for {', '.join(lines[row['row_id']])}")
     return row
 
 

@@ -49,7 +49,8 @@ def recap_table(benchmark="mnist", local=True):
             how = f"{line.protocol}, {line.recipe}, {line.epochs} {'epoch' if line.epochs == 1 else 'epochs'}"
             how += f", {line.train_images:,} images" if line.train_images != train_count else ""
         measured = mean_and_deviation(line.measured_mean, line.measured_std, line.n)
-        parameters = "" if pandas.isna(line.parameters) else f"{line.parameters:,}"
+        # an unmeasured row's are the paper's, which are rounded and, for LeNet-4, impossible
+        parameters = f"{line.parameters:,}" if line.n else ""
         seconds = "" if pandas.isna(line.seconds) else f"{line.seconds:,.0f}"
         cells.append([net, f"{line.published:g}", measured, how, parameters, seconds])
     headings = [f"published {measure} %", f"measured {measure} % (mean ± sd, n)", "protocol, recipe", "parameters", "seconds"]

@@ -131,8 +131,14 @@ def test_record_writes_one_row_and_measured_reads_it(run):
 
 
 def test_record_takes_what_the_caller_knows_better(run):
-    row = results.record(**run(device="one A100", date="2026-01-31T23:59:59Z", run_id="mine-1", row_id="mnist/lenet-4"))
-    assert (row["device"], row["date"], row["run_id"], row["row_id"]) == ("one A100", "2026-01-31T23:59:59Z", "mine-1", "mnist/lenet-4")
+    row = results.record(**run(device="one A100", date="2026-01-31T23:59:59Z", run_id="mine-1", row_id=""))
+    assert (row["device"], row["date"], row["run_id"], row["row_id"]) == ("one A100", "2026-01-31T23:59:59Z", "mine-1", "")
+
+
+def test_record_refuses_the_row_of_another_net(run):
+    with pytest.raises(InputError, match="lenet-5 is no net of the row mnist/lenet-4, which is for lenet-4, lenet-4-paper"):
+        results.record(**run(row_id="mnist/lenet-4"))
+    assert local_files() == []
 
 
 @pytest.mark.parametrize(
@@ -356,11 +362,12 @@ def test_publish_appends_and_leaves_quick_and_partial_runs(run):
     assert results.publish() == ([first["run_id"]], [])
     second = results.record(**run(seed=1))
     quick = results.record(**run(recipe="quick"))
+    changed = results.record(**run(recipe="plain,epochs=3"))
     partial = results.record(**run(train_images=59999))
     distorted = results.record(**run(protocol="distorted", train_images=600000))
     taken, left = results.publish()
     assert set(taken) == {second["run_id"], distorted["run_id"]}
-    assert set(left) == {quick["run_id"], partial["run_id"]}
+    assert set(left) == {quick["run_id"], changed["run_id"], partial["run_id"]}
     assert set(results.measured(local=False)["run_id"]) == {first["run_id"], second["run_id"], distorted["run_id"]}
 
 

@@ -99,7 +99,7 @@ def test_recap_markdown(run):
     lines = results.recap_markdown().split("\n")
     assert lines[0] == "| Net | published error % | measured error % (mean ± sd, n) | protocol, recipe | parameters | seconds |"
     assert lines[1] == "| --- | ---: | --- | --- | ---: | ---: |"
-    assert "| 20x20 -> 10 | 8.4 | not measured |  | 4,000 |  |" in lines
+    assert "| 20x20 -> 10 | 8.4 | not measured |  |  |  |" in lines
     name = "28x28 -> 1000 -> 150 -> 10, as mlp-28x28-500-150"
     assert f"| {name} | 2.95 | 2.50 ± 0.71 (n = 2) | plain, standard, 20 epochs | 469,160 | 116 |" in lines
     assert "| LeNet-5 | 0.95 | 0.95 (n = 1) | plain, quick, 1 epoch, 6,000 images | 61,706 | 116 |" in lines
