@@ -154,7 +154,7 @@ def published_beside_measured(recap, title="Published and measured"):
     """One line a net of results.recap() of a table of errors: the published figure, each measured mean and its standard deviation."""
     titles = list(dict.fromkeys(recap["title"]))
     place = {name: -i for i, name in enumerate(titles)}
-    figure, axis = plt.subplots(figsize=(9, 0.5 * len(titles) + 1.4))
+    figure, axis = plt.subplots(figsize=(9, 0.5 * len(titles) + 2))
     published = recap.drop_duplicates("title")
     style = {"linestyle": "", "marker": "|", "markersize": 18, "markeredgewidth": 3, "color": "black"}
     axis.plot(published["published"], published["title"].map(place), label="published", **style)
@@ -166,5 +166,5 @@ def published_beside_measured(recap, title="Published and measured"):
     axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 3, 5)))
     axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-    axis.legend(loc="lower right")
+    figure.legend(loc="outside lower center", ncols=3)  # beside the axes: marks can be anywhere in them
     return figure
