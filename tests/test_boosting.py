@@ -152,8 +152,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(boosted, images, labels, tmp_p
     saved, judge = training._save, boosting._judge
     epochs, filters = [], []
 
-    def save(path, model, recipe, seed, rows):
-        saved(path, model, recipe, seed, rows)
+    def save(path, model, run, rows):
+        saved(path, model, run, rows)
         epochs.append((path.stem, len(rows)))
         if when == "in its last epoch" and epochs[-1] == (f"net-{net}", 1):
             raise Killed
@@ -181,7 +181,7 @@ def test_a_folder_of_another_run_is_refused(images, labels, tmp_path):
     train(images, labels, folder=tmp_path)
     with pytest.raises(InputError, match=r"patterns-2.json is of another run: delete the folder"):
         train(images, labels, folder=tmp_path, wanted=120)
-    with pytest.raises(InputError, match=r"net-1.npz is of another net, recipe or seed"):
+    with pytest.raises(InputError, match=r"net-1.npz is of another net, recipe, seed or data"):
         train(images, labels, folder=tmp_path, seed=6)
     (tmp_path / "net-1.npz").unlink()  # then the patterns are those of another net 1
     with pytest.raises(InputError, match=r"patterns-2.json is of another run"):
