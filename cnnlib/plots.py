@@ -12,8 +12,8 @@ STYLE = pathlib.Path(__file__).with_name("course.mplstyle")
 plt.style.use(STYLE)  # importing the module is asking for the look: a notebook's own figures have it too
 
 
-def image_grid(images, captions=None, columns=10, title=None, colours=None, scale=0.85):
-    """Draw images (n, h, w, 1 or 3), uint8 or scaled anyhow, in rows of `columns`, with a caption (and its colour) over each."""
+def image_grid(images, captions=None, columns=10, title=None, scale=0.85):
+    """Draw images (n, h, w, 1 or 3), uint8 or scaled anyhow, in rows of `columns`, with a caption over each."""
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
         raise InputError(f"images must be (n, height, width, 1 or 3) with n of at least 1, got {images.shape}")
@@ -28,11 +28,8 @@ def image_grid(images, captions=None, columns=10, title=None, colours=None, scal
         if i < len(images):
             axis.imshow(images[i].squeeze(), vmin=low, vmax=high)
             if captions is not None:
-                colour = colours[i] if colours is not None else "black"
-                axis.set_title(captions[i], fontsize=9, fontweight="normal", loc="center", pad=2, color=colour)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return figure
+                axis.set_title(captions[i], fontsize=9, fontweight="normal", loc="center", pad=2)
+    return _headed(figure, title)
 
 
 def weights_as_images(weights, captions=None, columns=10, title=None, scale=1.0):
@@ -52,9 +49,7 @@ def weights_as_images(weights, captions=None, columns=10, title=None, scale=1.0)
             if captions is not None:
                 axis.set_title(captions[i], fontsize=9, fontweight="normal", loc="center", pad=2)
     figure.colorbar(picture, ax=axes, shrink=0.8, pad=0.01, label="weight")
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return figure
+    return _headed(figure, title)
 
 
 def learning_curves(histories, title="Learning curves"):
@@ -71,11 +66,8 @@ def learning_curves(histories, title="Learning curves"):
     right.set(title="Error", xlabel="epoch", ylabel="error in %", yscale="log")
     for axis in (left, right):
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-        axis.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        _log_ticks(axis.yaxis, (1, 2, 5))
         axis.legend(fontsize=9)
-    right.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
-    left.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
     return figure
 
 
@@ -131,9 +123,7 @@ def feature_maps(maps, names, title=None, scale=1.05):
         axes[row, 0].set_ylabel(
             f"{name}\n{layer.shape[-1]}@{layer.shape[0]}x{layer.shape[1]}{more}", rotation=0, ha="right", va="center", fontsize=9
         )
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return figure
+    return _headed(figure, title)
 
 
 def connection_table(table, inputs, title=None):
@@ -163,8 +153,20 @@ def published_beside_measured(recap, title="Published and measured"):
         axis.errorbar(rows["measured_mean"], rows["title"].map(place), xerr=spread, linestyle="", capsize=4, label=f"measured, {recipe}")
     axis.set_yticks([place[name] for name in titles], titles)
     axis.set(title=title, xlabel="test error in % (log scale)", xscale="log", ylim=(0.6 - len(titles), 0.6))
-    axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 3, 5)))
-    axis.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-    axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    _log_ticks(axis.xaxis, (1, 2, 3, 5))
     figure.legend(loc="outside lower center", ncols=3)  # beside the axes: marks can be anywhere in them
     return figure
+
+
+def _headed(figure, title):
+    """The figure, with a title over all of its axes unless it is None."""
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return figure
+
+
+def _log_ticks(axis, digits):
+    """Label a logarithmic axis (an XAxis or YAxis) with plain numbers that begin with these digits: 0.5, 1, 2, 5, 10 and so on."""
+    axis.set_major_locator(matplotlib.ticker.LogLocator(subs=digits))
+    axis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
