@@ -28,25 +28,30 @@ class Recipe:
     protocol: str = "plain"  # plain; deslanted: all images are; distorted: each training image anew in each epoch
     epochs: int = 20
     batch_size: int = 128
-    optimizer: str = "adamw"  # or sgd (momentum 0.9)
+    optimizer: str = "adamw"  # or sgd
     learning_rate: float = 5e-3  # the peak
     warmup_epochs: float = 1.0  # linear from 0 to the peak
-    schedule: str = "cosine"  # from the peak to 0 at the last step; or constant
+    schedule: str = "cosine"  # from the peak to 0 at the last step; or constant; or lecun-1998: LECUN_1998_RATES
     weight_decay: float = 0.2  # decoupled, on kernels and biases alike
+    momentum: float = 0.9  # of sgd
 
     def __post_init__(self):
         check_name("protocol", self.protocol, ("plain", "deslanted", "distorted"))
         check_name("optimizer", self.optimizer, ("adamw", "sgd"))
-        check_name("schedule", self.schedule, ("cosine", "constant"))
+        check_name("schedule", self.schedule, ("cosine", "constant", "lecun-1998"))
         for field, least in {"epochs": 1, "batch_size": 1}.items():
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}, got {value!r}")
-        for field in ("learning_rate", "warmup_epochs", "weight_decay"):
+        for field in ("learning_rate", "warmup_epochs", "weight_decay", "momentum"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
                 raise InputError(f"recipe {self.name}: {field} must be a number of at least 0, got {value!r}")
 
+
+# LeCun et al. 1998, section III-B: 0.0005 in passes 1 and 2, 0.0002 in 3 to 5, 0.0001 in 6 to 8, 0.00005 in 9 to 12, then 0.00001; here
+# as parts of the recipe's rate: (last pass, part).
+LECUN_1998_RATES = ((2, 1.0), (5, 0.4), (8, 0.2), (12, 0.1), (None, 0.02))
 
 # How they were chosen, and what they reach on validation images: docs/recipes.md.
 _SMALL = {"learning_rate": 1e-2, "weight_decay": 0.03}
@@ -200,8 +205,11 @@ def _optimizer(recipe, steps):
         rate = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate, max(total - warmup, 1), warmup_target=rate if warmup else None, warmup_steps=warmup
         )
+    if recipe.schedule == "lecun-1998":
+        boundaries = [last * steps - 1 for last, _ in LECUN_1998_RATES[:-1]]  # the last step of a rate
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [part * rate for _, part in LECUN_1998_RATES])
     if recipe.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=0.9, weight_decay=recipe.weight_decay or None)
+        return keras.optimizers.SGD(rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay or None)
     return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
 
 

@@ -90,6 +90,14 @@ def test_cosine_rate_and_warm_up_are_those_of_the_recipe():
     assert float(training._optimizer(constant, 7).learning_rate) == 0.25
 
 
+def test_the_rates_of_the_1998_paper_hold_for_its_passes():
+    recipe = training.recipe("plain", schedule="lecun-1998", learning_rate=0.0005, optimizer="sgd", momentum=0.0)
+    optimizer = training._optimizer(recipe, steps=3)
+    assert optimizer.momentum == 0
+    by_pass = [0.0005] * 2 + [0.0002] * 3 + [0.0001] * 3 + [0.00005] * 4 + [0.00001] * 8
+    np.testing.assert_allclose([float(optimizer._learning_rate(step)) for step in range(60)], np.repeat(by_pass, 3), rtol=1e-6)
+
+
 def test_an_epoch_of_sgd_equals_an_independent_computation(data):
     """Softmax regression by hand: momentum 0.9, decoupled weight decay, the order of the images from (seed, epoch), a short last batch."""
     images = preprocessing.prepare(data.train.images[:130], "20x20")
