@@ -56,9 +56,9 @@ def is_done(model, dataset, recipe="plain", seed=0, train_size=None):
 def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=False):
     """Train one net, test it once after the last epoch, record the row. Returns the row (dict). Arguments as for `plan`.
 
-    A row that the ledger has already is returned as it is, unless `again`. The trained net is kept at `net_path(run_id)`, with a JSON file
-    beside it if it is boosted: what its filters counted. A run that was killed goes on from its last whole epoch. Raises InputError for
-    data that the net cannot take, datasets.Unavailable without data.
+    A row that the ledger has already is returned as it is, unless `again`. The trained net is kept at `net_path(run_id)`, and how it
+    learned by results.record_history; for a boosted net a JSON file beside it says what its filters counted. A run that was killed goes
+    on from its last whole epoch. Raises InputError for data that the net cannot take, datasets.Unavailable without data.
     """
     what = plan(model, dataset, recipe, seed, train_size)
     done = _find(what["run_id"])
@@ -72,29 +72,34 @@ def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=Fal
     checkpoints = files.make_folder(files.results_folder() / "checkpoints" / what["run_id"])
     prepare = lambda images: preprocessing.prepare(images, input_form(model), deslanted=recipe.protocol == "deslanted")  # noqa: E731
     classes = len(data.info.class_names)
-    net, seconds, counts = _trained(model, prepare(data.train.images), data.train.labels, recipe, seed, classes, checkpoints)
+    net, history, counts = _trained(model, prepare(data.train.images), data.train.labels, recipe, seed, classes, checkpoints)
     error = training.evaluate(net, prepare(data.test.images), data.test.labels)
-    row = keep(net, what, data.source, error, seconds)
+    row = keep(net, what, data.source, error, history.seconds)
     if counts:
         text = json.dumps([dataclasses.asdict(each) for each in counts], indent=2)
         files.write_atomically(net_path(row["run_id"]).with_suffix(".json"), text + "\n")
+    else:
+        results.record_history(row["run_id"], history.epochs)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return row
 
 
 def _trained(model, images, labels, recipe, seed, classes, folder):
-    """Train the net of a batch name, with its state in `folder`. Returns (keras.Model, seconds, counts of a boosted net's filters)."""
+    """Train the net of a batch name, with its state in `folder`.
+
+    Returns (keras.Model, training.History or boosting.Boosted, counts of a boosted net's filters).
+    """
     from cnnlib import boosting, models, training
 
     import keras
 
     if model.startswith(BOOSTED):
         boosted = boosting.train(model.removeprefix(BOOSTED), images, labels, recipe, seed, folder, classes=classes)
-        return boosted.model, boosted.seconds, boosted.counts
+        return boosted.model, boosted, boosted.counts
     keras.utils.set_random_seed(seed)
     net = models.build(model, input_shape=images.shape[1:], classes=classes)
     history = training.train(net, images, labels, recipe, seed, checkpoint=folder / "net.npz")
-    return net, history.seconds, ()
+    return net, history, ()
 
 
 def keep(net, plan, data_source, error, seconds):

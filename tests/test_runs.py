@@ -30,7 +30,9 @@ def test_a_row_and_its_net_are_those_of_the_plan():
     test = datasets.load("mnist").test
     assert training.evaluate(net, preprocessing.prepare(test.images, models.input_form("lenet-1")), test.labels) == row["value"]
     assert not list((files.results_folder() / "checkpoints").iterdir())
-    assert sorted(p.name for p in files.results_folder().iterdir()) == ["checkpoints", "nets", "rows"]
+    assert sorted(p.name for p in files.results_folder().iterdir()) == ["checkpoints", "histories", "nets", "rows"]
+    history = results.histories("mnist").set_index("run_id").loc[row["run_id"]]
+    assert history["epoch"] == 1 and 0 < history["train_error"] < 100
 
 
 def test_the_same_seed_gives_the_same_figure_and_a_done_row_is_not_trained_again(monkeypatch):
@@ -124,3 +126,8 @@ def test_the_ledger_can_be_asked_whether_a_published_row_is_done(monkeypatch, tm
     row = runs.train_row("linear-20x20", "mnist", SHORT, train_size=500)
     assert results.publish(run_ids=[row["run_id"]]) == ([row["run_id"]], [])
     assert runs.is_done("linear-20x20", "mnist", SHORT, train_size=500)
+    history = results.histories("mnist", local=False)  # it has moved along with its row
+    assert history["run_id"].tolist() == [row["run_id"]] and not list((files.results_folder() / "histories").iterdir())
+    (tmp_path / "measured" / "histories" / "mnist.csv").write_text("run_id,loss\n1,2\n")
+    with pytest.raises(InputError, match=r"damaged history .*mnist\.csv: the columns must be run_id,epoch,loss,train_error"):
+        results.histories("mnist")

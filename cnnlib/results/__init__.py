@@ -1,6 +1,8 @@
 """The ledger: what the lecture's sources publish, what was measured here, and the table that puts one beside the other."""
 
 from cnnlib.results.environment import code_hash, device, versions
+from cnnlib.results.learning import read as histories
+from cnnlib.results.learning import record as record_history
 from cnnlib.results.ledger import measured, publish, published, record, run_id
 from cnnlib.results.rows import COLUMNS
 from cnnlib.results.statistics import interval, mcnemar
@@ -10,6 +12,7 @@ __all__ = [
     "COLUMNS",
     "code_hash",
     "device",
+    "histories",
     "interval",
     "mcnemar",
     "mean_and_deviation",
@@ -21,6 +24,7 @@ __all__ = [
     "recap_table",
     "recap_text",
     "record",
+    "record_history",
     "run_id",
     "update_readme",
     "versions",

@@ -11,7 +11,7 @@ import re
 
 from cnnlib import datasets, files
 from cnnlib.errors import InputError, check_name
-from cnnlib.results import environment, rows
+from cnnlib.results import environment, learning, rows
 
 # What a run_id is made of. Where the bytes came from is not in it: the images are the same, and a run has its name before it loads them.
 DETERMINING = ("model", "dataset", "protocol", "recipe", "seed", "train_images", "epochs", "code")
@@ -84,7 +84,7 @@ def run_id(*, model, dataset, protocol, recipe, seed, train_images, epochs, code
 
 
 def publish(run_ids=None, recipe=None):
-    """Move rows of this machine to data/measured/<data set>.csv. Returns two lists of run_ids: (taken, left).
+    """Move rows of this machine to data/measured/<data set>.csv, and their histories. Returns two lists of run_ids: (taken, left).
 
     With `run_ids`, exactly these rows. Otherwise those trained on the whole training set: of `recipe`, or of every recipe but the
     notebooks' default ones (quick*) and changed ones (plain,epochs=3). A row's own file is removed only after the ledger that holds it is
@@ -115,8 +115,10 @@ def publish(run_ids=None, recipe=None):
                 )
         for dataset, ledger in ledgers.items():
             rows.write_ledger(dataset, ledger)
+            learning.publish(dataset, [run for run in taken if local[run]["dataset"] == dataset])
         for run in taken:
             rows.local_file(run).unlink()
+            learning.local_file(run).unlink(missing_ok=True)
     return taken, [run for run in local if run not in taken]
 
 
