@@ -149,11 +149,12 @@ def results_show(benchmark):
 @click.argument("run_ids", nargs=-1)
 @click.option("--recipe", help="Publish the rows of this recipe.")
 def results_publish(run_ids, recipe):
-    """Move rows of this machine into data/measured/."""
-    from cnnlib import results
+    """Move rows of this machine into data/measured/, and nets into data/nets/."""
+    from cnnlib import results, runs
 
     taken, left = results.publish(list(run_ids) or None, recipe)
-    click.echo("\n".join([*taken, f"{len(taken)} rows published, {len(left)} left"]))
+    nets = runs.publish_nets(taken)
+    click.echo("\n".join([*taken, f"{len(taken)} rows and {len(nets)} nets published, {len(left)} rows left"]))
 
 
 @results.command("readme")

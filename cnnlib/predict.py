@@ -65,19 +65,22 @@ def drawing(image):
 
 
 def find_net(model):
-    """Return (path, row) of the newest trained net of that name on this machine, or of the .keras file if `model` is a path to one."""
-    rows = results.measured()
+    """Return (path, row) of the newest trained net of that name: of this machine, else of those that come with the course.
+
+    `model` may also be a path to a .keras file; its row is None where the ledger has none of that file's name.
+    """
+    rows = results.measured().sort_values("date", ascending=False)
+    own = [(runs.net_path(row["run_id"]), row) for _, row in rows.iterrows()]
+    of_the_course = [(runs.course_net_path(row["model"], row["recipe"]), row) for _, row in rows[rows["seed"] == 0].iterrows()]
     path = pathlib.Path(model)
     if path.suffix == ".keras":
         if not path.exists():
             raise InputError(f"there is no file {path}")
-        rows = rows[rows["run_id"] == path.stem]
-        return path, rows.iloc[0] if len(rows) else None
+        return path, next((row for net, row in own + of_the_course if net.name == path.name), None)
     check_name("model", model, runs.names())
-    rows = rows[rows["model"] == model].sort_values("date", ascending=False)
-    for _, row in rows.iterrows():
-        if runs.net_path(row["run_id"]).exists():
-            return runs.net_path(row["run_id"]), row
+    for net, row in own + of_the_course:
+        if row["model"] == model and net.exists():
+            return net, row
     raise InputError(
         f"no trained {model} in {files.results_folder() / 'nets'}. Train one first: python -m cnnlib train {model} mnist --recipe quick"
     )

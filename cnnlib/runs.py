@@ -9,6 +9,8 @@ import shutil
 from cnnlib import datasets, files, results
 
 BOOSTED = "boosted-"  # before the name of a net: three of them, see cnnlib.boosting
+COURSE_NETS = files.DATA / "nets"  # trained nets that come with the course: seed 0 of published rows
+LARGEST_COURSE_NET = 4_000_000  # bytes
 
 
 def names():
@@ -136,6 +138,29 @@ def trainable_parameters(model):
 def net_path(run_id):
     """Where the trained net of a row is kept."""
     return files.results_folder() / "nets" / f"{run_id}.keras"
+
+
+def course_net_path(model, recipe):
+    """Where the trained net that comes with the course is, if there is one: seed 0 of that model and recipe."""
+    return COURSE_NETS / f"{model}-{recipe}.keras"
+
+
+def publish_nets(run_ids):
+    """Copy the trained nets of published runs, with what their filters counted, to data/nets/. Returns the paths of the nets.
+
+    Those of seed 0 that belong to a published figure and are small (LARGEST_COURSE_NET); a net trained anew takes the place of the old one.
+    """
+    rows = results.measured(local=False)
+    rows = rows[rows["run_id"].isin(run_ids) & (rows["seed"] == 0) & (rows["row_id"] != "")]
+    paths = []
+    for row in rows.itertuples():
+        net, path = net_path(row.run_id), course_net_path(row.model, row.recipe)
+        if not net.exists() or net.stat().st_size > LARGEST_COURSE_NET:
+            continue
+        paths.append(files.write_atomically(path, net.read_bytes()))
+        if net.with_suffix(".json").exists():
+            files.write_atomically(path.with_suffix(".json"), net.with_suffix(".json").read_bytes())
+    return paths
 
 
 def save_net(model, run_id):

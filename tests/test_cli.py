@@ -198,7 +198,7 @@ class TestResults:
     def test_publish(self, monkeypatch):
         calls = []
         monkeypatch.setattr(results, "publish", lambda run_ids, recipe: calls.append((run_ids, recipe)) or (["a"], ["b", "c"]))
-        assert run("results", "publish").output == "a\n1 rows published, 2 left\n"
+        assert run("results", "publish").output == "a\n1 rows and 0 nets published, 2 rows left\n"
         run("results", "publish", "a", "b")
         run("results", "publish", "--recipe", "plain")
         assert calls == [(None, None), (["a", "b"], None), (None, "plain")]

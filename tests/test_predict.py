@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from cnnlib import datasets, models, predict, runs, training
+from cnnlib import datasets, models, predict, results, runs, training
 from cnnlib.errors import InputError
 
 import numpy as np
@@ -62,13 +62,32 @@ def test_describe_shows_the_digit_and_names_the_class(four):
     assert predict.describe(str(runs.net_path(row["run_id"])), [four]) == text
 
 
+def test_a_net_that_comes_with_the_course_is_used_where_this_machine_has_none(four, tmp_path, monkeypatch):
+    from cnnlib.results import rows
+
+    monkeypatch.setattr(rows, "MEASURED", tmp_path / "measured")
+    monkeypatch.setattr(runs, "COURSE_NETS", tmp_path / "nets")
+    recipe = training.recipe("deslanted-small", epochs=1)
+    first, second = (runs.train_row("linear-20x20", "mnist", recipe, seed, train_size=2000) for seed in (0, 1))
+    assert results.publish([first["run_id"], second["run_id"]])[0]
+    paths = runs.publish_nets([first["run_id"], second["run_id"]])
+    assert paths == [tmp_path / "nets" / "linear-20x20-deslanted-small,epochs=1.keras"]
+    path, row = predict.find_net("linear-20x20")
+    assert path in [runs.net_path(r["run_id"]) for r in (first, second)]  # this machine's come first
+    monkeypatch.setenv("CNNLIB_RESULTS", str(tmp_path / "empty"))
+    path, row = predict.find_net("linear-20x20")
+    assert (path, row["run_id"], row["protocol"]) == (paths[0], first["run_id"], "deslanted")
+    assert predict.find_net(str(path))[1]["run_id"] == first["run_id"]
+    assert "four.png: " in predict.describe("linear-20x20", [four])
+
+
 @pytest.mark.parametrize(
     ("model", "content", "message"),
     [
         ("lenet-5", None, "there is no file .*own.png"),
         ("lenet-5", b"<html>", "not a picture that Pillow can read .*PNG, JPEG"),
         ("lenet-5", "blank", "looks empty"),
-        ("lenet-5", "digit", "no trained lenet-5 in .*nets. Train one first: python -m cnnlib train lenet-5 mnist"),
+        ("lenet-4-paper", "digit", "no trained lenet-4-paper in .*nets. Train one first: python -m cnnlib train lenet-4-paper mnist"),
         ("lenet5", "digit", "unknown model 'lenet5'. Known: lenet-5"),
         ("no/such.keras", "digit", "there is no file .*such.keras"),
     ],
