@@ -172,10 +172,10 @@ def results_readme(check):
 @cli.command("models")
 def models():
     """List the nets; each can also be trained as boosted-NAME."""
-    from cnnlib import models
+    from cnnlib import nets
 
-    for name in models.names():
-        click.echo(f"{name:20} input {models.input_form(name)}")
+    for name in nets.names():
+        click.echo(f"{name:20} input {nets.input_form(name)}")
 
 
 @cli.command("datasets")
@@ -193,10 +193,10 @@ def datasets():
 @cli.command("recipes")
 def recipes():
     """List the ways to train."""
-    from cnnlib import training
+    from cnnlib import recipes
 
-    for name in training.recipe_names():
-        click.echo(f"{name:15} {training.recipe(name).about}")
+    for name in recipes.recipe_names():
+        click.echo(f"{name:15} {recipes.recipe(name).about}")
 
 
 if __name__ == "__main__":

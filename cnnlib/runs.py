@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 
-from cnnlib import datasets, files, results
+from cnnlib import datasets, files, nets, recipes, results
 
 BOOSTED = "boosted-"  # before the name of a net: three of them, see cnnlib.boosting
 COURSE_NETS = files.DATA / "nets"  # trained nets that come with the course: seed 0 of published rows
@@ -15,16 +15,12 @@ LARGEST_COURSE_NET = 4_000_000  # bytes
 
 def names():
     """The batch names that can be trained: those of models.names(), and each of them boosted."""
-    from cnnlib import models
-
-    return [*models.names(), *(BOOSTED + name for name in models.names())]
+    return [*nets.names(), *(BOOSTED + name for name in nets.names())]
 
 
 def input_form(model):
     """models.input_form, for boosted nets too."""
-    from cnnlib import models
-
-    return models.input_form(model.removeprefix(BOOSTED))
+    return nets.input_form(model.removeprefix(BOOSTED))
 
 
 def plan(model, dataset, recipe="plain", seed=0, train_size=None):
@@ -34,9 +30,7 @@ def plan(model, dataset, recipe="plain", seed=0, train_size=None):
         seed: of the first weights, the order of the images and the subset; train_size: images to train on, None for all.
     Raises InputError for unknown names.
     """
-    from cnnlib import training
-
-    recipe = training.recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
     input_form(model)
     what = {
         "model": model,
@@ -69,7 +63,7 @@ def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=Fal
 
     from cnnlib import preprocessing, training
 
-    recipe = training.recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
     data = datasets.load(dataset, train_size=train_size, seed=seed)
     checkpoints = files.make_folder(files.results_folder() / "checkpoints" / what["run_id"])
     prepare = lambda images: preprocessing.prepare(images, input_form(model), deslanted=recipe.protocol == "deslanted")  # noqa: E731

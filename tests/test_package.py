@@ -14,8 +14,8 @@ import yaml
 
 # Nothing imports what stands to its right.
 ORDER = (
-    *("errors", "files", "backend", "datasets", "preprocessing", "models", "training", "boosting", "results", "runs", "plots"),
-    *("exercises", "predict", "report", "notebooks", "batch", "__main__"),
+    *("errors", "files", "backend", "datasets", "preprocessing", "nets", "models", "recipes", "training", "boosting", "results"),
+    *("runs", "plots", "exercises", "predict", "report", "notebooks", "batch", "__main__"),
 )
 MODULES = sorted((files.ROOT / "cnnlib").rglob("*.py"))
 REPOSITORY = tomllib.loads((files.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]

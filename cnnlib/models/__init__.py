@@ -29,6 +29,7 @@ from cnnlib.models.layers import RBFLoss, RBFOutput, digit_codes
 from cnnlib.models.lenet import LeNet1, LeNet4, LeNet5
 from cnnlib.models.linear import MLP, Linear
 from cnnlib.models.tables import layer_table, multiply_adds
+from cnnlib.nets import NETS, input_form, names
 
 __all__ = [
     "MLP",
@@ -47,48 +48,18 @@ __all__ = [
     "scores",
 ]
 
-_PAPER = {"connections": "paper", "subsampling": "trainable", "activation": "scaled_tanh", "initializer": "lecun_1998"}
-
-# batch name: function, its options, input form of cnnlib.preprocessing
-_NETS = {
-    "linear-20x20": (Linear, {"input_shape": (20, 20, 1)}, "20x20"),
-    "linear-28x28": (Linear, {}, "28x28"),
-    "mlp-20x20-300": (MLP, {"hidden": (300,), "input_shape": (20, 20, 1)}, "20x20"),
-    "mlp-20x20-1000": (MLP, {"hidden": (1000,), "input_shape": (20, 20, 1)}, "20x20"),
-    "mlp-28x28-300": (MLP, {"hidden": (300,)}, "28x28"),
-    "mlp-28x28-1000": (MLP, {"hidden": (1000,)}, "28x28"),
-    "mlp-28x28-300-100": (MLP, {"hidden": (300, 100)}, "28x28"),
-    "mlp-28x28-1000-150": (MLP, {"hidden": (1000, 150)}, "28x28"),
-    "mlp-28x28-500-150": (MLP, {"hidden": (500, 150)}, "28x28"),
-    "lenet-1": (LeNet1, {}, "16-in-28"),
-    "lenet-1-paper": (LeNet1, _PAPER, "16-in-28"),
-    "lenet-4": (LeNet4, {}, "32x32"),
-    "lenet-4-paper": (LeNet4, _PAPER, "32x32"),
-    "lenet-5": (LeNet5, {}, "32x32"),
-    "lenet-5-paper": (LeNet5, _PAPER | {"output": "rbf"}, "32x32"),
-}
-
-
-def names():
-    """The batch names, as a list."""
-    return list(_NETS)
-
 
 def build(name, **options):
     """Build the net of a batch name as a new keras.Model of that name; `options` go before those of the table above.
 
     Raises InputError for an unknown name, an option that the net does not have, or a value that cannot be.
     """
-    function, chosen, _ = _NETS[check_name("model", name, _NETS)]
+    function, chosen, _ = NETS[check_name("model", name, NETS)]
+    function = globals()[function]
     known = [option for option in inspect.signature(function).parameters if option != "name"]
     for option in options:
         check_name(f"option of {name}", option, known)
     return function(**chosen | options, name=name)
-
-
-def input_form(name):
-    """The form of `cnnlib.preprocessing` in which a net of this batch name takes its images, such as "32x32"."""
-    return _NETS[check_name("model", name, _NETS)][2]
 
 
 def scores(model, outputs):

@@ -1,0 +1,107 @@
+"""Recipes: how a net is trained, as data.
+
+A recipe is chosen on a validation split of the training set (docs/recipes.md) and used unchanged for every net that names it. Importing
+this module is light, so that a batch file is checked without waiting for Keras.
+"""
+
+import dataclasses
+
+from cnnlib.errors import InputError, check_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """All that decides how a net is trained, but for the seed."""
+
+    name: str
+    about: str  # one line for listings: what it is for
+    protocol: str = "plain"  # plain; deslanted: all images are; distorted: each training image anew in each epoch
+    epochs: int = 20
+    batch_size: int = 128
+    optimizer: str = "adamw"  # or sgd
+    learning_rate: float = 5e-3  # the peak
+    warmup_epochs: float = 1.0  # linear from 0 to the peak
+    schedule: str = "cosine"  # from the peak to 0 at the last step; or constant; or lecun-1998: LECUN_1998_RATES
+    weight_decay: float = 0.2  # decoupled, on kernels and biases alike
+    momentum: float = 0.9  # of sgd
+
+    def __post_init__(self):
+        check_name("protocol", self.protocol, ("plain", "deslanted", "distorted"))
+        check_name("optimizer", self.optimizer, ("adamw", "sgd"))
+        check_name("schedule", self.schedule, ("cosine", "constant", "lecun-1998"))
+        for field, least in {"epochs": 1, "batch_size": 1}.items():
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}, got {value!r}")
+        for field in ("learning_rate", "warmup_epochs", "weight_decay", "momentum"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+                raise InputError(f"recipe {self.name}: {field} must be a number of at least 0, got {value!r}")
+
+
+# LeCun et al. 1998, section III-B: 0.0005 in passes 1 and 2, 0.0002 in 3 to 5, 0.0001 in 6 to 8, 0.00005 in 9 to 12, then 0.00001; here
+# as parts of the recipe's rate: (last pass, part).
+LECUN_1998_RATES = ((2, 1.0), (5, 0.4), (8, 0.2), (12, 0.1), (None, 0.02))
+
+# How they were chosen, and what they reach on validation images: docs/recipes.md.
+_SMALL = {"learning_rate": 1e-2, "weight_decay": 0.03}
+RECIPES = {
+    r.name: r
+    for r in (
+        Recipe("quick", "the notebooks' default: a few passes, about a minute", epochs=6, weight_decay=0.05),
+        Recipe("plain", "the images as they are, 20 passes"),
+        Recipe("plain-small", "the same for nets too small to overfit: the linear ones and LeNet-1", **_SMALL),
+        Recipe("deslanted", "images deslanted by their moments, 20 passes", protocol="deslanted"),
+        Recipe("deslanted-small", "the same for the linear nets and LeNet-1", protocol="deslanted", **_SMALL),
+        Recipe("distorted", "another random distortion of each image in every pass, 40 passes", "distorted", epochs=40, weight_decay=0.05),
+        Recipe("distorted-small", "the same for the linear nets and LeNet-1", "distorted", epochs=40, learning_rate=1e-2, weight_decay=0.0),
+        Recipe("boosted", "the same for each of the three nets of a boosted one, 20 passes", "distorted", weight_decay=0.05),
+        # The paper takes one image at a time at a rate of 0.0005. Ten at a time, at ten times the rate for their mean, is nearly the same
+        # walk in a fifth of the time.
+        Recipe(
+            "lecun-1998",
+            "the 1998 paper's rates, pass by pass, under plain SGD: for the nets in the paper's form",
+            batch_size=10,
+            optimizer="sgd",
+            momentum=0.0,
+            learning_rate=0.005,
+            warmup_epochs=0.0,
+            schedule="lecun-1998",
+            weight_decay=0.0,
+        ),
+    )
+}
+
+
+CHANGEABLE = [field.name for field in dataclasses.fields(Recipe)][2:]  # all but the name and what it is for
+
+
+def recipe_names():
+    """The names that `recipe` takes."""
+    return list(RECIPES)
+
+
+def recipe(name, **changes):
+    """Return the recipe of that name, with some fields changed: `recipe("plain", epochs=3)`, or `recipe("plain,epochs=3")`.
+
+    The second is how a changed recipe is named in the ledger, so that a command can make its row again.
+    Raises InputError for an unknown name or field, or a value out of range.
+    """
+    name, *written = name.split(",")
+    base = RECIPES[check_name("recipe", name, RECIPES)]
+    changes = dict(_read_change(base, text) for text in written) | changes
+    for field in changes:
+        check_name("recipe field", field, CHANGEABLE)
+    changed = {k: v for k, v in changes.items() if v != getattr(base, k)}
+    suffix = "".join(f",{k}={v}" for k, v in sorted(changed.items()))
+    return dataclasses.replace(base, name=name + suffix, **changed)
+
+
+def _read_change(base, text):
+    """("epochs", 3) from "epochs=3": a value of the type that the field has in the recipe `base`."""
+    field, _, value = text.partition("=")
+    kind = type(getattr(base, check_name("recipe field", field, CHANGEABLE)))
+    try:
+        return field, kind(value)
+    except ValueError:
+        raise InputError(f"recipe {base.name}: {field} is like {getattr(base, field)!r}, not {value!r}") from None
