@@ -71,6 +71,31 @@ def learning_curves(histories, title="Learning curves"):
     return figure
 
 
+def seeds_spread(histories, title="Learning, over seeds"):
+    """Loss and training error by epoch: the mean over seeds as a line, from the lowest to the highest seed as a band.
+
+    histories: {name: DataFrame as results.histories gives it, of runs that differ by their seed only}.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    colours, styles = plt.rcParams["axes.prop_cycle"].by_key()["color"], ("-", "--", "-.", ":")
+    for i, (name, runs) in enumerate(histories.items()):
+        by_epoch = runs.groupby("epoch")
+        label = f"{name} ({runs['run_id'].nunique()} seeds)"
+        for axis, column in zip(axes, ("loss", "train_error"), strict=True):
+            mean = by_epoch[column].mean()
+            axis.plot(mean.index, mean, marker="", linestyle=styles[i % 4], color=colours[i % len(colours)], label=label)
+            axis.fill_between(
+                mean.index, by_epoch[column].min(), by_epoch[column].max(), color=colours[i % len(colours)], alpha=0.25, linewidth=0
+            )
+    axes[0].set(title=title, xlabel="epoch", ylabel="loss on the training images", yscale="log")
+    axes[1].set(title="Training error", xlabel="epoch", ylabel="error in %", yscale="log")
+    for axis in axes:
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        _log_ticks(axis.yaxis, (1, 2, 5))
+        axis.legend(fontsize=9)
+    return figure
+
+
 def confusion_matrix(labels, predicted, class_names, title="Confusion matrix"):
     """Counts of true class (row) against predicted class (column). The right answers, far more than the rest, are left uncoloured."""
     count = np.zeros((len(class_names), len(class_names)), dtype=int)
@@ -155,6 +180,40 @@ def published_beside_measured(recap, title="Published and measured"):
     axis.set(title=title, xlabel="test error in % (log scale)", xscale="log", ylim=(0.6 - len(titles), 0.6))
     _log_ticks(axis.xaxis, (1, 2, 3, 5))
     figure.legend(loc="outside lower center", ncols=3)  # beside the axes: marks can be anywhere in them
+    return figure
+
+
+PROTOCOL_MARKS = {"plain": "o", "deslanted": "s", "distorted": "^"}
+
+
+def error_against_cost(recap, costs, labels=None):
+    """Test error against what a net costs, both axes logarithmic: the published figure and each measured mean with its standard deviation.
+
+    Args: recap: results.recap() of a table of errors; costs: DataFrame, one row a title of it (others are left out), one panel a column;
+        labels: {title: (dx, dy)}, where the title stands beside its published mark, in points; (8, 0) unless given.
+    """
+    figure, axes = plt.subplots(1, len(costs.columns), figsize=(5.6 * len(costs.columns), 5.2), sharey=True, squeeze=False)
+    colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    published = recap.drop_duplicates("title").set_index("title")["published"][list(costs.index)]
+    for axis, cost in zip(axes[0], costs.columns, strict=True):
+        place = costs[cost]
+        best = recap.groupby("title")["measured_mean"].min()[list(costs.index)]
+        axis.vlines(place, best.fillna(published), published, color="lightgrey", zorder=0)
+        axis.plot(place, published, linestyle="", marker="_", markersize=16, markeredgewidth=3, color="black", label="published")
+        for (protocol, mark), colour in zip(PROTOCOL_MARKS.items(), colours, strict=False):
+            rows = recap[(recap["protocol"] == protocol) & (recap["n"] > 1) & recap["title"].isin(costs.index)]
+            if len(rows):
+                style = {"linestyle": "", "marker": mark, "capsize": 3, "color": colour, "label": f"measured, {protocol}"}
+                axis.errorbar(rows["title"].map(place), rows["measured_mean"], yerr=rows["measured_std"], **style)
+        for title, (dx, dy) in {title: (labels or {}).get(title, (8, 0)) for title in costs.index}.items():
+            side = "left" if dx > 0 else "right" if dx < 0 else "center"
+            offset = {"xytext": (dx, dy), "textcoords": "offset points", "ha": side, "va": "center", "fontsize": 9}
+            axis.annotate(title, (place[title], published[title]), **offset)
+        axis.set(xlabel=f"{cost} (log scale)", xscale="log", yscale="log", xlim=(place.min() / 2, place.max() * 12))
+        _log_ticks(axis.yaxis, (1, 2, 5))
+    axes[0, 0].set_ylabel("test error in % (log scale)")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure
 
 
