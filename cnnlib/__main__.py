@@ -171,11 +171,11 @@ def results_readme(check):
 
 @cli.command("models")
 def models():
-    """List the nets; each can also be trained as boosted-NAME."""
+    """List the nets; those for digits can also be trained as boosted-NAME."""
     from cnnlib import nets
 
     for name in nets.names():
-        click.echo(f"{name:20} input {nets.input_form(name)}")
+        click.echo(f"{name:24} input {nets.input_form(name)}")
 
 
 @cli.command("datasets")

@@ -7,6 +7,7 @@ import os
 import shutil
 
 from cnnlib import datasets, files, nets, recipes, results
+from cnnlib.errors import check_name
 
 BOOSTED = "boosted-"  # before the name of a net: three of them, see cnnlib.boosting
 COURSE_NETS = files.DATA / "nets"  # trained nets that come with the course: seed 0 of published rows
@@ -14,12 +15,13 @@ LARGEST_COURSE_NET = 4_000_000  # bytes
 
 
 def names():
-    """The batch names that can be trained: those of models.names(), and each of them boosted."""
-    return [*nets.names(), *(BOOSTED + name for name in nets.names())]
+    """The batch names that can be trained: those of models.names(), and each of the nets for digits boosted."""
+    return [*nets.names(), *(BOOSTED + name for name in nets.names() if not name.startswith("cifar10/"))]
 
 
 def input_form(model):
     """models.input_form, for boosted nets too."""
+    check_name("model", model, names())
     return nets.input_form(model.removeprefix(BOOSTED))
 
 

@@ -98,6 +98,7 @@ def test_deslanted_images_are_trained_and_tested_on_deslanted():
     ("arguments", "message"),
     [
         (("lenet-6", "mnist"), "unknown model 'lenet-6'. Known: lenet-5"),
+        (("boosted-cifar10/resnet18", "cifar10"), "unknown model 'boosted-cifar10/resnet18'. Known: cifar10/resnet18"),
         (("lenet-5", "mnits"), "unknown data set 'mnits'. Known: mnist"),
         (("lenet-5", "mnist", "plian"), "unknown recipe 'plian'. Known: plain"),
         (("lenet-5", "mnist", "plain", -1), "seed"),

@@ -17,14 +17,32 @@
     lenet-5              LeNet-5 in the lecture's form                  32x32
     lenet-5-paper        LeNet-5 with the paper's choices, RBF output   32x32
 
+The lecture's benchmark on CIFAR-10, functions of `cnnlib.models.cifar10`:
+
+    cifar10/vgg16             VGG16                                     cifar10
+    cifar10/resnet18          ResNet18                                  cifar10
+    cifar10/resnet50          ResNet50                                  cifar10
+    cifar10/resnet101         ResNet101                                 cifar10
+    cifar10/regnetx-200mf     RegNetX_200MF                             cifar10
+    cifar10/regnety-400mf     RegNetY_400MF                             cifar10
+    cifar10/mobilenetv2       MobileNetV2                               cifar10
+    cifar10/resnext29-32x4d   ResNeXt29_32x4d                           cifar10
+    cifar10/resnext29-2x64d   ResNeXt29_2x64d                           cifar10
+    cifar10/densenet121       DenseNet121                               cifar10
+    cifar10/preactresnet18    PreActResNet18                            cifar10
+    cifar10/dpn92             DPN92                                     cifar10
+
 Every net gives logits (n, classes), except lenet-5-paper, whose RBF units give distances, where smaller is better: `scores` turns either
 into numbers where larger is better. Saved nets load with keras.saving.load_model once `cnnlib.models` is imported.
 """
 
 import inspect
+import operator
+import sys
 
 import cnnlib.backend  # noqa: F401  before keras
 from cnnlib.errors import check_name
+from cnnlib.models import cifar10
 from cnnlib.models.layers import RBFLoss, RBFOutput, digit_codes
 from cnnlib.models.lenet import LeNet1, LeNet4, LeNet5
 from cnnlib.models.linear import MLP, Linear
@@ -40,6 +58,7 @@ __all__ = [
     "RBFLoss",
     "RBFOutput",
     "build",
+    "cifar10",
     "digit_codes",
     "input_form",
     "layer_table",
@@ -50,16 +69,17 @@ __all__ = [
 
 
 def build(name, **options):
-    """Build the net of a batch name as a new keras.Model of that name; `options` go before those of the table above.
+    """Build the net of a batch name as a new keras.Model of that name ("/" becomes "-", which Keras asks for); `options` go before those
+    of the table above.
 
     Raises InputError for an unknown name, an option that the net does not have, or a value that cannot be.
     """
     function, chosen, _ = NETS[check_name("model", name, NETS)]
-    function = globals()[function]
+    function = operator.attrgetter(function)(sys.modules[__name__])
     known = [option for option in inspect.signature(function).parameters if option != "name"]
     for option in options:
         check_name(f"option of {name}", option, known)
-    return function(**chosen | options, name=name)
+    return function(**chosen | options, name=name.replace("/", "-"))
 
 
 def scores(model, outputs):

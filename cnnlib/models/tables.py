@@ -3,6 +3,7 @@
 import math
 
 from cnnlib.errors import InputError
+from cnnlib.models.cifar10.dpn import DualPath
 from cnnlib.models.layers import RBFOutput, TableConvolution, TrainableSubsampling
 
 import pandas as pd
@@ -16,6 +17,12 @@ _TYPES = {
     layers.Dense: "FC",
     RBFOutput: "RBF",
 }
+# What has no weights, or uses each of its weights in a sum and a product of its own, as batch norm does: by custom not counted.
+_NOT_COUNTED = (
+    *(layers.InputLayer, layers.Activation, layers.ReLU, layers.Identity, layers.Flatten, layers.ZeroPadding2D, layers.BatchNormalization),
+    *(layers.AveragePooling2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D),
+    *(layers.Add, layers.Multiply, layers.Concatenate, DualPath),
+)
 
 
 def layer_table(model):
@@ -51,9 +58,9 @@ def multiply_adds(model):
     """Products that one image costs, as int: one for each use of a weight (none for a bias), one for each squared difference of RBF units.
 
     416,520 for the lecture's LeNet-5. The numbers of the paper's figure 11 are rather connections, biases included: it prints 795 thousand
-    for 784-1000-10, which has 794,000 products and 795,010 connections.
+    for 784-1000-10, which has 794,000 products and 795,010 connections. Pooling, batch norm and activations are not counted.
 
-    Raises InputError for a layer that `layer_table` does not know.
+    Raises InputError for a layer of a kind that no net of this package has.
     """
     total = 0
     for layer in model.layers:
@@ -63,7 +70,7 @@ def multiply_adds(model):
             total += math.prod(layer.output.shape[1:])
         elif isinstance(layer, RBFOutput):
             total += layer.classes * layer.input.shape[1]
-        elif not isinstance(layer, (layers.InputLayer, layers.AveragePooling2D, layers.Activation, layers.Flatten)):
+        elif not isinstance(layer, _NOT_COUNTED):
             raise _unknown(layer)
     return total
 

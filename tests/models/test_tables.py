@@ -79,7 +79,8 @@ PARAMETERS = {
 
 
 def test_parameter_counts_of_all_nets():
-    assert {name: models.build(name).count_params() for name in models.names()} == PARAMETERS
+    assert set(models.names()) - set(PARAMETERS) == {name for name in models.names() if name.startswith("cifar10/")}
+    assert {name: models.build(name).count_params() for name in PARAMETERS} == PARAMETERS
 
 
 # figure 11 in thousands, where it agrees with the products

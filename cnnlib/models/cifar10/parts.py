@@ -1,0 +1,120 @@
+"""What the twelve nets share: convolutions, normalisation and first weights as PyTorch has them by default.
+
+PyTorch and Keras differ here, and each difference changes results:
+- A 3x3 convolution with stride 2 pads one pixel on every side in PyTorch; Keras' "same" pads only below and to the right.
+- Batch norm: epsilon 1e-5 and 0.9 of the running statistics kept in PyTorch, 1e-3 and 0.99 in Keras. (The running variance is that of
+  a population in Keras and of a sample in PyTorch: a factor of n / (n - 1), where n is 2,048 and more. It is left as it is.)
+- First weights are uniform in ±1/sqrt(fan_in) in PyTorch, biases too; Keras takes Glorot's rule, and biases of 0.
+
+Layers are named by stage and block, and stand in `model.layers` in the order in which the published definitions compute them.
+"""
+
+import math
+
+from cnnlib.models.checks import check_classes, check_input_shape
+from cnnlib.models.layers import register
+
+import keras
+from keras import layers, ops
+
+
+@register
+class GroupedConv2D(layers.Conv2D):
+    """keras.layers.Conv2D with `groups`, the same weights and the same results, but fast on a CPU too.
+
+    TensorFlow has no kernel for grouped convolutions on CPUs: Keras compiles them with XLA, to code that is hundreds of times slower than
+    one convolution for each group. With as many groups as input maps it is a depthwise convolution, for which there is a kernel.
+    The kernel is (height, width, input maps / groups, output maps), the maps of the first group first.
+    """
+
+    def convolution_op(self, inputs, kernel):
+        options = {"strides": self.strides, "padding": self.padding, "dilation_rate": self.dilation_rate, "data_format": self.data_format}
+        if kernel.shape[2] == 1 and self.filters == self.groups:
+            return ops.depthwise_conv(inputs, ops.transpose(kernel, (0, 1, 3, 2)), **options)
+        if keras.backend.backend() != "tensorflow" or keras.distribution.list_devices("gpu"):
+            return ops.conv(inputs, kernel, **options)
+        pairs = zip(ops.split(inputs, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1), strict=True)
+        return ops.concatenate([ops.conv(maps, part, **options) for maps, part in pairs], axis=-1)
+
+
+def image_input(net, input_shape, smallest=8):
+    """The net's keras.Input; InputError for images that it cannot take."""
+    return keras.Input(check_input_shape(net, input_shape, smallest), name="input")
+
+
+def convolution(x, filters, size, name, stride=1, groups=1, bias=False):
+    """A convolution that pads `size // 2` pixels on every side."""
+    if size > 1 and stride > 1:
+        x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+    kind = {"groups": groups} if groups > 1 else {}
+    return (GroupedConv2D if groups > 1 else layers.Conv2D)(
+        filters,
+        size,
+        strides=stride,
+        padding="valid" if stride > 1 else "same",
+        use_bias=bias,
+        kernel_initializer=kernel_initializer(),
+        bias_initializer=bias_initializer(size * size * x.shape[-1] // groups),
+        name=name,
+        **kind,
+    )(x)
+
+
+def norm(x, name):
+    """Batch norm."""
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+
+
+def relu(x, name):
+    return layers.ReLU(name=name)(x)
+
+
+def convolution_norm(x, filters, size, block, part, **options):
+    """A convolution and its batch norm: {block}_conv{part}, {block}_bn{part}; `block` is None for a stem."""
+    prefix = f"{block}_" if block else ""
+    return norm(convolution(x, filters, size, f"{prefix}conv{part}", **options), f"{prefix}bn{part}")
+
+
+def convolution_norm_relu(x, filters, size, block, part, **options):
+    """A convolution, its batch norm and ReLU."""
+    return relu(convolution_norm(x, filters, size, block, part, **options), f"{block}_relu{part}" if block else f"relu{part}")
+
+
+def projection(x, filters, block, stride):
+    """A shortcut that changes the shape: 1x1 convolution and batch norm."""
+    return norm(convolution(x, filters, 1, f"{block}_shortcut_conv", stride=stride), f"{block}_shortcut_bn")
+
+
+def add_shortcut(x, y, stride, block):
+    """ReLU of a block's result y plus its input x, which goes through a projection where the shape changes."""
+    if stride > 1 or x.shape[-1] != y.shape[-1]:
+        x, y = projection(x, y.shape[-1], block, stride), wait(y, f"{block}_wait")
+    return relu(layers.Add(name=f"{block}_add")([y, x]), f"{block}_relu")
+
+
+def wait(x, name):
+    """`x` itself, one step later. Keras lists layers by their distance to the output. A projection is shorter than the block's other path
+    and would be listed before the end of that path, though the published definitions compute it afterwards."""
+    return layers.Identity(name=name)(x)
+
+
+def classifier(x, net, classes):
+    """The mean of each map, then one dense layer: logits, in float32 with mixed precision too."""
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return layers.Dense(
+        check_classes(net, classes),
+        kernel_initializer=kernel_initializer(),
+        bias_initializer=bias_initializer(x.shape[-1]),
+        dtype="float32",
+        name="output",
+    )(x)
+
+
+def kernel_initializer():
+    """PyTorch's default, Kaiming uniform with a = sqrt 5: uniform in ±1/sqrt(fan_in)."""
+    return keras.initializers.VarianceScaling(scale=1 / 3, mode="fan_in", distribution="uniform")
+
+
+def bias_initializer(fan_in):
+    """PyTorch's default: uniform in ±1/sqrt(fan_in)."""
+    return keras.initializers.RandomUniform(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))

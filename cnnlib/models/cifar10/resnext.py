@@ -1,0 +1,33 @@
+"""ResNeXt29. Paper: Xie, Girshick, Dollár, Tu & He 2017, "Aggregated Residual Transformations for Deep Neural Networks"."""
+
+from cnnlib.models.cifar10 import parts
+
+import keras
+
+
+def ResNeXt29_32x4d(input_shape=(32, 32, 3), classes=10, name="resnext29-32x4d"):
+    """ResNeXt29 with 32 groups of 4 maps in the first stage; 4,774,218 trainable parameters."""
+    return _resnext("ResNeXt29_32x4d", 32, 4, input_shape, classes, name)
+
+
+def ResNeXt29_2x64d(input_shape=(32, 32, 3), classes=10, name="resnext29-2x64d"):
+    """ResNeXt29 with 2 groups of 64 maps in the first stage; 9,128,778 trainable parameters."""
+    return _resnext("ResNeXt29_2x64d", 2, 64, input_shape, classes, name)
+
+
+def _resnext(net, cardinality, group_width, input_shape, classes, name):
+    """Three stages of three blocks; the groups' width doubles with each stage."""
+    images = parts.image_input(net, input_shape)
+    x = parts.convolution_norm_relu(images, 64, 1, None, 1)
+    for stage in (1, 2, 3):
+        width = cardinality * group_width * 2 ** (stage - 1)
+        for number in (1, 2, 3):
+            x = _block(x, width, cardinality, 2 if stage > 1 and number == 1 else 1, f"stage{stage}_block{number}")
+    return keras.Model(images, parts.classifier(x, net, classes), name=name)
+
+
+def _block(x, width, cardinality, stride, block):
+    y = parts.convolution_norm_relu(x, width, 1, block, 1)
+    y = parts.convolution_norm_relu(y, width, 3, block, 2, stride=stride, groups=cardinality)
+    y = parts.convolution_norm(y, 2 * width, 1, block, 3)
+    return parts.add_shortcut(x, y, stride, block)
