@@ -184,7 +184,7 @@ def datasets():
     from cnnlib import datasets
 
     for info in map(datasets.info, datasets.names()):
-        shape = "x".join(map(str, info.image_shape))
+        shape = "x".join(map(str, info.image_shape)) if info.image_shape else "of many sizes"
         click.echo(
             f"{info.name:15} {info.train_count:,} + {info.test_count:,} images {shape}, {len(info.class_names)} classes ({info.title})"
         )

@@ -1,20 +1,22 @@
-"""The data sets of the course: facts, and images and labels as arrays.
+"""The data sets of the lecture: facts, images and labels as arrays, and streams of images of any size.
 
-`load` takes the bytes from the first of: a folder that TensorFlow Datasets prepared, the repository's own data/ (MNIST), a download.
-It never puts another data set in the place of the one asked for.
+`load` and `stream` take the bytes from the first of: a folder that TensorFlow Datasets prepared, the repository's own data/ (MNIST), a
+download. They never put another data set in the place of the one asked for, nor a sample in the place of the whole.
 """
 
 import dataclasses
 import numbers
 
+from cnnlib.datasets import download as _download
 from cnnlib.datasets import embedded, tfds_source
 from cnnlib.datasets.catalogue import CATALOGUE, Info
 from cnnlib.datasets.errors import Damaged, Unavailable
+from cnnlib.datasets.status import Status, status
 from cnnlib.errors import InputError, check_name
 
 import numpy as np
 
-__all__ = ["Damaged", "Dataset", "Images", "Info", "Unavailable", "info", "load", "names"]
+__all__ = ["Damaged", "Dataset", "Images", "Info", "Status", "Unavailable", "info", "load", "names", "prepare", "status", "stream"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,8 +39,8 @@ class Dataset:
 
 
 def names():
-    """The data sets that `load` knows."""
-    return list(CATALOGUE)
+    """The seven data sets of the lecture, in its order. `info`, `load` and `stream` also know imagenette, ten classes of ImageNet."""
+    return [name for name, facts in CATALOGUE.items() if facts.lecture]
 
 
 def info(name):
@@ -46,24 +48,46 @@ def info(name):
     return CATALOGUE[check_name("data set", name, CATALOGUE)]
 
 
-def load(name, train_size=None, test_size=None, validation_size=0, seed=0):
-    """Load a data set, whole or cut down.
+def prepare(name, archive=None, partial=False):
+    """Prepare a data set ahead, with progress bars and resumption; return the folder. Arguments and errors: `download.prepare`."""
+    facts = info(name)
+    folder = tfds_source.find(facts)
+    if folder:
+        tfds_source.check(folder, facts, partial)
+        return folder
+    return _download.prepare(facts, archive, partial)
+
+
+def load(name, train_size=None, test_size=None, validation_size=0, seed=0, *, sample=False, partial=False, download=True):
+    """Load a data set whose images have one size, whole or cut down.
 
     Args:
-        name: one of `names()`.
+        name: mnist, fashion_mnist, cifar10 or cifar100. The others have images of many sizes: see `stream`.
         train_size: images to train on, without those for validation; None for all that are left.
         test_size: images to test on; None for all.
         validation_size: images taken out of the official training images. They do not depend on `train_size`.
         seed: which images are drawn, 0 to 2**32 - 1; the same seed gives the same images on every machine.
+        sample: take the repository's sample, not the set: 6,000 + 1,000 images of Fashion-MNIST, 0 + 20 of CIFAR-10 and CIFAR-100.
+        partial: take a prepared folder as it is, although it holds a part of the set.
+        download: False to stay off the network.
 
     Returns a Dataset. What is drawn has the classes in the proportion of the whole and stands in the order of its source; what is
-    not cut is the source as it is (for the embedded MNIST, the official order).
+    not cut is the source as it is (for the embedded MNIST and the samples, the official order).
 
     Raises InputError (bad name, size or seed), Unavailable (no way to get the set here), Damaged (its bytes are not what they should be).
     """
     facts = info(name)
-    _check_sizes(facts, train_size, test_size, validation_size, seed)
-    arrays, source = _read(facts)
+    if facts.image_shape is None:
+        raise InputError(f"the images of {name} differ in size, so they make no array: use datasets.stream({name!r}, image_size=...)")
+    counts = (facts.train_count, facts.test_count)
+    if sample:
+        file = _sample(facts)
+        counts = (file.train_count, file.test_count)
+    if not partial:
+        _check_sizes(facts, counts, train_size, test_size, validation_size, seed)
+    arrays, source = _read(facts, sample, partial, download)
+    if partial:
+        _check_sizes(facts, [len(arrays[split][1]) for split in ("train", "test")], train_size, test_size, validation_size, seed)
     images, labels = arrays["train"]
     validation = _draw(labels, validation_size, [seed, 0])  # each draw has a stream of its own, so none depends on another's size
     rest = np.setdiff1d(np.arange(len(labels)), validation, assume_unique=True)
@@ -79,50 +103,143 @@ def load(name, train_size=None, test_size=None, validation_size=0, seed=0):
     )
 
 
-def _check_sizes(facts, train_size, test_size, validation_size, seed):
-    """Raise InputError for a size or a seed that cannot be, before anything is read."""
+def stream(
+    name,
+    split="train",
+    image_size=None,
+    batch_size=32,
+    *,
+    shuffle=None,
+    seed=0,
+    fit="crop",
+    sample=False,
+    partial=False,
+    download=True,
+):
+    """A tf.data.Dataset of a data set's (images, labels): decoded, resized and batched on the fly, on all cores, and prefetched.
+
+    Args:
+        name: a data set of any kind.
+        split: "train" or "test". Where there is no official split (Caltech), 30 images of each class train, drawn from the sorted file
+            names, the same on every machine. ImageNet's test images are those of its validation set.
+        image_size: side, or (height, width), in pixels; None for the images' own size.
+        batch_size: images in a batch; None for single images, the only way for images of many sizes that are not resized.
+        shuffle: None means: shuffle "train". Each epoch has an order of its own; the same seed gives the same orders.
+        fit: "crop" cuts the longer side in the middle, "stretch" changes the proportions.
+        seed, sample, partial, download: as for `load`.
+
+    Images are uint8 (batch, height, width, channels), labels int64 (batch,). Memory does not grow with the set. len() is known.
+
+    Raises InputError, Unavailable and Damaged as `load` does. A record whose checksum is wrong raises tf.errors.DataLossError while
+    one reads: TFRecord has a checksum for each image.
+    """
+    facts = info(name)
+    check_name("split", split, ("train", "test"))
+    check_name("fit", fit, ("crop", "stretch"))
+    size = _check_image_size(facts, image_size, batch_size)
+    shuffle = split == "train" if shuffle is None else shuffle
+    from cnnlib.datasets import streams
+
+    import tensorflow as tf
+
+    folder = None if sample else _folder(facts, download)
+    if folder:
+        splits = tfds_source.check(folder, facts, partial)
+        dataset = streams.from_folder(folder, splits, split, facts, shuffle, seed)
+    else:
+        arrays = embedded.read(_sample(facts) if sample else embedded.WHOLE[name])[split]
+        dataset = streams.from_arrays(*arrays, shuffle, seed)
+    if size and size != (facts.image_shape and facts.image_shape[:2]):
+        dataset = streams.resized(dataset, size, fit)
+    return (dataset.batch(batch_size) if batch_size else dataset).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_sizes(facts, counts, train_size, test_size, validation_size, seed):
+    """Raise InputError for a size or a seed that cannot be; counts: training and test images that there are."""
+    train_count, test_count = counts
     for argument, value, least, most in (
-        ("train_size", train_size, 1, facts.train_count),
-        ("test_size", test_size, 1, facts.test_count),
-        ("validation_size", validation_size, 0, facts.train_count - 1),
+        ("train_size", train_size, 1, train_count),
+        ("test_size", test_size, 1, test_count),
+        ("validation_size", validation_size, 0, max(train_count - 1, 0)),
         ("seed", seed, 0, 2**32 - 1),
     ):
         if value is None and argument in ("train_size", "test_size"):
             continue
         if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
             raise InputError(f"{argument} for {facts.name} is {value!r}, expected a whole number from {least} to {most}")
-    if (train_size or 1) + validation_size > facts.train_count:
+    if train_size and train_size + validation_size > train_count:
         raise InputError(
-            f"train_size {train_size} and validation_size {validation_size} together exceed the {facts.train_count} training images "
+            f"train_size {train_size} and validation_size {validation_size} together exceed the {train_count} training images "
             f"of {facts.name}: make one of them smaller"
         )
 
 
-def _read(facts):
-    """The whole set as {"train": (images, labels), "test": ...} with its source: prepared folder, embedded file or download."""
-    folder = tfds_source.find(facts.name)
-    if folder:
-        return tfds_source.read(folder, facts), f"prepared {facts.name}/{folder.name}"
-    tried = f"no prepared folder {tfds_source.data_folder() / facts.name}"
-    if facts.name in embedded.NAMES:
-        try:
-            return embedded.read(), f"embedded data/{embedded.PATH.name}"
-        except FileNotFoundError:
-            tried += f"; {embedded.PATH} is missing"
-    try:
-        folder = tfds_source.download(facts.name)
-    except Unavailable as error:
-        other = (
-            embedded.REPAIR if facts.name in embedded.NAMES else f"use a data set that the repository carries: {', '.join(embedded.NAMES)}"
+def _check_image_size(facts, image_size, batch_size):
+    """(height, width) or None; InputError for what is no size, and for images of many sizes in one batch."""
+    size = (image_size, image_size) if isinstance(image_size, numbers.Integral) else image_size
+    if size is None and batch_size is not None and facts.image_shape is None:
+        raise InputError(
+            f"the images of {facts.name} differ in size: give image_size, such as 224, or batch_size=None for single images as they are"
         )
+    if size is not None:
+        size = tuple(size)
+        if len(size) != 2 or not all(isinstance(side, numbers.Integral) and side > 0 for side in size):
+            raise InputError(f"image_size is {image_size!r}, expected a side or (height, width) in pixels")
+    if batch_size is not None and (not isinstance(batch_size, numbers.Integral) or batch_size < 1):
+        raise InputError(f"batch_size is {batch_size!r}, expected a whole number from 1, or None for single images")
+    return size
+
+
+def _sample(facts):
+    if facts.name not in embedded.SAMPLES:
+        whole = " (it is in the repository as a whole)" if facts.name in embedded.WHOLE else ""
+        raise InputError(f"there is no sample of {facts.name}{whole}; there is one of {', '.join(embedded.SAMPLES)}")
+    return embedded.SAMPLES[facts.name]
+
+
+def _read(facts, sample, partial, download):
+    """The whole set as {"train": (images, labels), "test": ...} with its source: sample, prepared folder, embedded file or download."""
+    if sample:
+        file = _sample(facts)
+        return embedded.read(file), f"sample {file.title}"
+    known = tfds_source.find(facts)
+    folder = _folder(facts, download)
+    if folder is None:
+        file = embedded.WHOLE[facts.name]
+        return embedded.read(file), f"embedded {file.title}"
+    arrays = tfds_source.read(folder, facts, partial)
+    count = sum(len(labels) for _, labels in arrays.values())
+    part = f", a part ({count:,} images)" if count != facts.train_count + facts.test_count else ""
+    return arrays, f"{'prepared' if known else 'downloaded'} {facts.name}/{folder.name}{part}"
+
+
+def _folder(facts, download):
+    """The prepared folder, downloaded if need be; None where the repository has the set. Raises Unavailable."""
+    folder = tfds_source.find(facts)
+    if folder:
+        return folder
+    tried = f"no prepared folder {tfds_source.data_folder() / facts.tfds_name}"
+    file = embedded.WHOLE.get(facts.name)
+    if file:
+        if file.path.exists():
+            return None
+        tried += f"; {file.path} is missing"
+    try:
+        if not download:
+            raise Unavailable("a download was not wanted")
+        return _download.prepare(facts)
+    except Unavailable as error:
+        known = "use a data set that the repository carries: " + ", ".join(embedded.WHOLE)
+        if facts.name in embedded.SAMPLES:
+            known = "look at the repository's sample of it: sample=True; or " + known
         raise Unavailable(
             f"{facts.title} ({facts.name}) is not to be had here. Tried: {tried}; {error}.\nWays out:\n"
-            "1. connect to the internet and run again;\n"
-            f"2. copy a prepared TFDS folder, {facts.name}/<version>, to this machine, and set CNNLIB_DATA to the folder that has it in "
-            "tfds/, or TFDS_DATA_DIR to the folder that has it directly;\n"
-            f"3. {other}."
+            f"1. connect to the internet and run again, or `python -m cnnlib data fetch {facts.name}`;\n"
+            f"2. bring it from a machine that has it: there `python -m cnnlib data bundle {facts.name} -o FILE`, here "
+            f"`python -m cnnlib data unpack FILE`; or copy the prepared TFDS folder, {facts.tfds_name}/<version>, and set CNNLIB_DATA to "
+            "the folder that has it in tfds/, or TFDS_DATA_DIR to the folder that has it directly;\n"
+            f"3. {file.repair if file else known}."
         ) from error
-    return tfds_source.read(folder, facts), f"downloaded {facts.name}/{folder.name}"
 
 
 def _draw(labels, size, seed):
@@ -131,6 +248,8 @@ def _draw(labels, size, seed):
     Per class, the draw for a smaller size is the beginning of the draw for a larger one. RandomState, because NumPy guarantees that its
     numbers never change (NEP 19); those of `default_rng` may.
     """
+    if not size:
+        return np.arange(0)
     random = np.random.RandomState(seed)
     classes, counts = np.unique(labels, return_counts=True)
     shares, remainders = np.divmod(size * counts, len(labels))

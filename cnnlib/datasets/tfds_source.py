@@ -1,29 +1,28 @@
-"""Data sets through TensorFlow Datasets (TFDS): folders that it has prepared, and its downloads.
+"""Folders that TensorFlow Datasets (TFDS) has prepared: where they are, whether they are whole, and what is in them.
 
 A prepared folder is `<data folder>/<name>/<version>` with a dataset_info.json. TFDS writes under another name (`incomplete...`) and
-renames at the end, so an interrupted download never looks prepared.
+renames at the end, so an interrupted preparation never looks finished. Finding and checking a folder needs neither TFDS nor TensorFlow.
 """
 
+import dataclasses
+import json
 import os
 import pathlib
 import re
-import threading
-import urllib.parse
 
-from cnnlib import files
-from cnnlib.datasets.errors import Damaged, Unavailable
-from cnnlib.errors import InputError
+from cnnlib.datasets.catalogue import BY_NAME
+from cnnlib.datasets.errors import Damaged
 
 import numpy as np
 
-# One of the files that TFDS asks for, to see within PATIENCE seconds whether its host answers: TFDS itself goes on trying for three and a
-# half minutes.
-ADDRESSES = {
-    "mnist": "https://storage.googleapis.com/cvdf-datasets/mnist/train-images-idx3-ubyte.gz",
-    "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-images-idx3-ubyte.gz",
-    "cifar10": "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-}
-PATIENCE = 6
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """One split of a prepared folder: its number of images and its files."""
+
+    name: str  # TFDS' name, such as "validation"
+    count: int
+    shards: tuple[pathlib.Path, ...]
 
 
 def data_folder():
@@ -33,59 +32,104 @@ def data_folder():
     return pathlib.Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
-def find(name):
-    """The newest version folder of the data set `name`, or None. Looks at folder names only: no TFDS, no TensorFlow."""
-    versions = [path for path in (data_folder() / name).glob("*") if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
+def find(info):
+    """The newest version folder of the data set that `info` describes, or None. Looks at folder names only."""
+    versions = [path for path in (data_folder() / info.tfds_name).glob("*") if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
     return max(versions, key=lambda path: [int(part) for part in path.name.split(".")], default=None)
 
 
-def read(folder, info):
-    """Read the prepared version folder of the data set that `info` describes; nothing is downloaded.
+def check(folder, info, partial=False):
+    """The splits of a prepared version folder, {"train": Split, "test": Split}, once its files are what its dataset_info.json promises.
 
-    Returns {"train": (images, labels), "test": ...}; images uint8 (n, h, w, c), labels int64 (n,), in the folder's own order.
-    Raises Damaged if a file that dataset_info.json promises is missing or empty, or if what is read is not what `info` says.
+    Compared are the number of images with the catalogue's (unless `partial`: then a split may also be absent), and the files with
+    what they must be: all there, and together of the size that the images and TFRecord's framing make up. The images themselves are
+    checked when they are read: TFRecord has a checksum for each. Raises Damaged.
     """
-    if not (folder / "dataset_info.json").is_file():
-        raise _damaged(folder, f"{folder / 'dataset_info.json'} is missing")
+    path = folder / "dataset_info.json"
+    try:
+        splits = {split["name"]: split for split in json.loads(path.read_text(encoding="utf-8"))["splits"]}
+        found = {
+            ours: _split(folder, info, splits[theirs])
+            for ours, theirs in zip(("train", "test"), info.tfds_splits, strict=True)
+            if theirs in splits
+        }
+    except FileNotFoundError as error:
+        raise _damaged(folder, f"{path} is missing") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, f"{path} cannot be read ({error!r})") from error
+    if not partial:
+        _check_counts(folder, info, {ours: split.count for ours, split in found.items()})
+    return found
+
+
+def _check_counts(folder, info, counts):
+    """Raise Damaged unless a folder has as many images as the catalogue says: in each split, or in all where the split is not official."""
+    expected = {"train": info.train_count, "test": info.test_count}
+    if info.split == BY_NAME:  # the folder may be split in another way than `stream` splits
+        counts, expected = {"train and test": sum(counts.values())}, {"train and test": sum(expected.values())}
+    for split, count in expected.items():
+        if counts.get(split, 0) != count:
+            raise _damaged(folder, f"{folder / 'dataset_info.json'} has {counts.get(split, 0)} {split} images, expected {count}")
+
+
+def _split(folder, info, promised):
+    """A Split of what dataset_info.json says of it; Damaged if its files are not so."""
+    lengths = [int(length) for length in promised["shardLengths"]]
+    prefix = f"{info.tfds_name.split('/')[0]}-{promised['name']}.tfrecord"
+    shards = tuple(folder / f"{prefix}-{i:05d}-of-{len(lengths):05d}" for i in range(len(lengths)))
+    for shard in shards:
+        if not shard.is_file() or shard.stat().st_size == 0:
+            raise _damaged(folder, f"{shard} is {'empty' if shard.is_file() else 'missing'}")
+    size, expected = sum(shard.stat().st_size for shard in shards), int(promised["numBytes"]) + 16 * sum(lengths)
+    if size != expected:
+        where = ", ".join(map(str, shards[:3])) + (", ..." if len(shards) > 3 else "")
+        raise _damaged(folder, f"{where}: {size} bytes, expected {expected}")
+    return Split(promised["name"], sum(lengths), shards)
+
+
+def builder(folder):
+    """TFDS' read-only builder of a prepared version folder. Raises Damaged if TFDS cannot read its metadata."""
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder_from_directory(folder)
-        promised = {split: builder.info.splits[split] for split in ("train", "test")}
-        shards = {split: [pathlib.Path(path) for path in promised[split].filepaths] for split in promised}
+        return tfds.builder_from_directory(folder)
     except Exception as error:  # whatever TFDS and its parsers make of broken metadata
         raise _damaged(folder, f"dataset_info.json or features.json in {folder} cannot be read ({error})") from error
-    counts = {"train": info.train_count, "test": info.test_count}
-    for split, count in counts.items():
-        if promised[split].num_examples != count:
-            found = promised[split].num_examples
-            raise _damaged(folder, f"{folder / 'dataset_info.json'} has {found} {split} images, expected {count}")
-        for path in shards[split]:
-            if not path.is_file() or path.stat().st_size == 0:
-                raise _damaged(folder, f"{path} is {'empty' if path.is_file() else 'missing'}")
-    return {split: _read_split(builder, shards[split], split, counts[split], info) for split in counts}
 
 
-def _read_split(builder, shards, split, count, info):
-    """Images and labels of one split, one shard after the other, compared with the catalogue's count, shape and label range."""
+def read(folder, info, partial=False):
+    """Read a prepared version folder whose images have one size; nothing is downloaded.
+
+    Returns {"train": (images, labels), "test": ...}; images uint8 (n, h, w, c), labels int64 (n,), in the folder's own order.
+    Raises Damaged if a file that dataset_info.json promises is missing or cut off, or if what is read is not what `info` says; `partial`
+    as in `check`.
+    """
+    splits = check(folder, info, partial)
+    reader = builder(folder)
+    empty = np.empty((0, *info.image_shape), np.uint8), np.empty(0, np.int64)
+    return {ours: _read_split(reader, splits[ours], ours, info) if ours in splits else empty for ours in ("train", "test")}
+
+
+def _read_split(reader, split, name, info):
+    """Images and labels of one split, one shard after the other, compared with the catalogue's shape and label range."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    folder, where = shards[0].parent, ", ".join(map(str, shards))
+    folder, where = split.shards[0].parent, ", ".join(map(str, split.shards))
     in_order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)  # shards are not mixed; read once, so no cache
     try:
-        batches = builder.as_dataset(split=split, batch_size=1000, shuffle_files=False, read_config=in_order)
+        batches = reader.as_dataset(split=split.name, batch_size=1000, shuffle_files=False, read_config=in_order)
         batches = [(batch["image"], batch["label"]) for batch in tfds.as_numpy(batches)]
     # a record's checksum, a picture, the number of records, or the features
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError, KeyError) as error:
         raise _damaged(folder, f"{where} cannot be read ({error})") from error
     images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-    expected = (count, *info.image_shape)
+    expected = (split.count, *info.image_shape)
     if images.shape != expected or images.dtype != np.uint8:
-        raise _damaged(folder, f"{where}: the {split} images are {images.dtype} {images.shape}, expected uint8 {expected}")
+        raise _damaged(folder, f"{where}: the {name} images are {images.dtype} {images.shape}, expected uint8 {expected}")
     last = len(info.class_names) - 1
     if labels.min() < 0 or labels.max() > last:
-        raise _damaged(folder, f"{where}: the {split} labels go from {labels.min()} to {labels.max()}, expected 0 to {last}")
+        raise _damaged(folder, f"{where}: the {name} labels go from {labels.min()} to {labels.max()}, expected 0 to {last}")
     return images, labels.astype(np.int64)
 
 
@@ -93,49 +137,3 @@ def _damaged(folder, what):
     return Damaged(
         f"{what}. Delete the folder {folder} and prepare it again: load the data set with a connection, or copy the whole folder."
     )
-
-
-def download(name):
-    """Download and prepare the data set `name` through TFDS, with its progress bar; return the version folder.
-
-    Raises Unavailable, within PATIENCE seconds where the host does not answer.
-    """
-    host = urllib.parse.urlsplit(ADDRESSES[name]).hostname
-    problem = _ask(ADDRESSES[name])
-    if problem:
-        raise Unavailable(f"{host} did not answer ({problem})")
-    try:
-        folder = files.make_folder(data_folder(), variable="CNNLIB_DATA")
-    except InputError as error:
-        raise Unavailable(str(error)) from error
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(name, data_dir=folder)
-        builder.download_and_prepare()
-    except Exception as error:  # connection lost, checksum wrong, disk full: the name and the way out are the same
-        raise Unavailable(f"the download from {host} broke off ({type(error).__name__}: {error})") from error
-    return pathlib.Path(builder.data_dir)
-
-
-def _ask(address):
-    """None if the host of `address` answers within PATIENCE seconds, else what was the matter. Proxies are honoured.
-
-    The question is put in a thread, since nothing bounds the time of a DNS look-up.
-    """
-    import requests  # with which TFDS downloads: the same proxies, the same certificates
-
-    answers = []
-
-    def ask():
-        try:
-            requests.head(address, timeout=PATIENCE, allow_redirects=True).raise_for_status()
-            answers.append(None)
-        except requests.RequestException as error:
-            status = "" if error.response is None else f" {error.response.status_code}"
-            answers.append(type(error).__name__ + status)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    return answers[0] if answers else f"no answer within {PATIENCE} seconds"

@@ -1,5 +1,6 @@
 """The embedded MNIST: it is the official one, and nothing else passes for it."""
 
+import dataclasses
 import hashlib
 import struct
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 from cnnlib import datasets, files
 from cnnlib.datasets import embedded
+from cnnlib.errors import InputError
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ OFFICIAL = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+FILES = [*embedded.WHOLE.values(), *embedded.SAMPLES.values()]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def test_shapes_order_and_classes(mnist):
 
 def test_the_readme_of_data_says_the_same():
     readme = (files.DATA / "README.md").read_text(encoding="utf-8")
-    for digest in (embedded.SHA256, *OFFICIAL.values()):
+    for digest in (*(file.sha256 for file in FILES), *OFFICIAL.values()):
         assert digest in readme
 
 
@@ -60,16 +63,51 @@ def test_it_needs_neither_tensorflow_nor_pandas():
 
 @pytest.mark.parametrize("change", ["truncated", "one bit", "empty", "pickled"])
 def test_an_altered_file_is_refused(change, tmp_path, monkeypatch):
-    content = bytearray(embedded.PATH.read_bytes())
+    file = embedded.WHOLE["mnist"]
+    content = bytearray(file.path.read_bytes())
     path = tmp_path / "mnist.npz"
     if change == "pickled":
         np.savez(path, x_train=np.array([{}], dtype=object))
     else:
         content[5_000_000] ^= 1
         path.write_bytes({"truncated": content[:1_000_000], "one bit": content, "empty": b""}[change])
-    monkeypatch.setattr(embedded, "PATH", path)
+    monkeypatch.setitem(embedded.WHOLE, "mnist", dataclasses.replace(file, path=path))
     with pytest.raises(datasets.Damaged) as caught:
         datasets.load("mnist")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
-    for part in (str(path), embedded.SHA256, found, "git checkout data/mnist.npz"):
+    for part in (str(path), file.sha256, found, "git checkout data/mnist.npz"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", embedded.SAMPLES)
+def test_samples(name):
+    sample = datasets.load(name, sample=True)
+    file, facts = embedded.SAMPLES[name], datasets.info(name)
+    assert sample.source == f"sample data/samples/{name}.npz"
+    assert sample.info == facts
+    assert sample.train.images.shape == (file.train_count, *facts.image_shape)
+    assert sample.test.images.shape == (file.test_count, *facts.image_shape)
+    assert (sample.test.images.dtype, sample.test.labels.dtype) == (np.uint8, np.int64)
+    assert sample.test.labels.min() >= 0 and sample.test.labels.max() < len(facts.class_names)
+
+
+def test_samples_are_the_first_images_of_the_official_test_sets():
+    """The labels of the first test images, as they stand in many tutorials."""
+    assert datasets.load("fashion_mnist", sample=True).test.labels[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
+    assert datasets.load("cifar10", sample=True).test.labels[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
+    assert datasets.load("cifar100", sample=True).test.labels[:10].tolist() == [49, 33, 72, 51, 71, 92, 15, 14, 23, 0]
+    assert datasets.load("fashion_mnist", sample=True).train.labels[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
+
+
+def test_a_sample_can_be_cut_and_no_further_than_it_goes():
+    cut = datasets.load("fashion_mnist", sample=True, train_size=100, test_size=50, validation_size=30)
+    assert [len(part.labels) for part in (cut.train, cut.validation, cut.test)] == [100, 30, 50]
+    with pytest.raises(InputError, match="expected a whole number from 1 to 6000"):
+        datasets.load("fashion_mnist", sample=True, train_size=6001)
+    with pytest.raises(InputError, match="from 1 to 20"):
+        datasets.load("cifar10", sample=True, test_size=21)
+
+
+def test_there_is_no_sample_of_what_is_whole():
+    with pytest.raises(InputError, match="as a whole"):
+        datasets.load("mnist", sample=True)

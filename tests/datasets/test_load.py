@@ -15,25 +15,6 @@ def keys(part):
     return {image.tobytes() for image in part.images}
 
 
-@pytest.mark.parametrize(
-    ("name", "year", "train", "test", "shape", "first", "last"),
-    [
-        ("mnist", 1998, 60_000, 10_000, (28, 28, 1), "0", "9"),
-        ("fashion_mnist", 2017, 60_000, 10_000, (28, 28, 1), "T-shirt/top", "Ankle boot"),
-        ("cifar10", 2009, 50_000, 10_000, (32, 32, 3), "airplane", "truck"),
-    ],
-)
-def test_facts(name, year, train, test, shape, first, last):
-    facts = datasets.info(name)
-    assert (facts.name, facts.year, facts.train_count, facts.test_count, facts.image_shape) == (name, year, train, test, shape)
-    assert (facts.class_names[0], facts.class_names[-1], len(set(facts.class_names))) == (first, last, 10)
-    assert facts.title and facts.licence and facts.citation and facts.homepage.startswith("http")
-
-
-def test_names():
-    assert datasets.names() == ["mnist", "fashion_mnist", "cifar10"]
-
-
 def test_a_cut_has_the_classes_in_proportion():
     cut = datasets.load("mnist", train_size=1000, validation_size=6000, test_size=100)
     # The exact shares differ from these by less than one image, and the counts add up.
@@ -102,6 +83,7 @@ def test_the_largest_sizes_are_allowed():
     ("arguments", "says"),
     [
         ({"name": "mnits"}, "'mnits'. Known: mnist"),
+        ({"name": "caltech101"}, "use datasets.stream('caltech101', image_size=...)"),
         ({"name": None}, "Known:"),
         ({"train_size": 0}, "train_size for mnist is 0, expected a whole number from 1 to 60000"),
         ({"train_size": -5}, "-5"),
