@@ -49,10 +49,14 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True)
 class Boosted:
-    """The three nets in one `model`: images -> logits (n, classes); the counts of both filters; seconds of all trainings and filters."""
+    """The three nets in one `model`: images -> logits (n, classes); what both filters counted and found; seconds of it all.
+
+    `numbers`: of what nets 2 and 3 learned from, in the streams (seed, 2) and (seed, 3): `patterns` makes the images of them again.
+    """
 
     model: keras.Model
     counts: tuple[Counts, Counts]
+    numbers: tuple[np.ndarray, np.ndarray]
     seconds: float
 
 
@@ -74,7 +78,7 @@ def train(name, images, labels, recipe, seed=0, folder=None, wanted=None, cap=No
     cap = 100 * wanted if cap is None else cap
     _check_limits(wanted, cap)
     folder = None if folder is None else files.make_folder(folder)
-    nets, counts, seconds = [], [], 0.0
+    nets, counts, found, seconds = [], [], [], 0.0
     for k in (1, 2, 3):
         inputs, answers, own_recipe = images, labels, recipe
         if nets:
@@ -84,6 +88,7 @@ def train(name, images, labels, recipe, seed=0, folder=None, wanted=None, cap=No
             # above is 2.71 and 2.00 % in the place of 2.54 and 1.77 %.
             own_recipe = dataclasses.replace(recipe, protocol="plain")
             counts.append(count)
+            found.append(numbers)
             seconds += count.seconds
         own_seed = seed + 1_000_000 * (k - 1)
         keras.utils.set_random_seed(own_seed)
@@ -91,7 +96,7 @@ def train(name, images, labels, recipe, seed=0, folder=None, wanted=None, cap=No
         checkpoint = folder and folder / f"net-{k}.npz"  # that of the last epoch is the trained net
         seconds += training.train(net, inputs, answers, own_recipe, own_seed, checkpoint=checkpoint, progress=progress).seconds
         nets.append(net)
-    return Boosted(committee(nets, f"boosted-{name}"), tuple(counts), seconds)
+    return Boosted(committee(nets, f"boosted-{name}"), tuple(counts), tuple(found), seconds)
 
 
 def filtered(nets, images, labels, wanted, cap, seed, progress=False):

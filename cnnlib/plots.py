@@ -32,6 +32,18 @@ def image_grid(images, captions=None, columns=10, title=None, scale=0.85):
     return _headed(figure, title)
 
 
+def image_rows(rows):
+    """Draw rows of images, {label: images (n, h, w, 1 or 3)}, each with its label at the left; all rows have the same n."""
+    figure, axes = plt.subplots(len(rows), len(next(iter(rows.values()))), figsize=(9, 0.9 * len(rows) + 0.2), squeeze=False)
+    for row, (label, images) in zip(axes, rows.items(), strict=True):
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+        for axis, image in zip(row, images, strict=True):
+            axis.imshow(image.squeeze())
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set(visible=True, color="#b0b0b0", linewidth=0.7)
+    return figure
+
+
 def weights_as_images(weights, captions=None, columns=10, title=None, scale=1.0):
     """Draw weights (n, h, w), one picture each on one common scale with a colour bar: dark is negative, grey zero, light positive."""
     weights = np.asarray(weights)

@@ -125,7 +125,7 @@ def test_each_net_is_trained_by_the_recipe_on_its_own_patterns_as_they_are(boost
     assert same_weights(nets[0], plain)
     for k, seed in [(2, 1_000_005), (3, 2_000_005)]:
         numbers, counts = boosting.filtered(nets[: k - 1], images, labels, 100, 1500, (5, k))
-        assert counts == boosted.counts[k - 2]
+        assert counts == boosted.counts[k - 2] and np.array_equal(numbers, boosted.numbers[k - 2])
         keras.utils.set_random_seed(seed)
         expected = models.build("linear-28x28")
         training.train(expected, *boosting.patterns(images, labels, numbers, (5, k)), RECIPE, seed, progress=False)
