@@ -91,6 +91,8 @@ def seeds_spread(histories, title="Learning, over seeds"):
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     colours, styles = plt.rcParams["axes.prop_cycle"].by_key()["color"], ("-", "--", "-.", ":")
     for i, (name, runs) in enumerate(histories.items()):
+        if not len(runs):
+            raise InputError(f"there is no history of {name!r}: train it with `python -m cnnlib train`, which keeps one")
         by_epoch = runs.groupby("epoch")
         label = f"{name} ({runs['run_id'].nunique()} seeds)"
         for axis, column in zip(axes, ("loss", "train_error"), strict=True):

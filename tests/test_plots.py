@@ -1,0 +1,56 @@
+"""What the figures show, read back from them; how they look is for the eye, in the notebooks."""
+
+from cnnlib import plots, results
+from cnnlib.errors import InputError
+
+import numpy as np
+import pandas as pd
+import pytest
+
+RECAP = pd.DataFrame(
+    {
+        "title": ["net A", "net A", "net B", "net C"],
+        "published": [3.0, 3.0, 2.0, 1.0],
+        "measured_mean": [2.5, 1.5, 1.8, np.nan],
+        "measured_std": [0.1, 0.2, np.nan, np.nan],
+        "n": [5, 5, 1, 0],
+        "protocol": ["plain", "distorted", "plain", ""],
+    }
+)
+COSTS = pd.DataFrame({"weights": [1e3, 1e4, 1e5], "multiply-adds": [1e4, 1e5, 1e6]}, index=["net A", "net B", "net C"])
+
+
+def test_error_against_cost_shows_published_figures_and_means_over_seeds_only():
+    left, right = plots.error_against_cost(RECAP, COSTS, {"net B": (-8, 0)}).axes
+    for axis, cost in ((left, "weights"), (right, "multiply-adds")):
+        published = next(line for line in axis.lines if line.get_label() == "published")
+        np.testing.assert_array_equal(published.get_xydata(), np.column_stack([COSTS[cost], [3.0, 2.0, 1.0]]))
+        measured = {c.get_label(): c for c in axis.containers}
+        assert set(measured) == {"measured, plain", "measured, distorted"}
+        np.testing.assert_array_equal(measured["measured, plain"].lines[0].get_xydata(), [[COSTS.loc["net A", cost], 2.5]])  # B is one run
+        assert cost in axis.get_xlabel() and axis.get_xscale() == axis.get_yscale() == "log"
+        assert [text.get_text() for text in axis.texts] == list(COSTS.index)
+
+
+def test_seeds_spread_goes_from_the_lowest_to_the_highest_seed():
+    runs = pd.DataFrame(
+        {"run_id": ["a", "a", "b", "b"], "epoch": [1, 2, 1, 2], "loss": [2.0, 1.0, 4.0, 2.0], "train_error": [8.0, 4, 6, 2]}
+    )
+    loss, error = plots.seeds_spread({"a net": runs}).axes
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), [3.0, 1.5])
+    np.testing.assert_array_equal(error.lines[0].get_ydata(), [7.0, 3.0])
+    band = loss.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (1.0, 4.0)
+    assert loss.lines[0].get_label() == "a net (2 seeds)"
+    with pytest.raises(InputError, match="no history of 'a net'"):
+        plots.seeds_spread({"a net": runs[:0]})
+
+
+def test_image_rows_have_a_label_each():
+    figure = plots.image_rows({"one": np.zeros((3, 5, 5, 1)), "two": np.ones((3, 4, 4, 3))})
+    assert len(figure.axes) == 6 and [figure.axes[i].get_ylabel() for i in (0, 3)] == ["one", "two"]
+
+
+def test_published_beside_measured_has_a_line_for_each_net():
+    axis = plots.published_beside_measured(results.recap("mnist", local=False)).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == results.published("mnist")["title"].tolist()
