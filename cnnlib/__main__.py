@@ -190,6 +190,52 @@ def datasets():
         )
 
 
+@cli.group("data", cls=Commands)
+def data():
+    """Prepare data sets ahead, carry them to other machines, list them."""
+
+
+@data.command("fetch")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--archive", type=click.Path(dir_okay=False), help="Take this archive of Caltech-101 or Caltech-256 instead of a download.")
+@click.option("--partial", is_flag=True, help="Take an archive that holds a part of the set.")
+def data_fetch(names, archive, partial):
+    """Download and prepare data sets; what broke off goes on."""
+    from cnnlib.datasets import download
+
+    if failed := download.fetch(names, archive, partial, say=click.echo):
+        click.echo(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}", err=True)
+        raise SystemExit(1)
+
+
+@data.command("bundle")
+@click.argument("names", nargs=-1, required=True)
+@click.option("-o", "output", required=True, type=click.Path(dir_okay=False), help="Write the bundle there.")
+def data_bundle(names, output):
+    """Pack prepared data sets and the VGG16 weights into one zip."""
+    from cnnlib.datasets import bundles
+
+    packed = bundles.bundle(names, output)
+    click.echo(f"{output}: {len(packed)} files. On the other machine: python -m cnnlib data unpack {output}")
+
+
+@data.command("unpack")
+@click.argument("file", type=click.Path(dir_okay=False))
+def data_unpack(file):
+    """Verify a bundle and install what is in it."""
+    from cnnlib.datasets import bundles
+
+    click.echo("\n".join(bundles.unpack(file)))
+
+
+@data.command("list")
+def data_list():
+    """Say what of each data set is on this machine."""
+    from cnnlib.datasets import inventory
+
+    click.echo(inventory.table())
+
+
 @cli.command("recipes")
 def recipes():
     """List the ways to train."""

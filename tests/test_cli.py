@@ -5,6 +5,7 @@ import sys
 
 from cnnlib import batch, datasets, files, models, notebooks, predict, results, runs, training
 from cnnlib.__main__ import cli
+from cnnlib.datasets import bundles, download
 
 import click
 import nbformat
@@ -57,6 +58,7 @@ def test_help_imports_nothing_heavy():
     code = """
 import sys
 from cnnlib.__main__ import cli
+from cnnlib.datasets import bundles, download
 cli(["--help"], standalone_mode=False)
 heavy = {"tensorflow", "keras", "pandas", "numpy", "matplotlib", "papermill", "nbformat", "tensorflow_datasets"} & set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else 0)
@@ -211,6 +213,46 @@ class TestResults:
         monkeypatch.setattr(results, "update_readme", lambda check: changed)
         result = run("results", "readme", *(["--check"] if check else []))
         assert (result.exit_code, result.output) == (code, f"README.md is {text}\n")
+
+
+class TestData:
+    def test_fetch(self, monkeypatch):
+        calls = []
+        monkeypatch.setattr(download, "fetch", lambda *arguments, say: calls.append(arguments) or [])
+        assert run("data", "fetch", "cifar10", "cifar100").exit_code == 0
+        run("data", "fetch", "caltech256", "--archive", "a.tar", "--partial")
+        assert calls == [(("cifar10", "cifar100"), None, False), (("caltech256",), "a.tar", True)]
+
+    def test_failures_are_named(self, monkeypatch):
+        monkeypatch.setattr(download, "fetch", lambda *arguments, say: ["cifar10"])
+        result = run("data", "fetch", "mnist", "cifar10")
+        assert (result.exit_code, result.output) == (1, "1 of 2 failed: cifar10\n")
+
+    def test_bundle_and_unpack(self, monkeypatch):
+        monkeypatch.setattr(bundles, "bundle", lambda names, output: ["a", "b"])
+        monkeypatch.setattr(bundles, "unpack", lambda file: [f"{file}: 2 files"])
+        expected = "all.zip: 2 files. On the other machine: python -m cnnlib data unpack all.zip\n"
+        assert run("data", "bundle", "cifar10", "-o", "all.zip").output == expected
+        assert run("data", "unpack", "all.zip").output == "all.zip: 2 files\n"
+        assert run("data", "bundle", "cifar10").exit_code == 2
+
+    def test_list_has_a_line_for_each_set(self):
+        lines = run("data", "list").output.splitlines()
+        assert lines[0].split()[:5] == ["data", "set", "state", "images", "size"]
+        assert [line.split()[0] for line in lines[1:9]] == [*datasets.names(), "imagenette"]
+        assert [line.split()[1] for line in lines[1:4]] == ["embedded", "sample", "sample"]
+
+    def test_listing_imports_nothing_heavy(self):
+        code = """
+import sys
+from cnnlib.__main__ import cli
+from cnnlib.datasets import bundles, download
+cli(["data", "list"], standalone_mode=False)
+heavy = {"tensorflow", "keras", "pandas", "matplotlib", "tensorflow_datasets"} & set(sys.modules)
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
 
 
 def test_predict(monkeypatch):

@@ -11,7 +11,7 @@ from cnnlib.datasets import download as _download
 from cnnlib.datasets import embedded, tfds_source
 from cnnlib.datasets.catalogue import CATALOGUE, Info
 from cnnlib.datasets.errors import Damaged, Unavailable
-from cnnlib.datasets.status import Status, status
+from cnnlib.datasets.inventory import Status, status
 from cnnlib.errors import InputError, check_name
 
 import numpy as np
@@ -138,6 +138,7 @@ def stream(
     check_name("fit", fit, ("crop", "stretch"))
     size = _check_image_size(facts, image_size, batch_size)
     shuffle = split == "train" if shuffle is None else shuffle
+    import cnnlib.backend  # noqa: F401  before TensorFlow, for a start without its notes
     from cnnlib.datasets import streams
 
     import tensorflow as tf

@@ -12,9 +12,10 @@ import threading
 import urllib.parse
 
 from cnnlib import files
-from cnnlib.datasets import tfds_source
+from cnnlib.datasets import embedded, tfds_source
+from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.datasets.errors import Unavailable
-from cnnlib.errors import InputError
+from cnnlib.errors import InputError, check_name
 
 _IDX = [f"{part}-idx{n}-ubyte.gz" for part, n in (("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-labels", 1))]
 # The files that TFDS would fetch. Fetched here they can be resumed, which TFDS cannot do, and a host that does not answer is given up
@@ -43,15 +44,42 @@ def prepare(info, archive=None, partial=False):
     """
     if archive and info.name not in TAKE_ARCHIVES:
         raise InputError(f"{info.name} is not made of an archive of yours: only {' and '.join(TAKE_ARCHIVES)} are")
-    if not archive and info.name in ADDRESSES:
+    if archive:
+        open(archive, "rb").close()  # it is there and can be read, or this says what is the matter
+    elif info.name in ADDRESSES:
         _check_host(ADDRESSES[info.name][0])
     try:
         folder = files.make_folder(tfds_source.data_folder(), variable="CNNLIB_DATA")
     except InputError as error:
         raise Unavailable(str(error)) from error
-    with _one_at_a_time(folder, info):
+    with one_at_a_time(folder, info.name):
         prepared = tfds_source.find(info)  # by the process that was waited for
         return prepared or _prepare(info, folder, archive, partial)
+
+
+def fetch(names, archive=None, partial=False, say=print):
+    """Prepare data sets one after the other, for `python -m cnnlib data fetch`; return the names of those that failed.
+
+    `say` is called with a line for each. A set that cannot be had does not stop the others. Arguments as for `prepare`.
+    """
+    infos = [CATALOGUE[check_name("data set", name, CATALOGUE)] for name in names]
+    if archive and len(infos) != 1:
+        raise InputError("an archive is that of one data set: name just that one")
+    failed = []
+    for info in infos:
+        folder = tfds_source.find(info)
+        try:
+            if folder:
+                tfds_source.check(folder, info, partial)
+                say(f"{info.name}: already prepared in {folder}")
+            elif info.name in embedded.WHOLE:
+                say(f"{info.name}: the repository carries it, there is nothing to fetch")
+            else:
+                say(f"{info.name}: prepared in {prepare(info, archive, partial)}")
+        except Unavailable as error:
+            say(f"{info.name}: failed. {error}.")
+            failed.append(info.name)
+    return failed
 
 
 def _prepare(info, folder, archive, partial):
@@ -105,7 +133,7 @@ def _fetch(address, folder, digest):
                 total = have + int(answer.headers.get("Content-Length", 0)) or None
                 bar = tqdm.tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=path.name)
                 with bar, part.open("ab" if have else "wb") as file:
-                    for chunk in answer.iter_content(1 << 20):
+                    for chunk in answer.iter_content(1 << 16):
                         file.write(chunk)
                         bar.update(len(chunk))
     except (requests.RequestException, OSError) as error:  # requests' errors are OSErrors too
@@ -182,15 +210,15 @@ def _ask(address):
 
 
 @contextlib.contextmanager
-def _one_at_a_time(folder, info):
-    """Hold the lock of one data set; say so if another process has it, and wait."""
+def one_at_a_time(folder, name):
+    """Hold the lock `name` of a folder; say so if another process has it, and wait."""
     import filelock
 
-    lock = filelock.FileLock(folder / f".{info.name}.lock")
+    lock = filelock.FileLock(folder / f".{name}.lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        print(f"Another process prepares {info.name}: waiting for it ...", file=sys.stderr, flush=True)
+        print(f"Another process prepares {name}: waiting for it ...", file=sys.stderr, flush=True)
         lock.acquire()
     try:
         yield

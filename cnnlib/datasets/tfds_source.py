@@ -89,6 +89,8 @@ def _split(folder, info, promised):
 
 def builder(folder):
     """TFDS' read-only builder of a prepared version folder. Raises Damaged if TFDS cannot read its metadata."""
+    import cnnlib.backend  # noqa: F401  before TensorFlow, for a start without its notes
+
     import tensorflow_datasets as tfds
 
     try:

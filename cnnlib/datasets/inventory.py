@@ -2,8 +2,9 @@
 
 import dataclasses
 import pathlib
+import urllib.parse
 
-from cnnlib.datasets import embedded, tfds_source
+from cnnlib.datasets import download, embedded, tfds_source
 from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.datasets.errors import Damaged
 from cnnlib.errors import check_name
@@ -37,3 +38,24 @@ def status(name):
         if file and file.path.exists():
             return Status(name, state, file.path, file.path.stat().st_size, file.train_count + file.test_count)
     return Status(name, "absent")
+
+
+def table():
+    """The text of `python -m cnnlib data list`: a line for each set with its state, images, size, source, and where it is."""
+    rows = [("data set", "state", "images", "size", "source", "where")]
+    for info in CATALOGUE.values():
+        found = status(info.name)
+        whole = info.train_count + info.test_count
+        address = download.ADDRESSES.get(info.name, ["https://image-net.org"])[0]
+        source = "this repository" if found.state in ("embedded", "sample") else urllib.parse.urlsplit(address).hostname
+        size = megabytes(found.size or info.download_bytes)
+        where = found.where or f"{size} to download" + (" by you: it asks for registration" if info.name == "imagenet" else "")
+        rows.append((info.name, found.state, f"{found.images:,} of {whole:,}", size if found.size else "", source, str(where)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", f"Prepared sets are looked for in {tfds_source.data_folder()}"])
+
+
+def megabytes(size):
+    """A size in bytes as people say it: 11.5 MB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
