@@ -58,7 +58,6 @@ def test_help_imports_nothing_heavy():
     code = """
 import sys
 from cnnlib.__main__ import cli
-from cnnlib.datasets import bundles, download
 cli(["--help"], standalone_mode=False)
 heavy = {"tensorflow", "keras", "pandas", "numpy", "matplotlib", "papermill", "nbformat", "tensorflow_datasets"} & set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else 0)
@@ -246,7 +245,6 @@ class TestData:
         code = """
 import sys
 from cnnlib.__main__ import cli
-from cnnlib.datasets import bundles, download
 cli(["data", "list"], standalone_mode=False)
 heavy = {"tensorflow", "keras", "pandas", "matplotlib", "tensorflow_datasets"} & set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else 0)
