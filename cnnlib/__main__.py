@@ -109,26 +109,49 @@ def batch():
 @batch.command("plan")
 @click.argument("file", type=click.Path())
 def batch_plan(file):
-    """Check a batch file and list its runs."""
+    """Check a batch file and list its runs, their ids and how long they may take."""
     from cnnlib import batch
 
-    runs = batch.read(file)
-    done = [batch.is_done(run) for run in runs]
-    for run, is_done in zip(runs, done, strict=True):
-        click.echo(f"{'done ' if is_done else 'to do'}  {run}")
-    click.echo(f"{len(runs)} runs, {sum(done)} of them done")
+    click.echo(batch.plan_text(file))
 
 
 @batch.command("run")
 @click.argument("file", type=click.Path())
-def batch_run(file):
+@click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster there, such as tcp://host:8786.  [default: this machine]")
+@click.option("--workers", type=click.IntRange(min=1), help="Do so many runs at a time.  [default: one a core, as memory allows]")
+@click.option("--threads", type=click.IntRange(min=1), help="Give each run so many threads.  [default: its part of the cores]")
+@click.option("--copy-to", "copies", metavar="PLACE", help="Put executed notebooks there as well: a folder, s3://..., gs://..., abs://...")
+@click.option("--retries", type=click.IntRange(min=0), default=2, show_default=True, help="Start a run again that was killed.")
+def batch_run(file, scheduler, workers, threads, copies, retries):
     """Run what is not in the results yet."""
     from cnnlib import batch
 
-    failed = batch.run(file)
+    if scheduler and workers:
+        raise click.UsageError("--workers is for this machine; on a cluster it is the workers' --nworkers and --nthreads")
+    failed = batch.run(file, scheduler, workers, threads, copies, retries)
     if failed:
         click.echo(f"{len(failed)} failed: {', '.join(map(str, failed))}", err=True)
         raise SystemExit(1)
+
+
+@batch.command("status")
+@click.argument("file", type=click.Path())
+def batch_status(file):
+    """Say what is done, running, failed."""
+    from cnnlib import batch
+
+    click.echo(batch.status_text(file))
+
+
+@batch.command("report")
+@click.argument("file", type=click.Path())
+@click.option("-o", "--folder", type=click.Path(file_okay=False), help="Write the page there.  [default: results/batch]")
+def batch_report(file, folder):
+    """Write a page that links the executed notebooks and shows what failed."""
+    from cnnlib import batch
+
+    page = batch.write(file, folder)
+    click.echo(f"{batch.status_text(file)}\nReport: {page}")
 
 
 @cli.group("results", cls=Commands)

@@ -7,7 +7,9 @@ too; it takes a misspelt name or a value of the wrong type without a word, which
 import ast
 import dataclasses
 import difflib
+import functools
 import io
+import json
 import logging
 import os
 import pathlib
@@ -63,10 +65,34 @@ def parameters(notebook):
     Raises InputError if the file is not a notebook, or the cell holds anything but assignments of literals.
     """
     path = find(notebook)
-    for cell in _read(path).cells:
-        if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", []):
-            return _assignments(cell.source, path.name)
+    stat = path.stat()
+    return list(_parameters(path, stat.st_mtime_ns, stat.st_size))
+
+
+@functools.lru_cache(maxsize=256)  # a grid asks for the same notebook once a value
+def _parameters(path, *_):
+    for cell in cells(path):
+        if cell["cell_type"] == "code" and "parameters" in cell["tags"]:
+            return _assignments(cell["source"], path.name)
     return []
+
+
+def cells(notebook):
+    """The cells of a notebook, list[dict] with cell_type, source and tags: what decides what it does, without what it printed.
+
+    Reads the JSON alone, which is ten times faster than nbformat's import. Raises InputError if the file is not a notebook.
+    """
+    try:
+        nb = json.loads(pathlib.Path(notebook).read_text(encoding="utf-8"))
+        if nb["nbformat"] != 4:
+            raise ValueError(f"its format is {nb['nbformat']}, expected 4")
+        text = lambda source: source if isinstance(source, str) else "".join(source)  # noqa: E731
+        return [
+            {"cell_type": cell["cell_type"], "source": text(cell["source"]), "tags": list(cell["metadata"].get("tags", []))}
+            for cell in nb["cells"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{notebook} is not a notebook ({type(error).__name__}: {str(error).splitlines()[0]})") from error
 
 
 def parse(text, default):

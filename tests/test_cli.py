@@ -174,18 +174,32 @@ class TestCourse:
 
 
 class TestBatch:
-    def test_plan(self, tmp_path, monkeypatch):
+    @pytest.fixture
+    def file(self, tmp_path):
         file = tmp_path / "batch.yaml"
         file.write_text("- train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 2}\n")
-        monkeypatch.setattr(batch, "is_done", lambda run: run.fields["seed"] == 0)
-        lines = ["done   lenet-5 mnist plain seed 0", "to do  lenet-5 mnist plain seed 1", "2 runs, 1 of them done"]
-        assert run("batch", "plan", file).output.splitlines() == lines
+        return file
+
+    def test_plan_and_status(self, file):
+        lines = run("batch", "plan", file).output.splitlines()
+        assert len(lines) == 3 and all("lenet-5 mnist plain seed" in line for line in lines[:2])
+        assert run("batch", "status", file).output.splitlines()[-1].startswith("2 runs: ")
+
+    def test_report(self, file, tmp_path):
+        result = run("batch", "report", file, "-o", tmp_path / "report")
+        assert result.exit_code == 0 and (tmp_path / "report" / "index.html").is_file()
+        assert result.output.splitlines()[-1] == f"Report: {tmp_path / 'report' / 'index.html'}"
 
     def test_failures_are_named(self, monkeypatch):
         failed = batch.Run("train", {"model": "lenet-5", "dataset": "mnist", "recipe": "plain", "seed": 1})
-        monkeypatch.setattr(batch, "run", lambda path: [failed])
-        result = run("batch", "run", "batch.yaml")
+        calls = []
+        monkeypatch.setattr(batch, "run", lambda *arguments: calls.append(arguments) or [failed])
+        result = run("batch", "run", "batch.yaml", "--workers", 3, "--copy-to", "s3://a", "--retries", 0)
         assert (result.exit_code, result.output) == (1, "1 failed: lenet-5 mnist plain seed 1\n")
+        assert calls == [("batch.yaml", None, 3, None, "s3://a", 0)]
+
+    def test_workers_are_of_this_machine(self):
+        assert run("batch", "run", "batch.yaml", "--workers", 3, "--scheduler", "tcp://a:1").exit_code == 2
 
     def test_a_missing_file(self):
         assert run("batch", "run", "no.yaml").output == "Error: no.yaml: No such file or directory\n"

@@ -39,11 +39,14 @@ def versions():
 
 
 @functools.cache  # once a process: what was imported counts, not what is edited while it trains
-def code_hash(package=files.ROOT / "cnnlib"):
-    """12 hex digits that change when a source of `package` that determines a figure changes; the same with LF and CRLF line ends."""
+def code_hash(package=files.ROOT / "cnnlib", parts=FIGURE_SOURCES):
+    """12 hex digits that change when a source of `package` that determines a figure changes; the same with LF and CRLF line ends.
+
+    `parts`: tuple of the modules and folders of `package` that count.
+    """
     sources = {path.relative_to(package).as_posix(): path for path in package.rglob("*.py")}
     digest = hashlib.sha256()
     for name in sorted(sources):
-        if name.split("/")[0].removesuffix(".py") in FIGURE_SOURCES:
+        if name.split("/")[0].removesuffix(".py") in parts:
             digest.update(name.encode() + b"\0" + sources[name].read_bytes().replace(b"\r\n", b"\n") + b"\0")
     return digest.hexdigest()[:12]

@@ -1,31 +1,40 @@
-"""Batches: a YAML file that lists many runs, read strictly, and a plain engine that runs them one after the other.
+"""The batch file: YAML that lists many runs, read strictly.
 
-The file is a list. Each item is a net to train, or a notebook to run:
+The file is a list. Each item is a net to train, a notebook to run, or limits for the items below it:
 
     # what it is for; the command; the minutes on two cores; the figures to expect
+    - limits: {minutes: 30, memory: 4 GB}   # of each run; either may be left out, and an item may have `limits` of its own
     - train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 5}   # seeds 0 to 4; or a list: [0, 7]
     - notebook:
         path: 03_lenet1                # a name, a number, or a file beside the batch file
         parameters: {epochs: 2}        # optional: the same in each run
         grid: {learning_rate: [1.0e-3, 1.0e-2], seed: [0, 1, 2]}   # optional: one run for each combination
 
-Names, types and parameters are all checked before the first run starts.
+Names, types and parameters are all checked before the first run starts, without importing Keras: a thousand runs take a second or two.
 """
 
 import dataclasses
-import hashlib
+import functools
 import itertools
-import json
+import math
 import pathlib
 import re
-import subprocess
-import sys
-import time
 
-from cnnlib import files, notebooks
+from cnnlib import datasets, files, notebooks, recipes, runs
+from cnnlib.batch import ids
 from cnnlib.errors import InputError, check_name
 
 import yaml
+
+UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one run may take: minutes, and bytes of memory of all its processes together. None: no limit of its own."""
+
+    minutes: float | None = None
+    memory: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +43,17 @@ class Run:
 
     kind: str
     fields: dict
+    limits: Limits = Limits()
 
     def __str__(self):
         if self.kind == "train":
             return "{model} {dataset} {recipe} seed {seed}".format(**self.fields)
         return " ".join([pathlib.Path(self.fields["path"]).stem, *(f"{k}={v}" for k, v in self.fields["parameters"].items())])
 
-    @property
-    def key(self):
-        """What two equal runs share (str)."""
-        return json.dumps([self.kind, self.fields], sort_keys=True, default=str)
+    @functools.cached_property
+    def id(self):
+        """What names the run in the results folder (str): see cnnlib.batch.ids."""
+        return ids.run_id(self.kind, self.fields)
 
 
 def read(path):
@@ -56,78 +66,40 @@ def read(path):
     if not isinstance(items, list) or not items:
         raise InputError(f"{path}:1: expected a list of `- train: ...` and `- notebook: ...` items")
     expand = {"train": _train_runs, "notebook": _notebook_runs}
-    runs, seen = [], {}
+    found, seen, limits = [], {}, Limits()
     for line, item in zip(items.lines, items, strict=True):
         if not isinstance(item, dict) or len(item) != 1:
-            raise InputError(f"{path}:{line}: expected one `train: ...` or `notebook: ...`, got {item!r}")
+            raise InputError(f"{path}:{line}: expected one `train: ...`, `notebook: ...` or `limits: ...`, got {item!r}")
         ((kind, fields),) = item.items()
-        _check(f"{path}:{line}", check_name, "kind of item", kind, expand)
+        _check(f"{path}:{line}", check_name, "kind of item", kind, [*expand, "limits"])
         if not isinstance(fields, dict):
             raise InputError(f"{path}:{line}: {kind}: expected keys and values, got {fields!r}")
+        if kind == "limits":
+            limits = _limits(fields, path, limits)
+            continue
+        own = _limits(_mapping(fields, "limits", path), path, limits)
         for run in expand[kind](fields, path):
-            if run.key in seen:
-                raise InputError(f"{path}:{line}: {kind}: {run} is already in the item of line {seen[run.key]}")
-            seen[run.key] = line
-            runs.append(run)
-    return runs
+            if run.id in seen:
+                raise InputError(f"{path}:{line}: {kind}: {run} is already in the item of line {seen[run.id]}")
+            seen[run.id] = line
+            found.append(dataclasses.replace(run, limits=own))
+    if not found:
+        raise InputError(f"{path}:1: has limits but no run: add a `- train: ...` or a `- notebook: ...`")
+    return found
 
 
-def is_done(run):
-    """True if the results have this run already, from this source code or this very notebook."""
-    from cnnlib import runs
-
-    return runs.is_done(**run.fields) if run.kind == "train" else _output(run).exists()
-
-
-def run(path):
-    """Run what a batch file lists and the results do not have yet, one process each. Returns the runs that failed, list[Run].
-
-    A run that fails does not stop the others. What a run prints is kept in `logs/` in the results folder.
-    """
-    todo = [each for each in read(path) if not is_done(each)]
-    logs = files.make_folder(files.results_folder() / "logs")
-    failed, start = [], time.monotonic()
-    for number, each in enumerate(todo, 1):
-        log = logs / f"{_stem(each)}.log"
-        with open(log, "w", encoding="utf-8") as notes:
-            process = subprocess.run(_command(each), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=notes, text=True)
-            notes.write(process.stdout)
-        line = (process.stdout.strip().splitlines() or [str(each)])[-1]
-        if process.returncode:
-            failed.append(each)
-            line = f"{each}: FAILED, see {log}"
-        left = (time.monotonic() - start) / number * (len(todo) - number)
-        print(f"[{number}/{len(todo)}] {line}" + (f" (about {left / 60:.0f} min left)" if left else ""), flush=True)
-    return failed
-
-
-def _command(run):
-    command, fields = [sys.executable, "-m", "cnnlib"], run.fields
-    if run.kind == "train":
-        return [*command, "train", fields["model"], fields["dataset"], "--recipe", fields["recipe"], "--seed", str(fields["seed"])]
-    values = [("-p", name, value if isinstance(value, str) else repr(value)) for name, value in fields["parameters"].items()]
-    return [*command, "run", fields["path"], "-o", str(_output(run)), *itertools.chain(*values)]
-
-
-def _stem(run):
-    """A file name for a run: readable, and its own. A notebook that has changed is another run."""
-    content = pathlib.Path(run.fields["path"]).read_bytes() if run.kind == "notebook" else b""
-    digest = hashlib.sha256(run.key.encode() + content).hexdigest()[:8]
-    return f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', str(run))[:80]}-{digest}"
-
-
-def _output(run):
-    return files.results_folder() / "notebooks" / f"{_stem(run)}.ipynb"
+def portable(fields):
+    """`fields` of a Run as another checkout takes them: a notebook of the course goes by its name, not by its path here."""
+    path = pathlib.Path(fields.get("path", ""))
+    return fields | {"path": path.stem} if path.parent == files.NOTEBOOKS else fields
 
 
 def _train_runs(fields, path):
     """The runs of a `train` item."""
-    from cnnlib import datasets, runs, training
-
-    _check_keys(fields, path, required=("model", "dataset", "recipe", "seeds"))
+    _check_keys(fields, path, required=("model", "dataset", "recipe", "seeds"), optional=("limits",))
     _check(_at(path, fields, "model"), check_name, "model", fields["model"], runs.names())
     _check(_at(path, fields, "dataset"), check_name, "dataset", fields["dataset"], datasets.names())
-    _check(_at(path, fields, "recipe"), training.recipe, str(fields["recipe"]))
+    _check(_at(path, fields, "recipe"), recipes.recipe, str(fields["recipe"]))
     seeds = fields["seeds"]
     if type(seeds) is int and seeds > 0:
         seeds = range(seeds)
@@ -139,14 +111,11 @@ def _train_runs(fields, path):
 
 def _notebook_runs(fields, path):
     """The runs of a `notebook` item: one for each combination of its grid."""
-    _check_keys(fields, path, required=("path",), optional=("parameters", "grid"))
+    _check_keys(fields, path, required=("path",), optional=("parameters", "grid", "limits"))
     notebook = str(fields["path"])
     beside = path.parent / notebook
     notebook = _check(_at(path, fields, "path"), notebooks.find, beside if beside.is_file() else notebook)
-    parameters, grid = fields.get("parameters") or {}, fields.get("grid") or {}
-    for key, mapping in {"parameters": parameters, "grid": grid}.items():
-        if not isinstance(mapping, dict):
-            raise InputError(f"{_at(path, fields, key)}: expected names and values, got {mapping!r}")
+    parameters, grid = _mapping(fields, "parameters", path), _mapping(fields, "grid", path)
     for name, values in grid.items():
         if not isinstance(values, list) or not values:
             raise InputError(f"{_at(path, grid, name)}: expected a list of values, got {values!r}")
@@ -158,6 +127,32 @@ def _notebook_runs(fields, path):
     ]
     merged = [{k: v for choice in (*single.values(), *chosen) for k, v in choice.items()} for chosen in itertools.product(*choices)]
     return [Run("notebook", {"path": str(notebook), "parameters": values}) for values in merged]
+
+
+def _limits(fields, path, default):
+    """`fields` of a `limits` mapping as Limits; what it does not name is as in `default`."""
+    for key in fields:
+        _check(_at(path, fields, key), check_name, "key", key, ("minutes", "memory"))
+    found = dataclasses.asdict(default)
+    if "minutes" in fields:
+        minutes = found["minutes"] = fields["minutes"]
+        if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 < minutes < math.inf:
+            raise InputError(f"{_at(path, fields, 'minutes')}: expected a number above 0, got {minutes!r}")
+    if "memory" in fields:
+        text = str(fields["memory"])
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", text)
+        if not match or match[2] not in UNITS or not float(match[1]):
+            raise InputError(f"{_at(path, fields, 'memory')}: expected a size like 4 GB (or {', '.join(UNITS)}), got {text!r}")
+        found["memory"] = int(float(match[1]) * UNITS[match[2]])
+    return Limits(**found)
+
+
+def _mapping(fields, key, path):
+    """The mapping under `key`, empty if there is none."""
+    mapping = fields.get(key) or {}
+    if not isinstance(mapping, dict):
+        raise InputError(f"{_at(path, fields, key)}: expected names and values, got {mapping!r}")
+    return mapping
 
 
 def _check_keys(fields, path, required, optional=()):

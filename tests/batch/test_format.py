@@ -1,9 +1,10 @@
-"""The batch file's format, its error messages, and the plain engine."""
+"""The batch file's format, its error messages, and the ids of its runs."""
 
-import pathlib
 import subprocess
+import sys
 
-from cnnlib import batch, files, runs
+from cnnlib import batch, runs
+from cnnlib.batch import format, ids
 from cnnlib.errors import InputError
 
 import nbformat
@@ -84,8 +85,8 @@ TRAIN = "- train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 2}\n"
         ("", ":1: expected a list of `- train: ...`"),
         ("[]", ":1: expected a list"),
         ("train: {}", ":1: expected a list"),
-        (TRAIN + "- lenet-5\n", ":2: expected one `train: ...` or `notebook: ...`, got 'lenet-5'"),
-        (TRAIN + "- tran: {}\n", ":2: unknown kind of item 'tran'. Known: train, notebook"),
+        (TRAIN + "- lenet-5\n", ":2: expected one `train: ...`, `notebook: ...` or `limits: ...`, got 'lenet-5'"),
+        (TRAIN + "- tran: {}\n", ":2: unknown kind of item 'tran'. Known: train"),
         (TRAIN + "- train: lenet-5\n", ":2: train: expected keys and values, got 'lenet-5'"),
         ("- train:\n    modle: lenet-5\n", ":2: modle: unknown key 'modle'. Known: model, dataset"),
         ("- train:\n    model: lenet-5\n    seeds: 2\n", ":2: dataset: is missing; expected model, dataset, recipe, seeds"),
@@ -137,33 +138,99 @@ def test_a_file_that_is_not_text(tmp_path):
         batch.read(path)
 
 
-def test_notebooks_run_once_and_a_failing_one_does_not_stop_the_others(batch_file, notebook, capsys):
-    path = batch_file("- notebook: {path: net.ipynb, parameters: {name: '1 2'}, grid: {rate: [9, 1]}}\n")
-    (failed,) = batch.run(path)
-    assert failed.fields["parameters"] == {"name": "1 2", "rate": 9.0}
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("[1/2] net name=1 2 rate=9.0: FAILED, see ") and "min left)" in first
-    log = pathlib.Path(first.split("see ")[1].split(" (about")[0])
-    assert "AssertionError: nine" in log.read_text(encoding="utf-8")
-    assert second.startswith("[2/2] Executed notebook: ")
-    executed = [p for p in (files.results_folder() / "notebooks").glob("*.ipynb") if "failed" not in p.name]
-    assert len(executed) == 1 and "3 1.0 1 2" in executed[0].read_text(encoding="utf-8")
-    assert [batch.is_done(r) for r in batch.read(path)] == [False, True]
-    assert len(batch.run(path)) == 1  # only the one that failed runs again
-    assert capsys.readouterr().out.startswith("[1/1] net name=1 2 rate=9.0: FAILED")
-    notebook.write_text(notebook.read_text(encoding="utf-8").replace("print(epochs", "print(2 * epochs"), encoding="utf-8")
-    assert not any(batch.is_done(r) for r in batch.read(path))
+class TestLimits:
+    def test_they_hold_for_the_items_below_and_an_item_may_have_its_own(self, batch_file):
+        path = batch_file(
+            TRAIN
+            + "- limits: {minutes: 30, memory: 4 GB}\n"
+            + TRAIN.replace("plain", "deslanted").replace("2}", "1}")
+            + TRAIN.replace("plain", "distorted").replace("2}", "1, limits: {minutes: 0.5}}")
+            + "- limits: {memory: 512 MiB}\n"
+            + TRAIN.replace("lenet-5", "lenet-1").replace("2}", "1}")
+        )
+        none, none_either, *rest = [(run.limits.minutes, run.limits.memory) for run in batch.read(path)]
+        assert none == none_either == (None, None)
+        assert rest == [(30, 4 * 10**9), (0.5, 4 * 10**9), (30, 2**29)]
+
+    @pytest.mark.parametrize(
+        ("limits", "message"),
+        [
+            ("{minute: 3}", "minute: unknown key 'minute'. Known: minutes, memory"),
+            ("{minutes: 0}", "minutes: expected a number above 0, got 0"),
+            ("{minutes: true}", "minutes: expected a number above 0, got True"),
+            ("{minutes: .inf}", "minutes: expected a number above 0, got inf"),
+            ("{memory: 4}", "memory: expected a size like 4 GB (or MB, GB, MiB, GiB), got '4'"),
+            ("{memory: 4 gb}", "memory: expected a size like 4 GB (or MB, GB, MiB, GiB), got '4 gb'"),
+            ("{memory: 0 GB}", "memory: expected a size like 4 GB"),
+        ],
+    )
+    def test_errors(self, batch_file, limits, message):
+        with pytest.raises(InputError) as error:
+            batch.read(batch_file(f"{TRAIN}- limits: {limits}\n"))
+        assert f":2: {message}" in str(error.value)
+        with pytest.raises(InputError) as error:
+            batch.read(batch_file(TRAIN.replace("2}", f"2, limits: {limits}}}")))
+        assert f":1: {message}" in str(error.value)
+
+    def test_limits_alone_are_no_batch(self, batch_file):
+        with pytest.raises(InputError, match="has limits but no run"):
+            batch.read(batch_file("- limits: {minutes: 1}\n"))
 
 
-def test_trainings_that_the_results_have_are_skipped(batch_file, monkeypatch, capsys):
-    commands = []
+class TestIds:
+    def ids(self, path):
+        return [run.id for run in batch.read(path)]
 
-    def process(command, **streams):
-        commands.append(command[1:])
-        return subprocess.CompletedProcess(command, 0, stdout="note\nlenet-5 mnist plain seed 1: 1.00 % test error in 9 s\n")
+    def test_of_a_training_it_is_the_ledgers(self, batch_file):
+        assert self.ids(batch_file(TRAIN)) == [runs.plan("lenet-5", "mnist", "plain", seed)["run_id"] for seed in (0, 1)]
 
-    monkeypatch.setattr(runs, "is_done", lambda model, dataset, recipe, seed: seed == 0)
-    monkeypatch.setattr(subprocess, "run", process)
-    assert batch.run(batch_file(TRAIN)) == []
-    assert commands == [["-m", "cnnlib", "train", "lenet-5", "mnist", "--recipe", "plain", "--seed", "1"]]
-    assert capsys.readouterr().out == "[1/1] lenet-5 mnist plain seed 1: 1.00 % test error in 9 s\n"
+    def test_what_a_notebook_printed_is_not_in_it_and_its_source_is(self, batch_file, notebook):
+        path = batch_file("- notebook: {path: net.ipynb, parameters: {epochs: 5}}\n")
+        (before,) = self.ids(path)
+        nb = nbformat.read(notebook, as_version=4)
+        nb.cells[1].outputs = [nbformat.v4.new_output("stream", text="printed")]
+        nbformat.write(nb, notebook)
+        assert self.ids(path) == [before] and before.startswith("net-epochs=5-")
+        nb.cells[1].source += "\nprint(1)"
+        nbformat.write(nb, notebook)
+        assert self.ids(path) != [before]
+
+    def test_parameters_count_by_their_value(self, batch_file, notebook):
+        path = batch_file(
+            "- notebook: {path: net.ipynb, grid: {epochs: [3, 4]}}\n- notebook: {path: net.ipynb, parameters: {rate: 0.25}}\n"
+        )
+        assert len(set(self.ids(path))) == 3
+        with pytest.raises(InputError, match=r":2: notebook: net epochs=3 is already in the item of line 1"):  # 3 is the default
+            batch.read(batch_file("- notebook: {path: net.ipynb}\n- notebook: {path: net.ipynb, parameters: {epochs: 3}}\n"))
+
+    def test_it_changes_with_the_source_of_cnnlib_and_with_the_data(self, batch_file, notebook, monkeypatch):
+        path = batch_file("- notebook: {path: net.ipynb}\n")
+        found = self.ids(path)
+        for function in ("_code_hash", "_data_hash"):
+            with monkeypatch.context() as changed:
+                changed.setattr(ids, function, lambda *_: "changed")
+                found += self.ids(path)
+        assert len(set(found)) == 3
+
+    def test_a_notebook_of_the_course_has_the_same_id_by_name_on_another_machine(self, batch_file):
+        (run,) = batch.read(batch_file("- notebook: {path: 03_lenet1}\n"))
+        assert format.portable(run.fields) == {"path": "03_lenet1", "parameters": {}}
+        assert ids.run_id("notebook", format.portable(run.fields)) == run.id
+
+
+def test_a_thousand_runs_are_read_without_keras(batch_file, notebook):
+    path = batch_file(
+        "- train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 500}\n"
+        f"- notebook: {{path: net.ipynb, grid: {{epochs: {list(range(10, 60))}, rate: {list(range(1, 11))}}}}}\n"
+    )
+    code = f"""
+import sys
+from cnnlib import batch
+runs = batch.read({str(path)!r})
+assert len({{run.id for run in runs}}) == 1000
+print(len(batch.plan_text({str(path)!r}).splitlines()), len(batch.status_text({str(path)!r}).splitlines()))
+heavy = {{"keras", "tensorflow", "pandas", "nbformat", "papermill", "distributed"}} & set(sys.modules)
+sys.exit(f"imported: {{heavy}}" if heavy else 0)
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (0, "1001 1\n"), process.stderr
