@@ -1,6 +1,6 @@
 """Batches: many runs from one file, on this machine or a cluster, that can be killed at any moment and completed by the same command.
 
-`format` has the file's format, `state` what the results folder holds, `docs/batch.md` the user's guide.
+`format` has the format of the file, `state` what the results folder holds, docs/batch.md the guide for those who use it.
 """
 
 from cnnlib.batch.engine import run
