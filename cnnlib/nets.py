@@ -24,6 +24,7 @@ NETS = {
     "lenet-4-paper": ("LeNet4", _PAPER, "32x32"),
     "lenet-5": ("LeNet5", {}, "32x32"),
     "lenet-5-paper": ("LeNet5", _PAPER | {"output": "rbf"}, "32x32"),
+    "vgg16": ("VGG16", {}, "rgb"),
     "cifar10/vgg16": ("cifar10.VGG16", {}, "cifar10"),
     "cifar10/resnet18": ("cifar10.ResNet18", {}, "cifar10"),
     "cifar10/resnet50": ("cifar10.ResNet50", {}, "cifar10"),

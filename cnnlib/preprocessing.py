@@ -10,8 +10,9 @@ from cnnlib.errors import InputError, check_name
 
 import numpy as np
 
-# What the nets take; 16-in-28 is a 16x16 digit in 28x28, for LeNet-1, and cifar10 a 32x32 colour image by CIFAR-10's mean and deviation.
-FORMS = ("20x20", "28x28", "16-in-28", "32x32", "cifar10")
+# What the nets take; 16-in-28 is a 16x16 digit in 28x28, for LeNet-1, cifar10 a 32x32 colour image by CIFAR-10's mean and deviation, and
+# rgb a colour image of any size as it is, 0 to 255.
+FORMS = ("20x20", "28x28", "16-in-28", "32x32", "cifar10", "rgb")
 BACKGROUND, FOREGROUND = -0.1, 1.175  # the paper's grey levels, meant to make the mean about 0 and the variance about 1 (section II-B)
 # Of the training images' red, green and blue, 0 to 1, as the published table's recipe has them. These deviations are means of each image's
 # own; over all pixels they are 0.2470, 0.2435 and 0.2616. Any batch norm undoes the difference.
@@ -29,6 +30,14 @@ def standardise(images):
     _check(images, channels=3)
     scale = 1 / (255 * np.float32(CIFAR10_DEVIATION))
     return images * scale - np.float32(CIFAR10_MEAN) / np.float32(CIFAR10_DEVIATION)
+
+
+def colour(images):
+    """Images as float32 with three channels, 0 to 255: grey ones three times. uint8 (n, h, w, 1 or 3) -> float32 (n, h, w, 3)."""
+    _check(images)
+    if images.shape[3] not in (1, 3):
+        raise InputError(f"images must be grey or RGB, (n, height, width, 1 or 3), got {images.shape}")
+    return np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32)
 
 
 def pad_to_32(images):
@@ -160,7 +169,7 @@ def prepare(images, form, deslanted=False):
     """Return what a net of the given input form is trained on.
 
     Args: images: uint8 (n, h, w, c); form: one of FORMS, as `models.input_form(name)` says; deslanted: deslant first.
-    Returns: float32 (n, height, width, c) in the paper's grey levels, or standardised for the form cifar10.
+    Returns: float32 (n, height, width, c) in the paper's grey levels; standardised for the form cifar10, 0 to 255 for rgb.
     Raises InputError for another dtype, shape or form.
     """
     check_name("input form", form, FORMS)
@@ -170,6 +179,8 @@ def prepare(images, form, deslanted=False):
     if form == "cifar10":
         _check(images, (32, 32), channels=3)
         return standardise(images)
+    if form == "rgb":
+        return colour(images)
     if form == "20x20":
         images = crop_to_20x20(images, middle_columns=deslanted)
     elif form == "16-in-28":

@@ -155,6 +155,16 @@ def test_prepare_takes_colour_images_of_32x32_as_they_are():
     np.testing.assert_array_equal(preprocessing.prepare(images, "32x32"), preprocessing.grey_levels(images))
 
 
+def test_rgb_is_the_image_as_it_is_and_grey_three_times():
+    colour = np.random.RandomState(0).randint(0, 256, (2, 40, 50, 3)).astype(np.uint8)
+    prepared = preprocessing.prepare(colour, "rgb")
+    assert prepared.dtype == np.float32 and np.array_equal(prepared, colour)
+    grey = preprocessing.prepare(colour[..., :1], "rgb")
+    assert grey.shape == (2, 40, 50, 3) and all(np.array_equal(grey[..., c], colour[..., 0]) for c in range(3))
+    with pytest.raises(InputError, match=r"1 or 3\), got \(2, 40, 50, 2\)"):
+        preprocessing.prepare(colour[..., :2], "rgb")
+
+
 @pytest.mark.parametrize(
     ("images", "form", "message"),
     [

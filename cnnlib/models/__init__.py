@@ -16,6 +16,7 @@
     lenet-4-paper        LeNet-4 with the paper's choices               32x32
     lenet-5              LeNet-5 in the lecture's form                  32x32
     lenet-5-paper        LeNet-5 with the paper's choices, RBF output   32x32
+    vgg16                VGG16 of 2014, for transfer learning            rgb
 
 The lecture's benchmark on CIFAR-10, functions of `cnnlib.models.cifar10`:
 
@@ -47,16 +48,19 @@ from cnnlib.models.layers import RBFLoss, RBFOutput, digit_codes
 from cnnlib.models.lenet import LeNet1, LeNet4, LeNet5
 from cnnlib.models.linear import MLP, Linear
 from cnnlib.models.tables import layer_table, multiply_adds
+from cnnlib.models.vgg import VGG16, VGGPreprocessing, vgg16_weights
 from cnnlib.nets import NETS, input_form, names
 
 __all__ = [
     "MLP",
+    "VGG16",
     "LeNet1",
     "LeNet4",
     "LeNet5",
     "Linear",
     "RBFLoss",
     "RBFOutput",
+    "VGGPreprocessing",
     "build",
     "cifar10",
     "digit_codes",
@@ -65,6 +69,7 @@ __all__ = [
     "multiply_adds",
     "names",
     "scores",
+    "vgg16_weights",
 ]
 
 

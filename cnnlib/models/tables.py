@@ -13,6 +13,8 @@ _TYPES = {
     layers.Conv2D: "Convolution",
     TableConvolution: "Convolution (table)",
     layers.AveragePooling2D: "Average Pooling",
+    layers.MaxPooling2D: "Max Pooling",
+    layers.AdaptiveAveragePooling2D: "Average Pooling",
     TrainableSubsampling: "Subsampling",
     layers.Dense: "FC",
     RBFOutput: "RBF",
@@ -20,7 +22,7 @@ _TYPES = {
 # What has no weights, or uses each of its weights in a sum and a product of its own, as batch norm does: by custom not counted.
 _NOT_COUNTED = (
     *(layers.InputLayer, layers.Activation, layers.ReLU, layers.Identity, layers.Flatten, layers.ZeroPadding2D, layers.BatchNormalization),
-    *(layers.AveragePooling2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D),
+    *(layers.AveragePooling2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D, layers.AdaptiveAveragePooling2D, layers.Dropout),
     *(layers.Add, layers.Multiply, layers.Concatenate, DualPath),
 )
 
@@ -37,7 +39,7 @@ def layer_table(model):
 
     A layer and the activation after it are one row. The output's activation is the published one, though the net gives logits: sigmoid for
     LeNet-1, as the lecture prints it, RBF for RBF units, else softmax. A connection is one use of a weight or a bias, as the paper counts;
-    average pooling has no weights, and its four inputs count as four connections.
+    pooling has no weights, and its four inputs count as four connections.
 
     Raises InputError for a layer of another kind.
     """
@@ -45,9 +47,10 @@ def layer_table(model):
     for layer in model.layers:
         if isinstance(layer, layers.Activation):
             rows[-1]["Activation"] = layer.activation.__name__
-        elif not isinstance(layer, layers.Flatten):
+        elif not isinstance(layer, (layers.Flatten, layers.Dropout)):
             rows.append(_row(layer, number=len(rows)))
-    rows[-1].update(Layer="Output", Activation=_published_output(model))
+    if not isinstance(model.layers[-1], layers.MaxPooling2D):  # VGG16 without its top has no output layer
+        rows[-1].update(Layer="Output", Activation=_published_output(model))
     table = pd.DataFrame(rows).set_index("name").rename_axis(None)
     counts = ["Parameters", "Connections"]
     table.loc["Total"] = {column: table[column].sum() if column in counts else "" for column in table}
@@ -86,7 +89,9 @@ def _row(layer, number):
     if type(layer) not in _TYPES:
         raise _unknown(layer)
     row["Type"] = _TYPES[type(layer)]
-    if isinstance(layer, (layers.AveragePooling2D, TrainableSubsampling)):
+    if isinstance(layer, layers.AdaptiveAveragePooling2D):
+        return row | {"Connections": math.prod(layer.input.shape[1:])}
+    if isinstance(layer, (layers.AveragePooling2D, layers.MaxPooling2D, TrainableSubsampling)):
         inputs = 5 if isinstance(layer, TrainableSubsampling) else 4  # four pixels, and a bias if there is one
         return row | {"Kernel": "2x2", "Stride": "2", "Connections": math.prod(shape) * inputs}
     if isinstance(layer, (layers.Conv2D, TableConvolution)):
