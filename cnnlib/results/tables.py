@@ -1,7 +1,9 @@
 """The recap: each published figure beside what was measured for it, as data, for GitHub, for a terminal, and in the README."""
 
 import itertools
+import math
 import textwrap
+import types
 
 from cnnlib import datasets, files
 from cnnlib.errors import InputError
@@ -19,7 +21,8 @@ def recap(benchmark="mnist", local=True):
     A way is a model, protocol, recipe, number of training images and epochs. Of two runs with the same seed (another version of the
     code, another machine) the newer by date counts. `measured_mean` and `measured_std` (ddof=1, NaN for one run) are in the metric of
     `published`; `seconds` is the mean training time. A row that was not measured has one line with n = 0, the lecture's own model and
-    the published parameters. `local` and the errors are those of `measured`.
+    the published parameters. Nets that the lecture does not have come last, under their batch names, with NaN for a published figure.
+    `local` and the errors are those of `measured`.
     """
     import pandas
 
@@ -30,6 +33,9 @@ def recap(benchmark="mnist", local=True):
         runs = newest[newest["row_id"] == row.row_id]
         unmeasured = (row.models.split(";")[0], "", "", pandas.NA, pandas.NA)
         lines += [_line(row, way, group) for way, group in runs.groupby(WAY)] or [_line(row, unmeasured, runs)]
+    for way, runs in newest[newest["row_id"] == ""].groupby(WAY):
+        own = published.iloc[0].to_dict() | {"title": way[0], "value": math.nan}
+        lines.append(_line(types.SimpleNamespace(**own), way, runs))
     return pandas.DataFrame(lines).astype({"train_images": "Int64", "epochs": "Int64", "parameters": "Int64"})
 
 
@@ -43,8 +49,8 @@ def recap_table(benchmark="mnist", local=True):
     train_count = datasets.info(benchmark).train_count
     cells = []
     for line in recap(benchmark, local).itertuples():
-        net = line.title if line.model == own_model[line.title] else f"{line.title}, as {line.model}"
-        how = ""
+        net = line.title if line.model == own_model.get(line.title, line.title) else f"{line.title}, as {line.model}"
+        how = f"`{command(line.model, benchmark)}`"
         if line.n:
             how = f"{line.protocol}, {line.recipe}, {line.epochs} {'epoch' if line.epochs == 1 else 'epochs'}"
             how += f", {line.train_images:,} images" if line.train_images != train_count else ""
@@ -52,9 +58,16 @@ def recap_table(benchmark="mnist", local=True):
         # an unmeasured row's are the paper's, which are rounded and, for LeNet-4, impossible
         parameters = f"{line.parameters:,}" if line.n else ""
         seconds = "" if pandas.isna(line.seconds) else f"{line.seconds:,.0f}"
-        cells.append([net, f"{line.published:g}", measured, how, parameters, seconds])
+        figure = "" if pandas.isna(line.published) else f"{line.published:g}"
+        cells.append([net, figure, measured, how, parameters, seconds])
     headings = [f"published {measure} %", f"measured {measure} % (mean ± sd, n)", "protocol, recipe", "parameters", "seconds"]
     return pandas.DataFrame(cells, columns=["Net", *headings])
+
+
+def command(model, benchmark):
+    """What measures a net of the lecture's table of that benchmark (str)."""
+    recipe = "benchmark" if benchmark == "cifar10" else "boosted" if model.startswith("boosted-") else "plain"
+    return f"python -m cnnlib train {model} {benchmark} --recipe {recipe}"
 
 
 def recap_markdown(benchmark="mnist", local=True):
@@ -76,9 +89,9 @@ def recap_text(benchmark="mnist", local=True):
 
 
 def mean_and_deviation(mean, deviation, n):
-    """ "8.43 ± 0.05 (n = 5)"; without a deviation for one run; "not measured" for none."""
+    """ "8.43 ± 0.05 (n = 5)"; without a deviation for one run; "not measured here" for none."""
     if n == 0:
-        return "not measured"
+        return "not measured here"
     return f"{mean:.2f} (n = 1)" if n == 1 else f"{mean:.2f} ± {deviation:.2f} (n = {n})"
 
 

@@ -1,6 +1,6 @@
 """The recap, against means and deviations worked out by hand, and its three written forms."""
 
-from cnnlib import datasets, files, results
+from cnnlib import datasets, files, results, runs
 from cnnlib.errors import InputError
 from cnnlib.results import rows, tables
 
@@ -85,8 +85,29 @@ def test_recap_brings_an_error_to_the_published_metric(run):
     assert (line.published, line.measured_mean) == (93.02, 94.5)
 
 
+def test_a_net_that_the_lecture_does_not_have_comes_last_without_a_published_figure(run):
+    own = {"model": "cifar10/fast", "dataset": "cifar10", "train_images": 50000, "metric": "test_accuracy_percent"}
+    for seed, value in enumerate([93.0, 94.0]):
+        results.record(**run(**own, seed=seed, value=value))
+    line = list(results.recap("cifar10").itertuples())[-1]
+    assert (line.title, line.model, line.n, line.measured_mean) == ("cifar10/fast", "cifar10/fast", 2, 93.5)
+    assert pandas.isna(line.published)
+    last = results.recap_markdown("cifar10").split("\n")[-1]
+    assert last.startswith("| cifar10/fast |  | 93.50 ± 0.71 (n = 2) | plain, standard, 20 epochs |")
+
+
+def test_what_is_not_measured_names_the_command_that_measures_it():
+    rows = dict(zip(results.recap_table("cifar10")["Net"], results.recap_table("cifar10")["protocol, recipe"], strict=True))
+    assert rows["DPN92"] == "`python -m cnnlib train cifar10/dpn92 cifar10 --recipe benchmark`"
+    for benchmark in ("mnist", "cifar10"):
+        for model in results.recap(benchmark)["model"]:
+            *_, net, dataset, _, recipe = tables.command(model, benchmark).split()
+            assert runs.plan(net, dataset, recipe)["recipe"] == recipe
+
+
 @pytest.mark.parametrize(
-    "arguments, text", [((8.4321, 0.0549, 5), "8.43 ± 0.05 (n = 5)"), ((0.9, float("nan"), 1), "0.90 (n = 1)"), ((0, 0, 0), "not measured")]
+    "arguments, text",
+    [((8.4321, 0.0549, 5), "8.43 ± 0.05 (n = 5)"), ((0.9, float("nan"), 1), "0.90 (n = 1)"), ((0, 0, 0), "not measured here")],
 )
 def test_mean_and_deviation(arguments, text):
     assert results.mean_and_deviation(*arguments) == text
@@ -99,7 +120,7 @@ def test_recap_markdown(run):
     lines = results.recap_markdown().split("\n")
     assert lines[0] == "| Net | published error % | measured error % (mean ± sd, n) | protocol, recipe | parameters | seconds |"
     assert lines[1] == "| --- | ---: | --- | --- | ---: | ---: |"
-    assert "| 20x20 -> 10 | 8.4 | not measured |  |  |  |" in lines
+    assert "| 20x20 -> 10 | 8.4 | not measured here | `python -m cnnlib train linear-20x20 mnist --recipe plain` |  |  |" in lines
     name = "28x28 -> 1000 -> 150 -> 10, as mlp-28x28-500-150"
     assert f"| {name} | 2.95 | 2.50 ± 0.71 (n = 2) | plain, standard, 20 epochs | 469,160 | 116 |" in lines
     assert "| LeNet-5 | 0.95 | 0.95 (n = 1) | plain, quick, 1 epoch, 6,000 images | 61,706 | 116 |" in lines
