@@ -87,7 +87,8 @@ def train(model, dataset, recipe, seed, train_size, again):
     known = not again and runs.is_done(model, dataset, recipe, seed, train_size)
     row = runs.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
     note = " (already in the results: --again trains it anew)" if known else ""
-    click.echo(f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % test error in {row['train_seconds']:.0f} s{note}")
+    measure = row["metric"].removesuffix("_percent").replace("_", " ")
+    click.echo(f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % {measure} in {row['train_seconds']:.0f} s{note}")
 
 
 @cli.command("predict")

@@ -37,6 +37,7 @@ NETS = {
     "cifar10/densenet121": ("cifar10.DenseNet121", {}, "cifar10"),
     "cifar10/preactresnet18": ("cifar10.PreActResNet18", {}, "cifar10"),
     "cifar10/dpn92": ("cifar10.DPN92", {}, "cifar10"),
+    "cifar10/fast": ("cifar10.FastNet", {}, "cifar10"),
 }
 
 

@@ -1,6 +1,7 @@
 """From the bytes of a data set to the input that each net was published with.
 
-All functions but `distort` take images as uint8 (n, height, width, channels), 0 = background, 255 = full ink; none changes its argument.
+All functions but `distort` and `crop_and_flip` take images as uint8 (n, height, width, channels), 0 = background, 255 = full ink; none
+changes its argument.
 Source: LeCun, Bottou, Bengio & Haffner 1998, sections II-B and III-A, unless another is named.
 """
 
@@ -163,6 +164,33 @@ def affine_maps(n, size, seed, distortion):
     maps[:, 0], maps[:, 1], maps[:, 2] = a, b, middle_x - a * middle_x - b * middle_y - right
     maps[:, 4], maps[:, 5] = e, middle_y - e * middle_y - down
     return maps
+
+
+def crop_and_flip(images, seed, padding, mirrored=None):
+    """Move each image by up to `padding` pixels each way, with black where it leaves, and mirror some of them.
+
+    Args: images: float32 (n, h, w, 3), as `prepare` returns them for the form cifar10; seed: a whole number or a tuple of them; padding:
+        pixels; mirrored: bool (n,), which images to mirror, a random half if None.
+    Returns: float32 of the same shape, the same on every machine.
+    """
+    if images.dtype != np.float32 or images.ndim != 4 or images.shape[3] != 3:
+        raise InputError(f"crops are made of float32 images (n, height, width, 3) from `prepare`, got {images.dtype} {images.shape}")
+    n, height, width, _ = images.shape
+    random = np.random.RandomState(seed)
+    top, left = random.randint(0, 2 * padding + 1, (2, n))
+    mirrored = random.randint(0, 2, n) == 1 if mirrored is None else np.asarray(mirrored)
+    rows = top[:, None] + np.arange(height)
+    columns = left[:, None] + np.where(mirrored[:, None], np.arange(width)[::-1], np.arange(width))
+    black = standardise(np.zeros((1, 1, 1, 3), np.uint8))
+    result, step = np.empty_like(images), 5000  # images at a time: little memory
+    for i in range(0, n, step):
+        part = images[i : i + step]
+        padded = np.broadcast_to(black, (len(part), height + 2 * padding, width + 2 * padding, 3)).copy()
+        padded[:, padding : padding + height, padding : padding + width] = part
+        result[i : i + step] = padded[
+            np.arange(len(part))[:, None, None], rows[i : i + step][:, :, None], columns[i : i + step][:, None, :]
+        ]
+    return result
 
 
 def prepare(images, form, deslanted=False):

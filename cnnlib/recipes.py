@@ -8,6 +8,15 @@ import dataclasses
 
 from cnnlib.errors import InputError, check_name
 
+CROPPED = {"crop-flip": 4, "crop-alternating": 2}  # protocols of colour images: pixels of black on every side before the crop
+PROTOCOLS = {
+    "plain": "the images as they are",
+    "deslanted": "all images are deslanted",
+    "distorted": "each training image is distorted anew in each epoch",
+    "crop-flip": "each training image is cropped and, or not, mirrored, at random in each epoch",
+    "crop-alternating": "each training image is cropped at random, and mirrored in every other epoch",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -15,25 +24,31 @@ class Recipe:
 
     name: str
     about: str  # one line for listings: what it is for
-    protocol: str = "plain"  # plain; deslanted: all images are; distorted: each training image anew in each epoch
+    protocol: str = "plain"  # one of PROTOCOLS
     epochs: int = 20
     batch_size: int = 128
-    optimizer: str = "adamw"  # or sgd
+    optimizer: str = "adamw"  # or sgd; or torch-sgd, as PyTorch defines it: weight decay is part of the gradient, momentum of gradients
     learning_rate: float = 5e-3  # the peak
     warmup_epochs: float = 1.0  # linear from 0 to the peak
-    schedule: str = "cosine"  # from the peak to 0 at the last step; or constant; or lecun-1998: LECUN_1998_RATES
-    weight_decay: float = 0.2  # decoupled, on kernels and biases alike
+    schedule: str = "cosine"  # from the peak to 0 at the last step; cosine-by-epoch; constant; lecun-1998: LECUN_1998_RATES
+    weight_decay: float = 0.2  # decoupled (but for torch-sgd), on every trained weight
     momentum: float = 0.9  # of sgd
+    nesterov: int = 0  # 1: look ahead (of torch-sgd)
+    label_smoothing: float = 0.0  # part of the target that all classes share
+    precision: str = "float32"  # or mixed: float16 for the work, float32 for the weights, where there is a GPU
+    test_views: int = 1  # 2: test images are judged by the mean of the logits of the image and of its mirror image
 
     def __post_init__(self):
-        check_name("protocol", self.protocol, ("plain", "deslanted", "distorted"))
-        check_name("optimizer", self.optimizer, ("adamw", "sgd"))
-        check_name("schedule", self.schedule, ("cosine", "constant", "lecun-1998"))
-        for field, least in {"epochs": 1, "batch_size": 1}.items():
+        check_name("protocol", self.protocol, PROTOCOLS)
+        check_name("optimizer", self.optimizer, ("adamw", "sgd", "torch-sgd"))
+        check_name("schedule", self.schedule, ("cosine", "cosine-by-epoch", "constant", "lecun-1998"))
+        check_name("precision", self.precision, ("float32", "mixed"))
+        for field, (least, most) in {"epochs": (1, None), "batch_size": (1, None), "nesterov": (0, 1), "test_views": (1, 2)}.items():
             value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}, got {value!r}")
-        for field in ("learning_rate", "warmup_epochs", "weight_decay", "momentum"):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+                upper = "" if most is None else f" and at most {most}"
+                raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}{upper}, got {value!r}")
+        for field in ("learning_rate", "warmup_epochs", "weight_decay", "momentum", "label_smoothing"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
                 raise InputError(f"recipe {self.name}: {field} must be a number of at least 0, got {value!r}")
@@ -68,6 +83,33 @@ RECIPES = {
             warmup_epochs=0.0,
             schedule="lecun-1998",
             weight_decay=0.0,
+        ),
+        # The recipe of the project whose table the lecture quotes, as its code is today.
+        Recipe(
+            "benchmark",
+            "the CIFAR-10 benchmark's own: SGD, 200 epochs, random crops and flips; for a GPU",
+            "crop-flip",
+            epochs=200,
+            optimizer="torch-sgd",
+            learning_rate=0.1,
+            warmup_epochs=0.0,
+            schedule="cosine-by-epoch",
+            weight_decay=5e-4,
+            precision="mixed",
+        ),
+        Recipe(
+            "fast",
+            "CIFAR-10 on two CPU cores in less than an hour, with the net cifar10/fast",
+            "crop-alternating",
+            epochs=11,
+            batch_size=512,
+            optimizer="torch-sgd",
+            learning_rate=0.4,
+            warmup_epochs=2.0,
+            weight_decay=1e-3,
+            nesterov=1,
+            label_smoothing=0.1,
+            test_views=2,
         ),
     )
 }

@@ -4,9 +4,11 @@ A recipe is data (cnnlib.recipes). The figure reported is that of the last epoch
 JAX backends.
 """
 
+import contextlib
 import dataclasses
 import io
 import json
+import math
 import pathlib
 import sys
 import time
@@ -48,7 +50,12 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     if validation is not None:
         check(model, *validation)
     steps = -(-len(images) // recipe.batch_size)
-    model.compile(_optimizer(recipe, steps), loss_of(model), metrics=[_error_metric(model)], jit_compile=_jit_compile())
+    for layer in model.layers:
+        if isinstance(layer, models.cifar10.Whitening):
+            layer.adapt(images)
+    model.compile(
+        _optimizer(recipe, steps), loss_of(model, recipe.label_smoothing), metrics=[_error_metric(model)], jit_compile=_jit_compile()
+    )
     model.optimizer.build(model.trainable_variables)
     run = {"recipe": dataclasses.asdict(recipe), "seed": seed, "data": [zlib.crc32(np.ascontiguousarray(a)) for a in (images, labels)]}
     rows = _restore(checkpoint, model, run) if checkpoint else []
@@ -56,9 +63,7 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     for epoch in range(len(rows), recipe.epochs):
         start = time.perf_counter()
         order = np.random.RandomState((seed, epoch)).permutation(len(images))  # depends on nothing before: a resumed run is the same run
-        inputs = images[order]
-        if recipe.protocol == "distorted":
-            inputs = preprocessing.distort(inputs, (seed, epoch, 1))
+        inputs = _inputs(images, order, recipe, seed, epoch)
         logs = model.fit(
             inputs, labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0, callbacks=[shown] if shown else None
         ).history
@@ -67,7 +72,7 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
                 f"the loss is {logs['loss'][0]} after epoch {epoch + 1}: training diverged. "
                 f"Lower the recipe's learning_rate, which is {recipe.learning_rate}."
             )
-        error = evaluate(model, *validation) if validation is not None else float("nan")
+        error = evaluate(model, *validation, recipe.test_views) if validation is not None else float("nan")
         losses = {"loss": logs["loss"][0], "train_error": logs["error_percent"][0], "validation_error": error}
         rows.append({"epoch": epoch + 1, **losses, "seconds": time.perf_counter() - start})
         if checkpoint:
@@ -77,25 +82,70 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     return _history(rows)
 
 
-def predict(model, images, batch_size=1000):
-    """Class probabilities, float32 (n, classes): softmax of the logits (of minus the distances for an RBF output)."""
+def _inputs(images, order, recipe, seed, epoch):
+    """The images of one epoch, in this order, as the recipe's protocol changes them."""
+    inputs = images[order]
+    if recipe.protocol == "distorted":
+        return preprocessing.distort(inputs, (seed, epoch, 1))
+    if recipe.protocol in recipes.CROPPED:
+        mirrored = None
+        if recipe.protocol == "crop-alternating":  # a coin for each image decides whether it begins mirrored
+            mirrored = (np.random.RandomState((seed, 2)).randint(0, 2, len(images))[order] + epoch) % 2 == 1
+        return preprocessing.crop_and_flip(inputs, (seed, epoch, 1), recipes.CROPPED[recipe.protocol], mirrored)
+    return inputs
+
+
+def predict(model, images, batch_size=1000, views=1):
+    """Class probabilities, float32 (n, classes): softmax of the logits (of minus the distances for an RBF output).
+
+    With two `views`, of the mean of the logits of each image and of its mirror image.
+    """
     check(model, images)
-    outputs = [keras.ops.convert_to_numpy(model(images[i : i + batch_size], training=False)) for i in range(0, len(images), batch_size)]
+    outputs = []
+    for i in range(0, len(images), batch_size):
+        seen = [images[i : i + batch_size], images[i : i + batch_size, :, ::-1]][:views]
+        outputs.append(sum(keras.ops.convert_to_numpy(model(view, training=False)) for view in seen) / views)
     scores = models.scores(model, np.concatenate(outputs))
     return keras.ops.convert_to_numpy(keras.ops.softmax(scores, axis=-1))
 
 
-def evaluate(model, images, labels):
-    """Return the error in % of the images whose most probable class is not their label."""
+def evaluate(model, images, labels, views=1):
+    """Return the error in % of the images whose most probable class is not their label. `views` as for `predict`."""
     check(model, images, labels)
-    return 100 * float(np.mean(predict(model, images).argmax(axis=1) != labels))
+    return 100 * float(np.mean(predict(model, images, views=views).argmax(axis=1) != labels))
 
 
-def loss_of(model):
+@contextlib.contextmanager
+def precision(recipe):
+    """Keras' precision while a net is built that this recipe trains: `with precision(recipe): build(...)`."""
+    before = keras.config.dtype_policy()
+    if recipe.precision == "mixed" and keras.distribution.list_devices("gpu"):
+        keras.config.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def loss_of(model, label_smoothing=0.0):
     """Cross-entropy from logits, or the paper's loss for a net with an RBF output."""
     if isinstance(model.layers[-1], models.RBFOutput):
         return models.RBFLoss()
+    if label_smoothing:
+        return SmoothedCrossEntropy(label_smoothing)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@keras.saving.register_keras_serializable(package="cnnlib")
+class SmoothedCrossEntropy(keras.losses.CategoricalCrossentropy):
+    """Cross-entropy from logits (n, classes) and whole-number labels, (n,) or (n, 1), of whose target all classes share a part."""
+
+    def __init__(self, label_smoothing=0.1, name="smoothed_cross_entropy", **options):
+        super().__init__(**{**options, "from_logits": True}, label_smoothing=label_smoothing, name=name)
+
+    def call(self, labels, logits):
+        labels = keras.ops.cast(keras.ops.reshape(labels, (-1,)), "int32")
+        return super().call(keras.ops.one_hot(labels, logits.shape[-1]), logits)
 
 
 @keras.saving.register_keras_serializable(package="cnnlib")
@@ -111,6 +161,31 @@ def error_percent_of_distances(labels, distances):
     return error_percent(labels, -distances)
 
 
+@keras.saving.register_keras_serializable(package="cnnlib")
+class TorchSGD(keras.optimizers.SGD):
+    """SGD as PyTorch defines it, and as published PyTorch recipes mean it.
+
+    gradient + weight_decay * weight is what the momentum adds up (Keras' own weight decay goes past it: with a momentum of 0.9 the same
+    number decays ten times less), and the rate multiplies the sum (in Keras each gradient keeps the rate of its step).
+    """
+
+    def __init__(self, learning_rate=0.1, momentum=0.9, coupled_decay=0.0, nesterov=False, **options):
+        super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, **options)
+        self.coupled_decay = coupled_decay
+
+    def update_step(self, gradient, variable, learning_rate):
+        rate, step = keras.ops.cast(learning_rate, variable.dtype), keras.ops.cast(gradient, variable.dtype)
+        step = step + self.coupled_decay * variable
+        if self.momentum:
+            velocity = self.momentums[self._get_variable_index(variable)]
+            self.assign(velocity, self.momentum * velocity + step)
+            step = step + self.momentum * velocity if self.nesterov else velocity
+        self.assign_sub(variable, rate * step)
+
+    def get_config(self):
+        return {**super().get_config(), "coupled_decay": self.coupled_decay}
+
+
 def _error_metric(model):
     function = error_percent_of_distances if isinstance(model.layers[-1], models.RBFOutput) else error_percent
     return keras.metrics.MeanMetricWrapper(function, name="error_percent")
@@ -123,9 +198,15 @@ def _optimizer(recipe, steps):
         rate = keras.optimizers.schedules.CosineDecay(
             0.0 if warmup else rate, max(total - warmup, 1), warmup_target=rate if warmup else None, warmup_steps=warmup
         )
+    if recipe.schedule == "cosine-by-epoch":
+        boundaries = [epoch * steps - 1 for epoch in range(1, recipe.epochs)]
+        by_epoch = [rate * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2 for epoch in range(recipe.epochs)]
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, by_epoch)
     if recipe.schedule == "lecun-1998":
         boundaries = [last * steps - 1 for last, _ in recipes.LECUN_1998_RATES[:-1]]  # the last step of a rate
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [part * rate for _, part in recipes.LECUN_1998_RATES])
+    if recipe.optimizer == "torch-sgd":
+        return TorchSGD(rate, recipe.momentum, recipe.weight_decay, bool(recipe.nesterov))
     if recipe.optimizer == "sgd":
         return keras.optimizers.SGD(rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay or None)
     return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)

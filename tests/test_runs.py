@@ -99,6 +99,8 @@ def test_deslanted_images_are_trained_and_tested_on_deslanted():
     [
         (("lenet-6", "mnist"), "unknown model 'lenet-6'. Known: lenet-5"),
         (("boosted-cifar10/resnet18", "cifar10"), "unknown model 'boosted-cifar10/resnet18'. Known: cifar10/resnet18"),
+        (("lenet-5", "cifar10", "benchmark"), "the recipe benchmark is for the colour images of the cifar10/ nets, and lenet-5 takes"),
+        (("cifar10/resnet18", "cifar10", "distorted"), "the recipe distorted is for digits, .* use one of benchmark, fast"),
         (("lenet-5", "mnits"), "unknown data set 'mnits'. Known: mnist"),
         (("lenet-5", "mnist", "plian"), "unknown recipe 'plian'. Known: plain"),
         (("lenet-5", "mnist", "plain", -1), "seed"),
@@ -110,6 +112,11 @@ def test_bad_arguments_leave_nothing_behind(arguments, message):
     with pytest.raises(InputError, match=message):
         runs.train_row(*arguments)
     assert not files.results_folder().exists()
+
+
+def test_a_data_set_that_the_net_cannot_take():
+    with pytest.raises(InputError, match=r"images must have the shape \(n, 32, 32, 3\), got \(1000, 28, 28, 1\)"):
+        runs.train_row("cifar10/resnet18", "mnist", train_size=1000)
 
 
 def test_an_unwritable_results_folder_is_said_before_training(tmp_path, monkeypatch):
@@ -132,3 +139,27 @@ def test_the_ledger_can_be_asked_whether_a_published_row_is_done(monkeypatch, tm
     (tmp_path / "measured" / "histories" / "mnist.csv").write_text("run_id,loss\n1,2\n")
     with pytest.raises(InputError, match=r"damaged history .*mnist\.csv: the columns must be run_id,epoch,loss,train_error"):
         results.histories("mnist")
+
+
+def test_a_row_of_cifar10_holds_an_accuracy_as_its_table_does(monkeypatch):
+    random = np.random.RandomState(0)
+    images = datasets.Images(random.randint(0, 256, (40, 32, 32, 3), np.uint8), random.randint(0, 10, 40))
+    data = datasets.Dataset(images, images, images, datasets.info("cifar10"), "made up")
+    monkeypatch.setattr(datasets, "load", lambda name, **options: data)
+    row = runs.train_row("cifar10/fast", "cifar10", training.recipe("fast", epochs=1), train_size=40)
+    net = keras.saving.load_model(runs.net_path(row["run_id"]))
+    error = training.evaluate(net, preprocessing.prepare(images.images, "cifar10"), images.labels, views=2)
+    assert (row["metric"], row["value"], row["row_id"]) == ("test_accuracy_percent", pytest.approx(100 - error), "")
+    assert row["protocol"] == "crop-alternating" and "cifar10/fast" in set(results.recap("cifar10")["title"])
+
+
+def test_a_net_trained_in_mixed_precision_is_kept_in_float32():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        net = models.build("cifar10/preactresnet18", input_shape=(8, 8, 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    kept = keras.saving.load_model(runs.save_net(net, "some-run"))
+    assert {layer.compute_dtype for layer in kept.layers} == {"float32"} == {layer.compute_dtype for layer in kept.layers if layer.weights}
+    images = np.random.RandomState(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(kept(images), net(images), atol=0.05)

@@ -226,3 +226,169 @@ def test_progress_is_one_line_that_ends_with_the_last_epoch(data, images, capsys
     assert lines[0].startswith("epoch 3/3: loss ")
     training.train(build(), images, data.train.labels, SHORT, progress=False)
     assert capsys.readouterr().err == ""
+
+
+class TestColourImages:
+    """What the CIFAR-10 recipes add: PyTorch's SGD, crops and flips, label smoothing, two views, mixed precision."""
+
+    @pytest.fixture
+    def colour(self):
+        random = np.random.RandomState(0)
+        images = preprocessing.prepare(random.randint(0, 256, (60, 32, 32, 3), np.uint8), "cifar10")
+        return images, random.randint(0, 10, 60)
+
+    @staticmethod
+    def small_net(seed=0):
+        keras.utils.set_random_seed(seed)
+        images = keras.Input((32, 32, 3))
+        x = keras.layers.Conv2D(4, 5, strides=4, use_bias=False)(images)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+        return keras.Model(images, keras.layers.Dense(10, dtype="float32")(keras.layers.Flatten()(x)))
+
+    @pytest.mark.parametrize("nesterov", [False, True])
+    def test_sgd_is_pytorchs(self, nesterov):
+        """v = momentum v + (g + decay w); w -= rate v, or rate (g + decay w + momentum v): torch.optim.SGD's documentation."""
+        random = np.random.RandomState(0)
+        w, v = random.normal(size=5), np.zeros(5)
+        weight = keras.Variable(w.astype("float32"))
+        rates = [0.5, 0.5, 0.1, 0.02]
+        optimizer = training.TorchSGD(keras.optimizers.schedules.PiecewiseConstantDecay([1, 2], [0.5, 0.1, 0.02]), 0.9, 0.05, nesterov)
+        for rate in rates:
+            gradient = random.normal(size=5)
+            optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [weight])
+            step = gradient + 0.05 * w
+            v = 0.9 * v + step
+            w = w - rate * (step + 0.9 * v if nesterov else v)
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(weight), w, atol=1e-6)
+
+    def test_decay_is_on_every_weight_batch_norm_too(self, colour):
+        images, labels = colour
+        nets = [self.small_net() for _ in range(2)]
+        before = [v.numpy() for v in nets[0].trainable_variables]
+        for net, decay in zip(nets, (0.0, 0.3), strict=True):
+            options = {"epochs": 1, "batch_size": 60, "warmup_epochs": 0.0, "schedule": "constant", "momentum": 0.0}
+            recipe = training.recipe("benchmark", protocol="plain", learning_rate=0.1, weight_decay=decay, **options)
+            training.train(net, images, labels, recipe)
+        for start, plain, decayed in zip(before, *(net.trainable_variables for net in nets), strict=True):
+            np.testing.assert_allclose(decayed.numpy(), plain.numpy() - 0.1 * 0.3 * start, atol=1e-5)
+
+    def test_the_rate_of_the_benchmark_falls_by_cosine_after_each_epoch(self):
+        recipe = training.recipe("benchmark")
+        rate = training._optimizer(recipe, steps=391)._learning_rate
+        for epoch in (0, 1, 100, 199):
+            expected = 0.1 * (1 + np.cos(np.pi * epoch / 200)) / 2
+            assert float(rate(epoch * 391)) == pytest.approx(expected, abs=1e-7)
+            assert float(rate(epoch * 391 + 390)) == pytest.approx(expected, abs=1e-7)
+        assert (recipe.momentum, recipe.weight_decay, recipe.batch_size, recipe.nesterov) == (0.9, 5e-4, 128, 0)
+
+    def test_crops_and_flips_are_those_of_a_plain_loop(self, colour):
+        images, _ = colour
+        cropped = preprocessing.crop_and_flip(images, (3, 1), 4)
+        random = np.random.RandomState((3, 1))
+        top, left = random.randint(0, 9, (2, 60))
+        mirrored = random.randint(0, 2, 60)
+        black = preprocessing.standardise(np.zeros((60, 40, 40, 3), np.uint8))
+        for i in range(60):
+            canvas = black[i].copy()
+            canvas[4:36, 4:36] = images[i]
+            window = canvas[top[i] : top[i] + 32, left[i] : left[i] + 32]
+            np.testing.assert_array_equal(cropped[i], window[:, ::-1] if mirrored[i] else window)
+        assert 0 < mirrored.sum() < 60 and {0, 8} <= set(top) | set(left)
+        with pytest.raises(InputError, match=r"float32 images \(n, height, width, 3\)"):
+            preprocessing.crop_and_flip(images[..., :1], 0, 4)
+
+    def test_alternating_flips_show_each_image_both_ways_in_two_epochs(self, colour, monkeypatch):
+        images, _ = colour
+        monkeypatch.setitem(training.recipes.CROPPED, "crop-alternating", 0)
+        recipe, order = training.recipe("fast"), np.arange(60)[::-1]
+        first, second, third = (training._inputs(images, order, recipe, 7, epoch) for epoch in (0, 1, 2))
+        np.testing.assert_array_equal(first, second[:, :, ::-1])
+        np.testing.assert_array_equal(first, third)
+        same = (first == images[order]).all(axis=(1, 2, 3))
+        assert 0 < same.sum() < 60
+
+    @pytest.mark.parametrize("name", ["benchmark", "fast"])
+    def test_a_killed_run_goes_on_to_the_same_weights(self, colour, tmp_path, monkeypatch, name):
+        images, labels = colour
+        recipe = training.recipe(name, epochs=3, batch_size=25)
+        whole = self.small_net()
+        training.train(whole, images, labels, recipe, seed=2)
+        path, saved = tmp_path / "run.npz", training._save
+
+        def save_and_die(*arguments):
+            saved(*arguments)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(training, "_save", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(self.small_net(), images, labels, recipe, seed=2, checkpoint=path)
+        monkeypatch.setattr(training, "_save", saved)
+        resumed = self.small_net(seed=99)
+        training.train(resumed, images, labels, recipe, seed=2, checkpoint=path)
+        assert same(whole, resumed)
+
+    def test_label_smoothing_shares_a_part_of_the_target(self):
+        random = np.random.RandomState(0)
+        logits, labels = random.normal(size=(6, 10)).astype("float32"), random.randint(0, 10, 6)
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        expected = -(0.8 * log_p[np.arange(6), labels] + 0.2 * log_p.mean(axis=1))
+        loss = training.loss_of(self.small_net(), 0.2)
+        np.testing.assert_allclose(loss(labels[:, None], logits), expected.mean(), rtol=1e-5)
+
+    def test_two_views_are_an_image_and_its_mirror_image(self, colour):
+        images, labels = colour
+        net = self.small_net()
+        logits = (net(images).numpy() + net(images[:, :, ::-1]).numpy()) / 2
+        p = training.predict(net, images, views=2)
+        np.testing.assert_allclose(
+            np.log(p) - np.log(p).mean(axis=1, keepdims=True), logits - logits.mean(axis=1, keepdims=True), atol=1e-4
+        )
+        assert training.evaluate(net, images, labels, 2) == pytest.approx(100 * np.mean(logits.argmax(axis=1) != labels))
+        assert not np.allclose(p, training.predict(net, images))
+
+    def test_mixed_precision_is_for_a_gpu_and_leaves_no_trace(self, colour, tmp_path, monkeypatch):
+        images, labels = colour
+        recipe = training.recipe("benchmark", epochs=2, batch_size=30)
+        with training.precision(recipe):
+            assert keras.config.dtype_policy().name == ("mixed_float16" if keras.distribution.list_devices("gpu") else "float32")
+        monkeypatch.setattr(keras.distribution, "list_devices", lambda kind=None: ["gpu:0"])
+        with training.precision(training.recipe("benchmark", precision="float32")):
+            assert keras.config.dtype_policy().name == "float32"
+        with training.precision(recipe):
+            nets = [self.small_net(), self.small_net(seed=1)]
+        monkeypatch.undo()
+        assert keras.config.dtype_policy().name == "float32" and nets[0].layers[1].compute_dtype == "float16"
+        training.train(nets[0], images, labels, recipe, checkpoint=tmp_path / "run.npz")
+        training.train(nets[1], images, labels, recipe, checkpoint=tmp_path / "run.npz")  # nothing is left to do: the state is read
+        assert same(*nets) and nets[0].layers[1].kernel.dtype == "float32"
+
+    def test_whitening_makes_patches_uncorrelated_and_is_not_trained(self, colour, tmp_path):
+        images, labels = colour
+        images = (images + np.roll(images, 1, axis=1) + np.roll(images, 1, axis=2)).astype("float32")  # neighbours are alike
+        net = models.build("cifar10/fast")
+        layer = net.get_layer("whitening")
+        layer.adapt(images)
+        outputs = keras.ops.convert_to_numpy(layer(images))[:, ::2, ::2, :12].reshape(-1, 12)
+        np.testing.assert_allclose(np.cov(outputs, rowvar=False), np.eye(12), atol=0.1)
+        kernel = layer.kernel.numpy()
+        np.testing.assert_array_equal(kernel[..., :12], -kernel[..., 12:])
+        training.train(net, images, labels, training.recipe("fast", epochs=1, batch_size=30))
+        np.testing.assert_array_equal(layer.kernel.numpy(), kernel)
+        assert [v.path for v in layer.trainable_variables] == [layer.bias.path]
+        net.save(tmp_path / "net.keras")
+        loaded = keras.saving.load_model(tmp_path / "net.keras", compile=False)
+        np.testing.assert_allclose(loaded(images[:2]), net(images[:2]), atol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"test_views": 3}, "test_views must be a whole number of at least 1 and at most 2, got 3"),
+            ({"nesterov": True}, "nesterov must be a whole number of at least 0 and at most 1, got True"),
+            ({"precision": "float16"}, "unknown precision 'float16'. Known: float32, mixed"),
+            ({"protocol": "crop"}, "unknown protocol 'crop'. Known: .*crop-flip"),
+            ({"label_smoothing": -0.1}, "label_smoothing must be a number of at least 0"),
+        ],
+    )
+    def test_recipes_that_cannot_be(self, change, message):
+        with pytest.raises(InputError, match=message):
+            training.recipe("benchmark", **change)

@@ -32,6 +32,7 @@ The lecture's benchmark on CIFAR-10, functions of `cnnlib.models.cifar10`:
     cifar10/densenet121       DenseNet121                               cifar10
     cifar10/preactresnet18    PreActResNet18                            cifar10
     cifar10/dpn92             DPN92                                     cifar10
+    cifar10/fast              FastNet: our own, none of the twelve      cifar10
 
 Every net gives logits (n, classes), except lenet-5-paper, whose RBF units give distances, where smaller is better: `scores` turns either
 into numbers where larger is better. Saved nets load with keras.saving.load_model once `cnnlib.models` is imported.

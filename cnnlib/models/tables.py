@@ -21,8 +21,9 @@ _TYPES = {
 }
 # What has no weights, or uses each of its weights in a sum and a product of its own, as batch norm does: by custom not counted.
 _NOT_COUNTED = (
-    *(layers.InputLayer, layers.Activation, layers.ReLU, layers.Identity, layers.Flatten, layers.ZeroPadding2D, layers.BatchNormalization),
-    *(layers.AveragePooling2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D, layers.AdaptiveAveragePooling2D, layers.Dropout),
+    *(layers.InputLayer, layers.Activation, layers.ReLU, layers.Identity, layers.Flatten, layers.ZeroPadding2D, layers.Rescaling),
+    *(layers.AveragePooling2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D),
+    *(layers.AdaptiveAveragePooling2D, layers.BatchNormalization, layers.Dropout),
     *(layers.Add, layers.Multiply, layers.Concatenate, DualPath),
 )
 
