@@ -82,6 +82,21 @@ def _split_by_name(reader, splits, split, how):
     return reader.as_dataset(split=everything, **how).filter(is_wanted), count
 
 
+def class_counts(folder, splits, classes):
+    """How many images of each class a prepared folder has, int64 (classes,): the labels are read, no image is decoded."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    reader = tfds_source.builder(folder)
+    encoded = {"image": tfds.decode.SkipDecoding()}
+    examples = reader.as_dataset(split="+".join(part.name for part in splits.values()), decoders=encoded)
+    labels = examples.map(lambda example: example["label"]).batch(4096)
+    try:
+        return sum(np.bincount(batch, minlength=classes) for batch in tfds.as_numpy(labels))
+    except tf.errors.DataLossError as error:
+        raise Damaged(f"{folder} cannot be read ({error}). Delete it and prepare it again.") from error
+
+
 def resized(dataset, size, fit):
     """The dataset with images of `size` (height, width), uint8: "crop" cuts the longer side in the middle, "stretch" changes the shape."""
     import tensorflow as tf

@@ -74,6 +74,14 @@ def test_a_folder_that_tfds_split_itself_gives_the_same_parts(prepared, publishe
     assert {split: len(stream) for split, stream in theirs.items()} == {"train": 90, "test": 5}
 
 
+def test_class_counts(prepared):
+    counts = datasets.class_counts("caltech256")
+    assert len(counts) == 257 and {label: int(counts[label]) for label in np.flatnonzero(counts)} == {0: 32, 55: 12, 256: 31}
+    mnist = [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
+    assert datasets.class_counts("mnist").tolist() == mnist
+    assert datasets.class_counts("cifar10", sample=True).tolist() == [2, 2, 0, 2, 0, 2, 4, 2, 4, 2]
+
+
 def test_training_is_shuffled_reproducibly_and_anew_each_epoch(prepared):
     stream, again, other = (single("caltech101", "train", seed=seed) for seed in (3, 3, 4))
     epochs = [contents(stream), contents(stream)]
