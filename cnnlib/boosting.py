@@ -209,7 +209,7 @@ def _judge(nets, images, labels):
 
 
 def _answers(net, images, batch_size=1000):
-    """The classes that a net names, int (n,): as `training.predict` finds them, by its compiled graph, which takes two thirds of the time."""
+    """The classes that a net names, int (n,): those of `training.predict`, by the net's compiled graph in two thirds of the time."""
     outputs = [net.predict_on_batch(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
     return np.asarray(models.scores(net, np.concatenate(outputs))).argmax(axis=1)
 
