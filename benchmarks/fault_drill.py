@@ -76,7 +76,8 @@ def _disturbed(folder, kills, choose, place):
     """Run the batch to its end, killing on the way."""
     started, done_before = time.monotonic(), {}
     command, counts, restarts, results = _command(folder, place.results, place.options), {}, 0, place.results
-    next_kill = time.monotonic() + choose.uniform(1, 4)
+    kinds = ["command", "run", "kernel", *(["worker"] if place.pids else [])]
+    next_kill, kind = time.monotonic() + choose.uniform(1, 4), choose.choice(kinds)
     while True:
         done = {path.name: path.stat().st_mtime_ns for path in results.glob("notebooks/[!.]*.ipynb") if ".failed" not in path.name}
         assert done.items() >= done_before.items(), "a finished run was lost, or executed again"
@@ -85,17 +86,16 @@ def _disturbed(folder, kills, choose, place):
             if command.returncode == 0:
                 break
             command, restarts = _command(folder, place.results, place.options), restarts + 1
-        if sum(counts.values()) < kills and time.monotonic() > next_kill:
-            victims = _victims(command.pid, place)
-            kind = choose.choice(sorted(victims))
-            victim = choose.choice(victims[kind])
+        victims = _victims(command.pid, place).get(kind) if sum(counts.values()) < kills and time.monotonic() > next_kill else None
+        if victims:
+            victim = choose.choice(victims)
             try:
                 victim.kill()
             except psutil.NoSuchProcess:
                 continue
             counts[kind] = counts.get(kind, 0) + 1
             print(f"{time.monotonic() - started:5.1f} s: killed {kind} {victim.pid}; {len(done)} runs done", flush=True)
-            next_kill = time.monotonic() + choose.uniform(0.5, 4)
+            next_kill, kind = time.monotonic() + choose.uniform(0.5, 4), choose.choice(kinds)
         time.sleep(0.05)
     summary = ", ".join(f"{count} x {kind}" for kind, count in sorted(counts.items()))
     assert sum(counts.values()) == kills, f"the batch ended after {summary}: make it longer, or the kills fewer"
@@ -104,9 +104,15 @@ def _disturbed(folder, kills, choose, place):
 
 def _victims(command, place):
     """{kind: processes that can be killed now}."""
-    victims = {"command": [psutil.Process(command)]}
+    victims = {}
     for root in [command, *place.pids]:
-        for process in psutil.Process(root).children(recursive=True):
+        try:
+            children = psutil.Process(root).children(recursive=True)
+        except psutil.NoSuchProcess:
+            continue
+        if root == command:
+            victims["command"] = [psutil.Process(command)]
+        for process in children:
             try:
                 line = " ".join(process.cmdline())
             except psutil.Error:

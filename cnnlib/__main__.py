@@ -80,12 +80,27 @@ def run(notebook, values, file, output):
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decide the first weights and the order of images.")
 @click.option("--train-size", type=click.IntRange(min=1), help="Train on so many images.  [default: all]")
 @click.option("--again", is_flag=True, help="Train it although the results have it.")
-def train(model, dataset, recipe, seed, train_size, again):
+@click.option("--processes", type=click.IntRange(min=1), help="Share each batch among so many processes, on Keras' JAX backend.")
+@click.option("--coordinator", metavar="HOST:PORT", help="Train on several machines: the address of process 0, the same for all.")
+@click.option("--process-id", type=click.IntRange(min=0), help="Say which of the processes this machine runs: 0, 1, ...")
+def train(model, dataset, recipe, seed, train_size, again, processes, coordinator, process_id):
     """Train one net, test it once, record the row."""
-    from cnnlib import runs
+    from cnnlib import distribution, runs
 
+    if processes or coordinator or process_id is not None:
+        if not processes:
+            raise click.UsageError("--coordinator and --process-id need --processes: how many there are on all machines together")
+        runs.plan(model, dataset, recipe, seed, train_size)  # a wrong name is one error, not one of each process
+        if model.startswith(runs.BOOSTED):
+            raise InputError("the nets of a boosted one follow one another: train it by one process, without --processes")
+        arguments = ["train", model, dataset, "--recipe", recipe, "--seed", str(seed), *(["--again"] if again else [])]
+        arguments += ["--train-size", str(train_size)] if train_size else []
+        raise SystemExit(distribution.launch(arguments, processes, coordinator, process_id))
+    distribution.join()
     known = not again and runs.is_done(model, dataset, recipe, seed, train_size)
     row = runs.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
+    if not distribution.is_first():
+        return
     note = " (already in the results: --again trains it anew)" if known else ""
     measure = row["metric"].removesuffix("_percent").replace("_", " ")
     click.echo(f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % {measure} in {row['train_seconds']:.0f} s{note}")

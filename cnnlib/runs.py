@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 
-from cnnlib import datasets, files, nets, recipes, results
+from cnnlib import datasets, distribution, files, nets, recipes, results
 from cnnlib.errors import InputError, check_name
 
 BOOSTED = "boosted-"  # before the name of a net: three of them, see cnnlib.boosting
@@ -65,6 +65,8 @@ def is_done(model, dataset, recipe="plain", seed=0, train_size=None):
 def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=False):
     """Train one net, test it once after the last epoch, record the row. Returns the row (dict). Arguments as for `plan`.
 
+    Of a training over several processes (cnnlib.distribution) the first does all of this; the others return the plan.
+
     A row that the ledger has already is returned as it is, unless `again`. The trained net is kept at `net_path(run_id)`, and how it
     learned by results.record_history; for a boosted net a JSON file beside it says what its filters counted. A run that was killed goes
     on from its last whole epoch. Raises InputError for data that the net cannot take, datasets.Unavailable without data.
@@ -82,6 +84,8 @@ def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=Fal
     prepare = lambda images: preprocessing.prepare(images, input_form(model), deslanted=recipe.protocol == "deslanted")  # noqa: E731
     classes = len(data.info.class_names)
     net, history, counts = _trained(model, prepare(data.train.images), data.train.labels, recipe, seed, classes, checkpoints)
+    if not distribution.is_first():
+        return what
     error = training.evaluate(net, prepare(data.test.images), data.test.labels, recipe.test_views)
     row = keep(net, what, data.source, error, history.seconds)
     if counts:
@@ -109,7 +113,7 @@ def _trained(model, images, labels, recipe, seed, classes, folder):
     with training.precision(recipe):
         net = models.build(model, input_shape=images.shape[1:], classes=classes)
     history = training.train(net, images, labels, recipe, seed, checkpoint=folder / "net.npz")
-    return net, history, ()
+    return distribution.gather(net), history, ()
 
 
 def keep(net, plan, data_source, error, seconds):
@@ -139,11 +143,13 @@ def _figure(dataset, error):
 
 
 def _accelerator():
-    """The column `device` if Keras trained on a GPU; else nothing, and the ledger names the processor."""
+    """The column `device` if Keras trained on GPUs or over several processes; else nothing, and the ledger names the processor."""
     import keras
 
-    gpus = keras.distribution.list_devices("gpu")
-    return {"device": f"{len(gpus)} GPU; {results.device()}"} if gpus else {}
+    gpus = [device for device in keras.distribution.list_devices() if device.startswith("gpu")]
+    count = distribution.processes()
+    parts = [*([f"{count} processes"] if count > 1 else []), *([f"{len(gpus)} GPU"] if gpus else [])]
+    return {"device": "; ".join([*parts, results.device()])} if parts else {}
 
 
 def trainable_parameters(model):

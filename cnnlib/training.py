@@ -14,7 +14,7 @@ import sys
 import time
 import zlib
 
-from cnnlib import files, models, preprocessing, recipes
+from cnnlib import distribution, files, models, preprocessing, recipes
 from cnnlib.errors import InputError
 
 import keras
@@ -59,14 +59,13 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     model.optimizer.build(model.trainable_variables)
     run = {"recipe": dataclasses.asdict(recipe), "seed": seed, "data": [zlib.crc32(np.ascontiguousarray(a)) for a in (images, labels)]}
     rows = _restore(checkpoint, model, run) if checkpoint else []
-    shown = _Progress(recipe.epochs, steps) if progress else None
+    distribution.check_same("epochs in the checkpoint", len(rows))
+    shown = _Progress(recipe.epochs, steps) if progress and distribution.is_first() else None
     for epoch in range(len(rows), recipe.epochs):
         start = time.perf_counter()
         order = np.random.RandomState((seed, epoch)).permutation(len(images))  # depends on nothing before: a resumed run is the same run
-        inputs = _inputs(images, order, recipe, seed, epoch)
-        logs = model.fit(
-            inputs, labels[order], batch_size=recipe.batch_size, shuffle=False, verbose=0, callbacks=[shown] if shown else None
-        ).history
+        inputs, targets, batch_size = distribution.part(_inputs(images, order, recipe, seed, epoch), labels[order], recipe.batch_size)
+        logs = model.fit(inputs, targets, batch_size=batch_size, shuffle=False, verbose=0, callbacks=[shown] if shown else None).history
         if not np.isfinite(logs["loss"][0]):
             raise InputError(
                 f"the loss is {logs['loss'][0]} after epoch {epoch + 1}: training diverged. "
@@ -75,7 +74,7 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
         error = evaluate(model, *validation, recipe.test_views) if validation is not None else float("nan")
         losses = {"loss": logs["loss"][0], "train_error": logs["error_percent"][0], "validation_error": error}
         rows.append({"epoch": epoch + 1, **losses, "seconds": time.perf_counter() - start})
-        if checkpoint:
+        if checkpoint and distribution.is_first():
             _save(checkpoint, model, run, rows)
         if shown:
             shown.epoch_done(rows)

@@ -14,7 +14,20 @@ import yaml
 
 # Nothing imports what stands to its right.
 ORDER = (
-    *("errors", "files", "backend", "datasets", "preprocessing", "nets", "models", "recipes", "training", "boosting", "results"),
+    *(
+        "errors",
+        "files",
+        "backend",
+        "distribution",
+        "datasets",
+        "preprocessing",
+        "nets",
+        "models",
+        "recipes",
+        "training",
+        "boosting",
+        "results",
+    ),
     *("runs", "plots", "exercises", "predict", "report", "notebooks", "batch", "__main__"),
 )
 MODULES = sorted((files.ROOT / "cnnlib").rglob("*.py"))

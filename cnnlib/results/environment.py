@@ -12,7 +12,7 @@ import sys
 from cnnlib import files
 
 # The parts of cnnlib that determine a figure. Plots, the command line and the ledger itself may change without touching one.
-FIGURE_SOURCES = ("datasets", "preprocessing", "nets", "models", "recipes", "training", "boosting", "transfer", "runs")
+FIGURE_SOURCES = ("datasets", "preprocessing", "nets", "models", "recipes", "training", "distribution", "boosting", "transfer", "runs")
 
 
 def device():
