@@ -166,11 +166,11 @@ def affine_maps(n, size, seed, distortion):
     return maps
 
 
-def crop_and_flip(images, seed, padding, mirrored=None):
+def crop_and_flip(images, seed, padding, mirrored=None, form="cifar10"):
     """Move each image by up to `padding` pixels each way, with black where it leaves, and mirror some of them.
 
-    Args: images: float32 (n, h, w, 3), as `prepare` returns them for the form cifar10; seed: a whole number or a tuple of them; padding:
-        pixels; mirrored: bool (n,), which images to mirror, a random half if None.
+    Args: images: float32 (n, h, w, 3), as `prepare` returns them; seed: a whole number or a tuple of them; padding: pixels; mirrored: bool
+        (n,), which images to mirror, a random half if None; form: of the images, cifar10 or rgb: it decides what black is.
     Returns: float32 of the same shape, the same on every machine.
     """
     if images.dtype != np.float32 or images.ndim != 4 or images.shape[3] != 3:
@@ -181,7 +181,7 @@ def crop_and_flip(images, seed, padding, mirrored=None):
     mirrored = random.randint(0, 2, n) == 1 if mirrored is None else np.asarray(mirrored)
     rows = top[:, None] + np.arange(height)
     columns = left[:, None] + np.where(mirrored[:, None], np.arange(width)[::-1], np.arange(width))
-    black = standardise(np.zeros((1, 1, 1, 3), np.uint8))
+    black = prepare(np.zeros((1, 32, 32, 3), np.uint8), form)[:, :1, :1]
     result, step = np.empty_like(images), 5000  # images at a time: little memory
     for i in range(0, n, step):
         part = images[i : i + step]

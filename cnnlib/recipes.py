@@ -38,6 +38,11 @@ class Recipe:
     precision: str = "float32"  # or mixed: float16 for the work, float32 for the weights, where there is a GPU
     test_views: int = 1  # 2: test images are judged by the mean of the logits of the image and of its mirror image
 
+    @property
+    def row_protocol(self):
+        """The ledger's protocol."""
+        return self.protocol
+
     def __post_init__(self):
         check_name("protocol", self.protocol, PROTOCOLS)
         check_name("optimizer", self.optimizer, ("adamw", "sgd", "torch-sgd"))
@@ -52,6 +57,40 @@ class Recipe:
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
                 raise InputError(f"recipe {self.name}: {field} must be a number of at least 0, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer(Recipe):
+    """How VGG16, trained on ImageNet, is used on other images (cnnlib.transfer); Recipe's fields say how the part that learns does."""
+
+    image_size: int = 32  # the side in pixels to which images are resized
+    # Of the head; where more than the head is trained, those of the recipe `head` count.
+    blocks: str = "345"  # the blocks whose maps the head sees, as digits: means of the maps of S16 (3), S23 (4), S30 (5)
+    hidden: int = 0  # units of the head's hidden layer; 0: none, a linear head
+    dropout: float = 0.0  # after the hidden layer
+    trained: str = "head"  # or block5: the head and the last block; or all
+    head: str = ""  # where more than the head is trained: the recipe that the head was trained by before
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_name("part of the net to train", self.trained, ("head", "block5", "all"))
+        if self.trained == "head" and (self.protocol != "plain" or self.test_views != 1):
+            raise InputError(f"recipe {self.name}: a frozen base sees every image once, as it is: protocol plain, test_views 1")
+        if (self.trained == "head") == bool(self.head):
+            raise InputError(f"recipe {self.name}: head must name the recipe that trained the head before, where trained is not head")
+        if not self.blocks or self.blocks not in ("3", "4", "5", "34", "35", "45", "345"):
+            raise InputError(f"recipe {self.name}: blocks must be digits from 3 to 5 in order, such as 345, got {self.blocks!r}")
+        for field, least in {"image_size": 32, "hidden": 0}.items():
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}, got {value!r}")
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            raise InputError(f"recipe {self.name}: dropout must be a number from 0 to less than 1, got {self.dropout!r}")
+
+    @property
+    def row_protocol(self):
+        """The ledger's protocol, such as frozen-32."""
+        return f"{'frozen' if self.trained == 'head' else 'fine-tuned'}-{self.image_size}"
 
 
 # LeCun et al. 1998, section III-B: 0.0005 in passes 1 and 2, 0.0002 in 3 to 5, 0.0001 in 6 to 8, 0.00005 in 9 to 12, then 0.00001; here
@@ -115,7 +154,40 @@ RECIPES = {
 }
 
 
-CHANGEABLE = [field.name for field in dataclasses.fields(Recipe)][2:]  # all but the name and what it is for
+# Transfer learning. Heads: each size, with each block alone and with all three, linear and with a hidden layer.
+_HEADS = {
+    "linear": {"learning_rate": 2e-3, "weight_decay": 0.02},
+    "mlp": {"learning_rate": 1e-3, "weight_decay": 0.2, "hidden": 1024, "dropout": 0.5},
+}
+_FINE_TUNED = {"protocol": "crop-flip", "epochs": 8, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
+RECIPES |= {
+    r.name: r
+    for r in (
+        Transfer("quick-frozen", "a head on frozen VGG16, 32x32: the notebook's default", epochs=10, **_HEADS["linear"]),
+        Transfer(
+            *("quick-fine-tuned", "VGG16's last block learns on for a pass, 32x32: the notebook's default"),
+            **_FINE_TUNED | {"epochs": 1, "warmup_epochs": 0.5, "trained": "block5", "head": "quick-frozen"},
+        ),
+        *(
+            Transfer(
+                f"frozen-{size}-{'all' if blocks == '345' else f'block{blocks}'}-{kind}",
+                f"a {kind if kind == 'linear' else 'hidden-layer'} head on frozen VGG16, {size}x{size}",
+                **settings | {"epochs": 30, "batch_size": 256, "image_size": size, "blocks": blocks},
+            )
+            for size in (32, 64, 96)
+            for blocks in ("3", "4", "5", "345")
+            for kind, settings in _HEADS.items()
+        ),
+        Transfer("fine-tuned-32", "all of VGG16 learns on, 32x32", trained="all", head="frozen-32-all-mlp", **_FINE_TUNED),
+        Transfer(
+            *("fine-tuned-32-block5", "VGG16's last block learns on, 32x32"), trained="block5", head="frozen-32-all-mlp", **_FINE_TUNED
+        ),
+        Transfer(
+            *("fine-tuned-64", "all of VGG16 learns on, 64x64"),
+            **_FINE_TUNED | {"epochs": 5, "image_size": 64, "trained": "all", "head": "frozen-64-all-mlp"},
+        ),
+    )
+}
 
 
 def recipe_names():
@@ -133,16 +205,20 @@ def recipe(name, **changes):
     base = RECIPES[check_name("recipe", name, RECIPES)]
     changes = dict(_read_change(base, text) for text in written) | changes
     for field in changes:
-        check_name("recipe field", field, CHANGEABLE)
+        check_name("recipe field", field, _changeable(base))
     changed = {k: v for k, v in changes.items() if v != getattr(base, k)}
     suffix = "".join(f",{k}={v}" for k, v in sorted(changed.items()))
     return dataclasses.replace(base, name=name + suffix, **changed)
 
 
+def _changeable(base):
+    return [field.name for field in dataclasses.fields(base)][2:]  # all but the name and what it is for
+
+
 def _read_change(base, text):
     """("epochs", 3) from "epochs=3": a value of the type that the field has in the recipe `base`."""
     field, _, value = text.partition("=")
-    kind = type(getattr(base, check_name("recipe field", field, CHANGEABLE)))
+    kind = type(getattr(base, check_name("recipe field", field, _changeable(base))))
     try:
         return field, kind(value)
     except ValueError:

@@ -10,13 +10,14 @@ from cnnlib import datasets, distribution, files, nets, recipes, results
 from cnnlib.errors import InputError, check_name
 
 BOOSTED = "boosted-"  # before the name of a net: three of them, see cnnlib.boosting
+TRANSFERRED = "vgg16"  # comes trained on ImageNet: see cnnlib.transfer
 COURSE_NETS = files.DATA / "nets"  # trained nets that come with the course: seed 0 of published rows
 LARGEST_COURSE_NET = 4_000_000  # bytes
 
 
 def names():
     """The batch names that can be trained: those of models.names(), and each of the nets for digits boosted."""
-    return [*nets.names(), *(BOOSTED + name for name in nets.names() if not name.startswith("cifar10/"))]
+    return [*nets.names(), *(BOOSTED + name for name in nets.names() if nets.input_form(name) not in ("cifar10", "rgb"))]
 
 
 def input_form(model):
@@ -37,7 +38,7 @@ def plan(model, dataset, recipe="plain", seed=0, train_size=None):
     what = {
         "model": model,
         "dataset": dataset,
-        "protocol": recipe.protocol,
+        "protocol": recipe.row_protocol,
         "recipe": recipe.name,
         "seed": seed,
         "train_images": datasets.info(dataset).train_count if train_size is None else train_size,
@@ -46,15 +47,27 @@ def plan(model, dataset, recipe="plain", seed=0, train_size=None):
     return {"run_id": results.run_id(**what), **what}
 
 
+# What recipes are for.
+_TRANSFER, _COLOUR, _DIGITS, _ANY = "transfer learning", "the colour images of the cifar10/ nets", "digits", "training from the start"
+
+
 def _check_protocol(recipe, model):
-    """InputError for a protocol that is for other images than the net takes."""
-    crops, form = recipe.protocol in recipes.CROPPED, input_form(model)
-    if recipe.protocol != "plain" and crops != (form == "cifar10"):
-        suited = [name for name in recipes.recipe_names() if (recipes.recipe(name).protocol in recipes.CROPPED) != crops]
-        images = "the colour images of the cifar10/ nets" if crops else "digits"
+    """InputError for a recipe that is for other images than the net takes, or for another way to train."""
+    form = input_form(model)
+    suitable = {"rgb": (_TRANSFER,), "cifar10": (_COLOUR, _ANY)}.get(form, (_DIGITS, _ANY))
+    if _purpose(recipe) not in suitable:
+        suited = [name for purpose in suitable for name in recipes.recipe_names() if _purpose(recipes.recipe(name)) == purpose]
         raise InputError(
-            f"the recipe {recipe.name} is for {images}, and {model} takes the input form {form}: use one of {', '.join(suited)}"
+            f"the recipe {recipe.name} is for {_purpose(recipe)}, and {model} takes the input form {form}: use one of {', '.join(suited)}"
         )
+
+
+def _purpose(recipe):
+    if isinstance(recipe, recipes.Transfer):
+        return _TRANSFER
+    if recipe.protocol in recipes.CROPPED:
+        return _COLOUR
+    return _ANY if recipe.protocol == "plain" else _DIGITS
 
 
 def is_done(model, dataset, recipe="plain", seed=0, train_size=None):
@@ -81,6 +94,8 @@ def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=Fal
     recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
     data = datasets.load(dataset, train_size=train_size, seed=seed)
     checkpoints = files.make_folder(files.results_folder() / "checkpoints" / what["run_id"])
+    if model == TRANSFERRED:
+        return _transfer_row(what, data, recipe, checkpoints)
     prepare = lambda images: preprocessing.prepare(images, input_form(model), deslanted=recipe.protocol == "deslanted")  # noqa: E731
     classes = len(data.info.class_names)
     net, history, counts = _trained(model, prepare(data.train.images), data.train.labels, recipe, seed, classes, checkpoints)
@@ -94,6 +109,23 @@ def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=Fal
     else:
         results.record_history(row["run_id"], history.epochs)
     shutil.rmtree(checkpoints, ignore_errors=True)
+    return row
+
+
+def _transfer_row(what, data, recipe, folder):
+    """`train_row` for VGG16 by a recipe of transfer learning. Where only the head was trained, only the head is kept."""
+    from cnnlib import preprocessing, transfer
+
+    import numpy as np
+
+    prepare = lambda images: preprocessing.prepare(images, "rgb").astype(np.uint8)  # noqa: E731  grey images three times
+    trained = transfer.train(prepare(data.train.images), data.train.labels, recipe, what["seed"], len(data.info.class_names), folder)
+    answers = transfer.probabilities(trained, prepare(data.test.images)).argmax(axis=1)
+    error = 100 * float(np.mean(answers != data.test.labels))
+    net = trained.head if recipe.trained == "head" else trained.model
+    row = keep(net, what, f"{data.source}; weights {trained.backbone.weights.source}", error, trained.seconds)
+    results.record_history(row["run_id"], trained.history.epochs)
+    shutil.rmtree(folder, ignore_errors=True)
     return row
 
 

@@ -90,7 +90,8 @@ def _inputs(images, order, recipe, seed, epoch):
         mirrored = None
         if recipe.protocol == "crop-alternating":  # a coin for each image decides whether it begins mirrored
             mirrored = (np.random.RandomState((seed, 2)).randint(0, 2, len(images))[order] + epoch) % 2 == 1
-        return preprocessing.crop_and_flip(inputs, (seed, epoch, 1), recipes.CROPPED[recipe.protocol], mirrored)
+        form = "rgb" if isinstance(recipe, recipes.Transfer) else "cifar10"
+        return preprocessing.crop_and_flip(inputs, (seed, epoch, 1), recipes.CROPPED[recipe.protocol], mirrored, form)
     return inputs
 
 
@@ -102,7 +103,8 @@ def predict(model, images, batch_size=1000, views=1):
     check(model, images)
     outputs = []
     for i in range(0, len(images), batch_size):
-        seen = [images[i : i + batch_size], images[i : i + batch_size, :, ::-1]][:views]
+        batch = images[i : i + batch_size]
+        seen = [batch] if views == 1 else [batch, batch[:, :, ::-1]]
         outputs.append(sum(keras.ops.convert_to_numpy(model(view, training=False)) for view in seen) / views)
     scores = models.scores(model, np.concatenate(outputs))
     return keras.ops.convert_to_numpy(keras.ops.softmax(scores, axis=-1))

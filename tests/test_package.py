@@ -26,6 +26,7 @@ ORDER = (
         "recipes",
         "training",
         "boosting",
+        "transfer",
         "results",
     ),
     *("runs", "plots", "exercises", "predict", "report", "notebooks", "batch", "__main__"),

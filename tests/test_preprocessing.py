@@ -165,6 +165,12 @@ def test_rgb_is_the_image_as_it_is_and_grey_three_times():
         preprocessing.prepare(colour[..., :2], "rgb")
 
 
+def test_crops_of_rgb_images_are_framed_in_black():
+    white = np.full((200, 8, 8, 3), 255, np.float32)
+    crops = preprocessing.crop_and_flip(white, 0, padding=4, form="rgb")
+    assert set(np.unique(crops)) == {0, 255} and crops.min(axis=(1, 2, 3)).tolist().count(255) < 20  # few are not moved at all
+
+
 @pytest.mark.parametrize(
     ("images", "form", "message"),
     [

@@ -1,0 +1,357 @@
+"""Transfer learning with VGG16: what it learned on ImageNet, used on another data set.
+
+Two ways. Frozen: the base sees every image once, what it says of each is kept on disk (`features`), and heads learn from that in seconds.
+Fine-tuned: the last block, or all of the base, learns on together with a head that was trained on the frozen base before. A recipe
+(`recipes.Transfer`) says which, at what image size. Written against Keras alone, like cnnlib.training, which does the training.
+
+Images are RGB, 0 to 255, as `datasets.load` returns them; what the weights expect of them is done inside the models.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import os
+import pathlib
+import time
+import zlib
+
+from cnnlib import files, models, preprocessing, recipes, training
+from cnnlib.errors import InputError, check_name
+from cnnlib.models.checks import check_classes
+from cnnlib.models.vgg import Weights
+
+import filelock
+import keras
+import numpy as np
+from keras import layers
+
+BLOCKS = {"3": "S16", "4": "S23", "5": "S30"}  # the layer that ends each block that a head can see
+WIDTHS = {"3": 256, "4": 512, "5": 512}  # maps of that layer
+TRAINED = {  # the layers of the base that learn
+    "head": (),
+    "block5": ("C24", "C26", "C28"),
+    "all": ("C0", "C2", "C5", "C7", "C10", "C12", "C14", "C17", "C19", "C21", "C24", "C26", "C28"),
+}
+PARAMETERS = {"head": 0, "block5": 7_079_424, "all": 14_714_688}  # what these layers hold
+BATCH = 64  # images that the frozen base sees at a time
+CHUNK = 16 * BATCH  # images after which features are on the disk for good
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Backbone:
+    """VGG16 without its top. `model`: images float32 (n, h, w, 3), RGB, 0 to 255 -> float32 (n, 1280), the mean of each map of S16, S23
+    and S30; its layer "vgg16" is the net of models.VGG16. `weights` says where they came from."""
+
+    model: keras.Model
+    image_size: int
+    weights: Weights
+
+
+def backbone(input_shape=(32, 32, 3), image_size=None, weights="imagenet"):
+    """Build a Backbone for images of this shape (height, width, 3), resized to `image_size` pixels a side (None: 32).
+
+    `weights` as for models.vgg16_weights, or a models.vgg.Weights. Raises InputError for an argument that cannot be.
+    """
+    image_size = 32 if image_size is None else image_size
+    if len(input_shape) != 3 or input_shape[2] != 3:
+        raise InputError(
+            f"VGG16 takes images (height, width, 3), got {tuple(input_shape)}: preprocessing.prepare(images, 'rgb') makes them"
+        )
+    weights = weights if isinstance(weights, Weights) else models.vgg16_weights(weights)
+    base = models.VGG16(weights, include_top=False, input_shape=(image_size, image_size, 3))
+    maps = keras.Model(base.input, [base.get_layer(name).output for name in BLOCKS.values()], name="vgg16")
+    images = keras.Input(tuple(input_shape), name="images")
+    x = models.VGGPreprocessing(image_size, name="preprocessing")(images)
+    means = [layers.GlobalAveragePooling2D(name=f"mean_{name}")(m) for name, m in zip(BLOCKS.values(), maps(x), strict=True)]
+    return Backbone(keras.Model(images, layers.Concatenate(name="features")(means), name="backbone"), image_size, weights)
+
+
+def check_images(images, shape=None):
+    """Raise InputError unless the images are RGB, 0 to 255: uint8 or float (n, h, w, 3), of this `shape` (h, w, 3) if it is given."""
+    images = np.asanyarray(images)
+    expected = f"(n, {', '.join(map(str, shape or ('height', 'width', 3)))})"
+    if images.ndim != 4 or images.shape[3] != 3 or not len(images) or (shape and images.shape[1:] != tuple(shape)):
+        hint = ": preprocessing.prepare(images, 'rgb') makes three channels of one" if images.shape[-1:] == (1,) else ""
+        raise InputError(f"images must be of shape {expected}, got {images.shape}{hint}")
+    if images.dtype.kind == "f":
+        low, high = float(images.min()), float(images.max())
+        if not (low >= 0 and high <= 255):
+            raise InputError(f"images must be from 0 to 255, found {low:g} to {high:g}: give them as `datasets.load` returns them")
+        if high <= 1:
+            raise InputError(
+                f"images must be from 0 to 255, and these look like 0 to 1 (the largest value is {high:g}): multiply them by 255. The "
+                "preprocessing that the weights expect is inside the model"
+            )
+    elif images.dtype != np.uint8:
+        raise InputError(f"images must be uint8, or floats from 0 to 255, got {images.dtype}")
+
+
+# --- features, computed once
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Features:
+    """What the frozen base says of each image: `array` float32 (n, 1280), mapped from the file `path`; `seconds` it took to compute."""
+
+    array: np.ndarray
+    path: pathlib.Path
+    seconds: float
+
+    def of(self, blocks):
+        """The columns of some blocks, such as "45". float32 (n, columns), in memory."""
+        return np.concatenate([self.array[:, columns] for columns in _columns(blocks)], axis=1)
+
+
+def features(backbone, images, folder=None, progress=True):
+    """What the backbone says of the images, from `folder` if it has been computed before, else computed and kept there.
+
+    The file's name is a digest of all that decides what is in it: weights, layers, pooling, image size, and the images themselves. It is
+    whole or not there. A run that was killed goes on from its last chunk of 1,024 images; of two processes that want the same, one computes
+    and the other waits. The array is mapped: it may be larger than the memory.
+
+    Args: images: uint8, or float32 from 0 to 255, (n, h, w, 3); folder: `features/` in the results folder if None.
+    Returns: Features. Raises InputError for images that the backbone cannot take, a damaged file, a full disk.
+    """
+    check_images(images, backbone.model.input_shape[1:])
+    folder = files.make_folder(folder or files.results_folder() / "features")
+    identity = _identity(backbone, images)
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"vgg16-{backbone.image_size}-{key}.npy"
+    with filelock.FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            _compute(path, backbone, images, identity, progress)
+        return _open(path, identity)
+
+
+def _identity(backbone, images):
+    digest = hashlib.sha256(f"{images.dtype.str} {images.shape}".encode())
+    for i in range(0, len(images), CHUNK):
+        digest.update(np.ascontiguousarray(images[i : i + CHUNK]))
+    return {
+        "net": "vgg16",
+        "weights": backbone.weights.digest,
+        "layers": list(BLOCKS.values()),
+        "pooling": "mean",
+        "image_size": backbone.image_size,
+        "images": digest.hexdigest(),
+        "count": len(images),
+    }
+
+
+def _compute(path, backbone, images, identity, progress):
+    """Write the features chunk by chunk to `path`.part, with each chunk's checksum in `path`.json, and give it its name at the end."""
+    part, log = _part(path), path.with_suffix(".json")
+    header = _header(len(images))
+    sums, seconds = _done(part, log, identity, header)
+    line, n = training.Line(), len(images)
+    try:
+        with open(part, "r+b" if sums else "wb") as file:
+            if not sums:
+                file.write(header)
+            file.truncate(len(header) + _bytes(min(n, len(sums) * CHUNK)))
+            file.seek(0, os.SEEK_END)
+            for start in range(len(sums) * CHUNK, n, CHUNK):
+                before = time.perf_counter()
+                chunk = _seen(backbone.model, images[start : start + CHUNK])
+                file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+                sums.append(zlib.crc32(chunk))
+                seconds += time.perf_counter() - before
+                files.write_atomically(log, json.dumps({**identity, "seconds": seconds, "sums": sums}))
+                done = min(n, start + CHUNK)
+                if progress:
+                    line.show(f"features of {done:,} of {n:,} images, {seconds:.0f} s", last=done == n)
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"cannot write {part} ({error.strerror or error}): make room, then do the same again: it goes on") from error
+
+
+def _seen(model, images):
+    """The model's outputs of some images, as bytes."""
+    outputs = [
+        keras.ops.convert_to_numpy(model(images[i : i + BATCH].astype("float32"), training=False)) for i in range(0, len(images), BATCH)
+    ]
+    return np.concatenate(outputs).astype("<f4").tobytes()
+
+
+def _done(part, log, identity, header):
+    """(checksums, seconds) of the chunks that an earlier run has left whole."""
+    saved = _read_log(log)
+    if saved is None or {k: saved.get(k) for k in identity} != identity or not part.exists():
+        return [], 0.0
+    sums = []
+    with open(part, "rb") as file:
+        if file.read(len(header)) != header:
+            return [], 0.0
+        for start, expected in zip(range(0, identity["count"], CHUNK), saved["sums"], strict=False):
+            if zlib.crc32(file.read(_bytes(min(CHUNK, identity["count"] - start)))) != expected:
+                break
+            sums.append(expected)
+    return sums, saved["seconds"] * len(sums) / max(len(saved["sums"]), 1)
+
+
+def _open(path, identity):
+    """Map a whole file, once every chunk has the checksum that was noted when it was computed."""
+    saved, n = _read_log(path.with_suffix(".json")), identity["count"]
+    repair = f"Delete it: the next run computes it again. ({path.with_suffix('.json').name} beside it holds its checksums.)"
+    if saved is None or {k: saved.get(k) for k in identity} != identity:
+        raise InputError(f"the features {path} cannot be checked: what was noted about them is missing or of another file. {repair}")
+    if path.stat().st_size != len(_header(n)) + _bytes(n):
+        raise InputError(
+            f"the features {path} are damaged: {path.stat().st_size:,} bytes, expected {len(_header(n)) + _bytes(n):,}. {repair}"
+        )
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise InputError(f"the features {path} are damaged ({error}). {repair}") from error
+    for start, expected in zip(range(0, n, CHUNK), saved["sums"], strict=True):
+        if zlib.crc32(array[start : start + CHUNK]) != expected:
+            raise InputError(f"the features {path} are damaged: those of the images from {start} on are not what was written. {repair}")
+    return Features(array, path, saved["seconds"])
+
+
+def _read_log(path):
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return saved if isinstance(saved, dict) and {"seconds", "sums"} <= set(saved) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _header(n):
+    """What an .npy file of n features begins with."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (n, sum(WIDTHS.values()))})
+    return buffer.getvalue()
+
+
+def _bytes(n):
+    return 4 * n * sum(WIDTHS.values())
+
+
+def _part(path):
+    return path.with_name(path.name + ".part")
+
+
+def _columns(blocks):
+    """Where the features of these blocks stand, a slice each."""
+    starts = dict(zip(WIDTHS, np.cumsum([0, *WIDTHS.values()]).tolist(), strict=False))
+    return [slice(starts[check_name("block", b, WIDTHS)], starts[b] + WIDTHS[b]) for b in blocks]
+
+
+# --- heads, whole nets, training
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained net: `model`, images -> logits; its `backbone` and `head`; the `recipe`; how it learned; the `seconds` that it took,
+    features of the training images included."""
+
+    model: keras.Model
+    backbone: Backbone
+    head: keras.Model
+    recipe: recipes.Transfer
+    history: training.History
+    seconds: float
+    trainable_parameters: int
+
+
+def head(blocks="345", classes=10, hidden=0, dropout=0.0):
+    """A head on the features of these blocks: each on its own scale, a hidden layer or none, the output. Gives logits (n, classes)."""
+    check_classes("head", classes)
+    features = keras.Input((sum(WIDTHS[check_name("block", b, WIDTHS)] for b in blocks),), name="features")
+    x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="scale")(features)  # nothing in it is trained
+    if hidden:
+        x = layers.Dense(hidden, activation="relu", name="hidden")(x)
+        x = layers.Dropout(dropout, name="dropout")(x)
+    return keras.Model(features, layers.Dense(classes, name="output")(x), name="head")
+
+
+def assemble(backbone, head, blocks="345", name="vgg16"):
+    """One keras.Model of a backbone and a head on the features of these blocks: images as the backbone takes them -> logits (n, classes).
+
+    It shares its layers with both. Raises InputError for a head of other blocks.
+    """
+    columns = _columns(blocks)
+    width = sum(part.stop - part.start for part in columns)
+    if head.input_shape[1] != width:
+        raise InputError(
+            f"the head takes {head.input_shape[1]} features, and blocks {blocks} have {width}: give the blocks it was made for"
+        )
+    means = [backbone.model.get_layer(f"mean_{BLOCKS[b]}").output for b in blocks]
+    seen = means[0] if len(means) == 1 else layers.Concatenate(name="features")(means)
+    return keras.Model(backbone.model.input, head(seen), name=name)
+
+
+def unfreeze(model, trained):
+    """Set which part of an assembled net learns: "head", "block5" (and the head) or "all". Returns the number of trained weights.
+
+    It counts them before and after, because a net in which nothing was unfrozen trains just as quietly.
+    """
+    names = TRAINED[check_name("part of the net to train", trained, TRAINED)]
+    for layer in model.get_layer("vgg16").layers:
+        layer.trainable = layer.name in names
+    expected = PARAMETERS[trained] + _count(model.get_layer("head").trainable_variables)
+    found = _count(model.trainable_variables)
+    if found != expected:
+        raise AssertionError(f"{found:,} weights of {model.name} would be trained where {trained!r} means {expected:,}")
+    return found
+
+
+def train(images, labels, recipe, seed=0, classes=10, folder=None, validation=None, weights="imagenet", progress=True):
+    """Train VGG16 on images by a Transfer recipe. The same arguments give the same net on the same machine.
+
+    Args:
+        images, labels: uint8 (n, h, w, 3) and integers (n,). seed: of the head's first weights and the order of the images.
+        folder: where the state is kept after each epoch, so that a run that was killed goes on. None: nowhere.
+        validation: (images, labels) that are only looked at, after each epoch. weights: as for `backbone`.
+    Returns: Trained. Raises InputError for images, labels or a recipe that do not fit.
+    """
+    if not isinstance(recipe, recipes.Transfer):
+        known = [name for name in recipes.recipe_names() if isinstance(recipes.recipe(name), recipes.Transfer)]
+        raise InputError(f"the recipe {recipe.name} is not for transfer learning: use one of {', '.join(known)}")
+    check_images(images)
+    net = backbone(images.shape[1:], recipe.image_size, weights)
+    if recipe.trained == "head":
+        return _train_head(net, images, labels, recipe, seed, classes, folder, validation, progress)
+    first = recipes.recipe(recipe.head)
+    start = _train_head(net, images, labels, first, seed, classes, folder, None, progress)
+    count = unfreeze(start.model, recipe.trained)
+    prepare = lambda images: preprocessing.prepare(images, "rgb")  # noqa: E731
+    looked_at = validation and (prepare(validation[0]), validation[1])
+    checkpoint = folder and pathlib.Path(folder) / "net.npz"
+    history = training.train(start.model, prepare(images), labels, recipe, seed, looked_at, checkpoint, progress)
+    seconds = start.seconds + history.seconds
+    return dataclasses.replace(start, recipe=recipe, history=history, seconds=seconds, trainable_parameters=count)
+
+
+def _train_head(net, images, labels, recipe, seed, classes, folder, validation, progress):
+    seen = features(net, images, progress=progress)
+    looked_at = validation and (features(net, validation[0], progress=progress).of(recipe.blocks), validation[1])
+    keras.utils.set_random_seed(seed)
+    own = head(recipe.blocks, classes, recipe.hidden, recipe.dropout)
+    checkpoint = folder and pathlib.Path(folder) / "head.npz"
+    history = training.train(own, seen.of(recipe.blocks), labels, recipe, seed, looked_at, checkpoint, progress)
+    model = assemble(net, own, recipe.blocks)
+    count = unfreeze(model, "head")
+    return Trained(model, net, own, recipe, history, seen.seconds + history.seconds, count)
+
+
+def predict(model, images, batch_size=100):
+    """Class probabilities of an assembled net, float32 (n, classes). Images as for `check_images`."""
+    check_images(images, model.input_shape[1:])
+    return training.predict(model, np.asarray(images, np.float32), batch_size)
+
+
+def probabilities(trained, images, progress=True):
+    """Class probabilities of a Trained, float32 (n, classes); where the base is frozen, through features that are kept."""
+    if trained.recipe.trained != "head":
+        return predict(trained.model, images)
+    return training.predict(trained.head, features(trained.backbone, images, progress=progress).of(trained.recipe.blocks))
+
+
+def _count(variables):
+    return sum(math.prod(v.shape) for v in variables)
