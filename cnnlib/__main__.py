@@ -93,6 +93,8 @@ def train(model, dataset, recipe, seed, train_size, again, processes, coordinato
         runs.plan(model, dataset, recipe, seed, train_size)  # a wrong name is one error, not one of each process
         if model.startswith(runs.BOOSTED):
             raise InputError("the nets of a boosted one follow one another: train it by one process, without --processes")
+        if model == runs.TRANSFERRED:
+            raise InputError("transfer learning keeps what the frozen base says in one place: train it by one process, without --processes")
         arguments = ["train", model, dataset, "--recipe", recipe, "--seed", str(seed), *(["--again"] if again else [])]
         arguments += ["--train-size", str(train_size)] if train_size else []
         raise SystemExit(distribution.launch(arguments, processes, coordinator, process_id))
@@ -168,6 +170,36 @@ def batch_report(file, folder):
 
     page = batch.write(file, folder)
     click.echo(f"{batch.status_text(file)}\nReport: {page}")
+
+
+@cli.group("transfer", cls=Commands)
+def transfer():
+    """Prepare transfer learning with VGG16: `train vgg16 DATASET --recipe frozen-32-all-mlp` makes a row."""
+
+
+@transfer.command("features")
+@click.argument("dataset")
+@click.option("--image-size", type=click.IntRange(min=32), default=32, show_default=True, help="Resize images to this side in pixels.")
+@click.option("--train-size", type=click.IntRange(min=1), help="Take so many training images, those of seed 0.  [default: all]")
+def transfer_features(dataset, image_size, train_size):
+    """Compute and keep what frozen VGG16 says of a data set's images; goes on where it was stopped."""
+    from cnnlib import transfer
+
+    for split, seen in transfer.features_of(dataset, image_size, train_size).items():
+        click.echo(f"{split}: {len(seen.array):,} images, {seen.seconds:.0f} s, {seen.path}")
+
+
+@transfer.command("select")
+@click.argument("dataset")
+@click.option("--image-size", type=click.IntRange(min=32), default=32, show_default=True, help="Resize images to this side in pixels.")
+@click.option("--train-size", type=click.IntRange(min=10), help="Take so many training images, those of seed 0.  [default: all]")
+@click.option("--blocks", default="345", show_default=True, help="Give the head these blocks.")
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
+def transfer_select(dataset, image_size, train_size, blocks, epochs):
+    """Compare settings of heads on a validation split, 10 % of the training images; the test images have no part in it."""
+    from cnnlib import transfer
+
+    click.echo(transfer.compare_heads(dataset, image_size, train_size, blocks, epochs).to_string(index=False))
 
 
 @cli.group("results", cls=Commands)

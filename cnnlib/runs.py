@@ -114,13 +114,13 @@ def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=Fal
 
 def _transfer_row(what, data, recipe, folder):
     """`train_row` for VGG16 by a recipe of transfer learning. Where only the head was trained, only the head is kept."""
-    from cnnlib import preprocessing, transfer
+    from cnnlib import transfer
 
     import numpy as np
 
-    prepare = lambda images: preprocessing.prepare(images, "rgb").astype(np.uint8)  # noqa: E731  grey images three times
-    trained = transfer.train(prepare(data.train.images), data.train.labels, recipe, what["seed"], len(data.info.class_names), folder)
-    answers = transfer.probabilities(trained, prepare(data.test.images)).argmax(axis=1)
+    images, classes = transfer.rgb(data.train.images), len(data.info.class_names)
+    trained = transfer.train(images, data.train.labels, recipe, what["seed"], classes, folder)
+    answers = transfer.probabilities(trained, transfer.rgb(data.test.images)).argmax(axis=1)
     error = 100 * float(np.mean(answers != data.test.labels))
     net = trained.head if recipe.trained == "head" else trained.model
     row = keep(net, what, f"{data.source}; weights {trained.backbone.weights.source}", error, trained.seconds)

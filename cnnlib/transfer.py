@@ -17,7 +17,7 @@ import pathlib
 import time
 import zlib
 
-from cnnlib import files, models, preprocessing, recipes, training
+from cnnlib import datasets, files, models, preprocessing, recipes, training
 from cnnlib.errors import InputError, check_name
 from cnnlib.models.checks import check_classes
 from cnnlib.models.vgg import Weights
@@ -351,6 +351,55 @@ def probabilities(trained, images, progress=True):
     if trained.recipe.trained != "head":
         return predict(trained.model, images)
     return training.predict(trained.head, features(trained.backbone, images, progress=progress).of(trained.recipe.blocks))
+
+
+# --- a data set's features, and the choice of a head
+
+
+def rgb(images):
+    """Images as this module takes them: uint8 (n, h, w, 1 or 3) -> uint8 (n, h, w, 3), grey ones three times."""
+    return np.repeat(images, 3, axis=3) if images.shape[-1:] == (1,) else images
+
+
+def features_of(dataset, image_size=32, train_size=None):
+    """{"train": Features, "test": Features} of a data set, computed now or before. `train_size`: so many training images, of seed 0."""
+    data = datasets.load(dataset, train_size=train_size)
+    net = backbone((*data.info.image_shape[:2], 3), image_size)
+    return {split: features(net, rgb(getattr(data, split).images)) for split in ("train", "test")}
+
+
+# Settings that `compare_heads` tries: (hidden, dropout, learning rate, weight decay)
+SETTINGS = [
+    *((0, 0.0, rate, decay) for rate in (5e-4, 2e-3) for decay in (0.02, 0.2)),
+    *((hidden, dropout, 1e-3, decay) for hidden in (512, 1024, 2048) for dropout in (0.3, 0.6) for decay in (0.05, 0.3)),
+]
+
+
+def compare_heads(dataset, image_size=32, train_size=None, blocks="345", epochs=30, settings=SETTINGS):
+    """Train a head by each of the settings on 90 % of the training images, and look at the other 10 %.
+
+    Returns a pandas.DataFrame, best first: the settings, the validation and training error in % after the last epoch, seconds of training.
+    The test images have no part in it. The split is random, the same for all.
+    """
+    import pandas
+
+    data = datasets.load(dataset, train_size=train_size)
+    labels, n = data.train.labels, len(data.train.labels)
+    net = backbone((*data.info.image_shape[:2], 3), image_size)
+    seen = features(net, rgb(data.train.images)).of(blocks)
+    order = np.random.RandomState(0).permutation(n)
+    held_out, kept = np.sort(order[: n // 10]), np.sort(order[n // 10 :])
+    base, rows = recipes.recipe("quick-frozen", epochs=epochs, batch_size=256, blocks=blocks, image_size=image_size), []
+    for hidden, dropout, rate, decay in settings:
+        keras.utils.set_random_seed(0)
+        own = head(blocks, len(data.info.class_names), hidden, dropout)
+        recipe = dataclasses.replace(base, learning_rate=rate, weight_decay=decay)
+        history = training.train(own, seen[kept], labels[kept], recipe, progress=False)
+        errors = {"validation_error": training.evaluate(own, seen[held_out], labels[held_out])}
+        errors["train_error"] = training.evaluate(own, seen[kept], labels[kept])
+        tried = {"hidden": hidden, "dropout": dropout, "learning_rate": rate, "weight_decay": decay}
+        rows.append({**tried, **errors, "seconds": history.seconds})
+    return pandas.DataFrame(rows).sort_values("validation_error")
 
 
 def _count(variables):

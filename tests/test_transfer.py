@@ -43,10 +43,13 @@ def tiny(weights, monkeypatch):
     """A backbone that costs nothing, seen in chunks of 16 images."""
     monkeypatch.setattr(transfer, "BATCH", 8)
     monkeypatch.setattr(transfer, "CHUNK", 16)
+    return transfer.Backbone(_tiny((32, 32, 3)), 32, weights)
+
+
+def _tiny(shape):
     keras.utils.set_random_seed(0)
-    images = keras.Input((32, 32, 3))
-    means = keras.layers.Dense(1280)(keras.layers.GlobalAveragePooling2D()(images))
-    return transfer.Backbone(keras.Model(images, means), 32, weights)
+    images = keras.Input(shape)
+    return keras.Model(images, keras.layers.Dense(1280)(keras.layers.GlobalAveragePooling2D()(images)))
 
 
 def expected(backbone, images=IMAGES):
@@ -351,3 +354,20 @@ class TestRows:
     def test_a_recipe_for_another_net_is_refused(self, model, recipe, message):
         with pytest.raises(InputError, match=message):
             runs.train_row(model, "fashion_mnist", recipe)
+
+
+def test_heads_are_compared_on_a_part_of_the_training_images(tiny, monkeypatch):
+    data = datasets.load("fashion_mnist", train_size=200, test_size=30, sample=True)
+    monkeypatch.setattr(datasets, "load", lambda name, train_size=None: data)
+    monkeypatch.setattr(transfer, "backbone", lambda shape, size: transfer.Backbone(_tiny(shape), size, tiny.weights))
+    table = transfer.compare_heads("fashion_mnist", epochs=1, settings=[(0, 0.0, 1e-3, 0.0), (7, 0.5, 0.0, 0.0)])
+    assert set(table["hidden"]) == {0, 7} and table["validation_error"].is_monotonic_increasing
+    seen = list((files.results_folder() / "features").glob("*.json"))
+    assert len(seen) == 1 and '"count": 200' in seen[0].read_text()  # the test images were not even looked at
+    both = transfer.features_of("fashion_mnist")
+    assert {split: len(seen.array) for split, seen in both.items()} == {"train": 200, "test": 30}
+
+
+def test_grey_images_are_taken_three_times():
+    grey = IMAGES[..., :1]
+    assert transfer.rgb(IMAGES) is IMAGES and np.array_equal(transfer.rgb(grey), np.concatenate([grey] * 3, axis=3))
