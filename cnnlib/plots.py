@@ -7,6 +7,7 @@ from cnnlib.errors import InputError
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 STYLE = pathlib.Path(__file__).with_name("course.mplstyle")
 plt.style.use(STYLE)  # importing the module is asking for the look: a notebook's own figures have it too
@@ -229,6 +230,67 @@ def error_against_cost(recap, costs, labels=None):
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure
+
+
+def pareto_front(costs, accuracy):
+    """The nets (list of str, by rising cost) that no other one beats: none is as accurate or more for the same cost or less.
+
+    Args: costs, accuracy: pandas.Series by net. Nets without a cost or an accuracy are left out.
+    """
+    table = pd.DataFrame({"cost": costs, "accuracy": accuracy}).dropna().sort_values(["cost", "accuracy"], ascending=[True, False])
+    best_before = table["accuracy"].cummax().shift(fill_value=-np.inf)
+    return list(table.index[table["accuracy"] > best_before])
+
+
+def accuracy_against_costs(accuracy, costs, labels=None, spread=None, title=None, ylabel="test accuracy in %"):
+    """Accuracy against what a net costs, one panel a cost, its axis logarithmic, with a line through the Pareto front.
+
+    Args: accuracy: Series in % by net; costs: DataFrame by net, one panel a column; labels: {net: (dx, dy)}, where its name stands beside
+        the mark, in points; (7, 3) unless given, and only these are named if there are more than 20 nets; spread: (low, high), two Series
+        in %, drawn as bars.
+    """
+    figure, axes = plt.subplots(1, len(costs.columns), figsize=(5.6 * len(costs.columns), 5.4), sharey=True, squeeze=False)
+    for axis, cost in zip(axes[0], costs.columns, strict=True):
+        place = costs[cost].dropna()
+        values = accuracy[place.index]
+        if spread is not None:
+            low, high = (bound[place.index] for bound in spread)
+            axis.errorbar(place, values, yerr=[values - low, high - values], linestyle="", marker="", color="lightgrey", zorder=0)
+        front = pareto_front(place, values)
+        axis.step(place[front], values[front], where="post", marker="", color="grey", linestyle="--", label="Pareto front")
+        axis.plot(place, values, linestyle="", marker="o", color="black", markerfacecolor="white")
+        axis.plot(place[front], values[front], linestyle="", marker="o", color="black")
+        named = place.index if len(accuracy) <= 20 else [net for net in place.index if net in (labels or {})]
+        for net in named:
+            dx, dy = (labels or {}).get(net, (7, 3))
+            side = "left" if dx >= 0 else "right"
+            offset = {"xytext": (dx, dy), "textcoords": "offset points", "ha": side, "fontsize": 8}
+            axis.annotate(net, (place[net], values[net]), **offset)
+        axis.set(xlabel=f"{cost} (log scale)", xscale="log", xlim=(place.min() / 2.5, place.max() * 3.5))
+        _log_ticks(axis.xaxis, (1, 2, 5) if place.max() < 30 * place.min() else (1,))
+    axes[0, 0].set_ylabel(ylabel)
+    axes[0, 0].legend(loc="lower right", fontsize=9)
+    return _headed(figure, title)
+
+
+def error_by_year(tables, title=None):
+    """Error rates by the year of the net's paper, on one logarithmic axis, one mark a net and a line through the best so far.
+
+    Args: tables: {data set: DataFrame with the columns net, year and error in %}.
+    """
+    figure, axis = plt.subplots(figsize=(10, 5.4))
+    colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    for (name, table), colour, marker in zip(tables.items(), colours, "os^Dv", strict=False):
+        axis.plot(table["year"], table["error"], linestyle="", marker=marker, color=colour, label=name, alpha=0.8)
+        best = table.groupby("year")["error"].min().cummin()
+        axis.step(best.index, best, where="post", marker="", color=colour, linewidth=1)
+        last = table.loc[table["error"].idxmin()]
+        axis.annotate(last["net"], (last["year"], last["error"]), xytext=(0, -14), textcoords="offset points", ha="center", fontsize=9)
+    axis.set(xlabel="year of the paper", ylabel="test error in % (log scale)", yscale="log")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    _log_ticks(axis.yaxis, (1, 2, 5))
+    figure.legend(loc="outside lower center", ncols=len(tables))
+    return _headed(figure, title)
 
 
 def _headed(figure, title):

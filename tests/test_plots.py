@@ -54,3 +54,29 @@ def test_image_rows_have_a_label_each():
 def test_published_beside_measured_has_a_line_for_each_net():
     axis = plots.published_beside_measured(results.recap("mnist", local=False)).axes[0]
     assert [label.get_text() for label in axis.get_yticklabels()] == results.published("mnist")["title"].tolist()
+
+
+def test_the_pareto_front_holds_the_nets_that_no_other_beats():
+    cost = pd.Series({"small": 1.0, "same but worse": 1.0, "middle": 2.0, "worse and dearer": 3.0, "equal but dearer": 4.0, "best": 5.0})
+    accuracy = pd.Series([90.0, 89.0, 92.0, 91.0, 92.0, 95.0], cost.index)
+    assert plots.pareto_front(cost, accuracy) == ["small", "middle", "best"]
+    assert plots.pareto_front(cost.replace(5.0, np.nan), accuracy) == ["small", "middle"]
+
+
+def test_accuracy_against_costs_draws_every_net_and_its_front():
+    accuracy = pd.Series({"a": 90.0, "b": 95.0, "c": 93.0})
+    costs = pd.DataFrame({"weights": [1.0, 2.0, 3.0], "milliseconds": [np.nan, 4.0, 1.0]}, accuracy.index)
+    spread = accuracy - 1, accuracy + 1
+    left, right = plots.accuracy_against_costs(accuracy, costs, {"b": (-7, 3)}, spread).axes
+    front, every, _ = left.lines[-3:]
+    np.testing.assert_array_equal(front.get_xydata(), [[1, 90], [2, 95]])
+    np.testing.assert_array_equal(every.get_xydata(), [[1, 90], [2, 95], [3, 93]])
+    assert [text.get_text() for text in left.texts] == ["a", "b", "c"] and [text.get_text() for text in right.texts] == ["b", "c"]
+    np.testing.assert_array_equal(right.lines[-3].get_xydata(), [[1, 93], [4, 95]])
+
+
+def test_error_by_year_follows_the_best_so_far():
+    table = pd.DataFrame({"net": ["a", "b", "c"], "year": [1990, 1998, 2000], "error": [3.0, 1.0, 2.0]})
+    (axis,) = plots.error_by_year({"digits": table}).axes
+    np.testing.assert_array_equal(axis.lines[1].get_xydata(), [[1990, 3], [1998, 1], [2000, 1]])
+    assert [text.get_text() for text in axis.texts] == ["b"]

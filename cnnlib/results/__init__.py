@@ -6,14 +6,25 @@ from cnnlib.results.learning import record as record_history
 from cnnlib.results.ledger import measured, publish, published, record, run_id
 from cnnlib.results.rows import COLUMNS
 from cnnlib.results.statistics import interval, mcnemar
-from cnnlib.results.tables import mean_and_deviation, recap, recap_markdown, recap_table, recap_text, update_readme
+from cnnlib.results.tables import (
+    costs,
+    keras_applications,
+    mean_and_deviation,
+    recap,
+    recap_markdown,
+    recap_table,
+    recap_text,
+    update_readme,
+)
 
 __all__ = [
     "COLUMNS",
     "code_hash",
+    "costs",
     "device",
     "histories",
     "interval",
+    "keras_applications",
     "mcnemar",
     "mean_and_deviation",
     "measured",

@@ -112,6 +112,26 @@ def update_readme(path=files.ROOT / "README.md", check=False):
     return updated != text
 
 
+def keras_applications():
+    """What Keras publishes for its nets trained on ImageNet (DataFrame; data/README.md has the source).
+
+    Columns: model, as keras.applications names it; year of its paper; top1_percent and top5_percent, accuracy on the validation images;
+    parameters_millions; size_mib of the file of weights; depth, the number of layers that own weights (NaN where Keras prints none), and
+    milliseconds for an image of a batch of 32, on a processor and on a GPU of theirs.
+    """
+    import pandas
+
+    return pandas.read_csv(files.DATA / "published" / "keras_applications.csv")
+
+
+def costs(path=files.ROOT / "benchmarks" / "zoo.csv"):
+    """What benchmarks/zoo.py measured of the CIFAR-10 nets, DataFrame by batch name; empty if it did not run yet. Its docstring has the
+    columns."""
+    import pandas
+
+    return pandas.read_csv(path).set_index("model") if path.exists() else pandas.DataFrame()
+
+
 def _line(row, way, runs):
     """One line of the recap (dict): a published row (namedtuple), a way (tuple), its runs (DataFrame, empty if it was not measured)."""
     values = runs["value"].where(runs["metric"] == row.metric, 100 - runs["value"])  # an error as accuracy, and the reverse

@@ -1,0 +1,36 @@
+"""What Keras publishes of its ImageNet nets, against the nets as Keras builds them: parameters, depth, and sizes in MiB."""
+
+import os
+
+from cnnlib import results
+
+import keras
+import pytest
+
+TABLE = results.keras_applications().set_index("model")
+QUICK = ["MobileNet", "ResNet50", "InceptionV3"]  # CNNLIB_ALL_NETS=1 counts all 33: minutes, and 2 GB of memory
+NAMES = list(TABLE.index) if os.environ.get("CNNLIB_ALL_NETS") else QUICK
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_are_those_of_the_net(name):
+    net, row = getattr(keras.applications, name)(weights=None), TABLE.loc[name]
+    assert round(net.count_params() / 1e6, 1) == row["parameters_millions"]
+    if row["depth"] == row["depth"]:
+        assert sum(bool(layer.weights) for layer in net.layers) == row["depth"]
+    if not name.startswith("EfficientNet"):  # whose published sizes are those of files with more than the weights
+        assert abs(4 * net.count_params() / 2**20 - row["size_mib"]) < 0.02 * row["size_mib"] + 1
+    keras.backend.clear_session()
+
+
+def test_every_net_is_one_of_keras():
+    assert len(TABLE) == 33 and TABLE.index.is_unique
+    assert all(callable(getattr(keras.applications, name)) for name in TABLE.index)
+    assert TABLE["top1_percent"].between(70, 86).all() and (TABLE["top5_percent"] > TABLE["top1_percent"]).all()
+    assert set(TABLE.index[TABLE["depth"].isna()]) == {name for name in TABLE.index if name.startswith("EfficientNetV2")}
+
+
+def test_costs_are_those_of_the_benchmark(tmp_path):
+    assert len(results.costs(tmp_path / "none.csv")) == 0
+    (tmp_path / "zoo.csv").write_text("model,training_images_per_second\ncifar10/resnet18,35.5\n")
+    assert results.costs(tmp_path / "zoo.csv").loc["cifar10/resnet18", "training_images_per_second"] == 35.5
