@@ -287,6 +287,7 @@ def error_by_year(tables, title=None):
         last = table.loc[table["error"].idxmin()]
         axis.annotate(last["net"], (last["year"], last["error"]), xytext=(0, -14), textcoords="offset points", ha="center", fontsize=9)
     axis.set(xlabel="year of the paper", ylabel="test error in % (log scale)", yscale="log")
+    axis.margins(y=0.12)
     axis.xaxis.get_major_locator().set_params(integer=True)
     _log_ticks(axis.yaxis, (1, 2, 5))
     figure.legend(loc="outside lower center", ncols=len(tables))
