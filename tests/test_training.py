@@ -161,6 +161,17 @@ def test_a_checkpoint_of_another_run_is_refused(data, images, tmp_path):
         training.train(build(), images, data.train.labels, SHORT, seed=2, checkpoint=path)
 
 
+def test_a_checkpoint_of_another_version_is_refused(data, images, tmp_path, monkeypatch):
+    path, as_dict = tmp_path / "run.npz", dataclasses.asdict
+    older = lambda recipe: {k: v for k, v in as_dict(recipe).items() if k != "test_views"}  # noqa: E731
+    monkeypatch.setattr(dataclasses, "asdict", older)
+    run = build("lenet-1"), images[:50, 2:30, 2:30], data.train.labels[:50], training.recipe("plain", epochs=1)
+    training.train(*run, checkpoint=path)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="another net, recipe, seed or data: delete it"):
+        training.train(*run, checkpoint=path)
+
+
 def test_predict_gives_probabilities_of_the_nearest_code_too(data, images):
     for name in ("lenet-5", "lenet-5-paper"):
         net = build(name)

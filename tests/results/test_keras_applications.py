@@ -18,8 +18,9 @@ def test_figures_are_those_of_the_net(name):
     assert round(net.count_params() / 1e6, 1) == row["parameters_millions"]
     if row["depth"] == row["depth"]:
         assert sum(bool(layer.weights) for layer in net.layers) == row["depth"]
-    if not name.startswith("EfficientNet"):  # whose published sizes are those of files with more than the weights
-        assert abs(4 * net.count_params() / 2**20 - row["size_mib"]) < 0.02 * row["size_mib"] + 1
+    more = row["size_mib"] - 4 * net.count_params() / 2**20
+    if not name.startswith("EfficientNet"):  # whose published sizes are those of larger files
+        assert -1 < more < 1 + 0.012 * row["depth"]  # rounded, and a file of weights has some kilobytes a layer besides
     keras.backend.clear_session()
 
 

@@ -289,6 +289,18 @@ def test_a_local_row_under_another_name_or_with_nan_is_damaged(run):
         results.measured()
 
 
+def test_a_results_folder_of_another_version_is_refused_and_kept(run):
+    row = results.record(**run())
+    path = damage_json(json.dumps(row | {"top5": 99.0}))
+    with pytest.raises(InputError, match=r"damaged row .*: the row has the unknown top5. The columns are run_id, .* Nothing was changed"):
+        results.measured()
+    without = {column: value for column, value in row.items() if column != "epochs"}
+    path.write_text(json.dumps(without), encoding="utf-8")
+    with pytest.raises(InputError, match="the row lacks epochs"):
+        results.measured()
+    assert json.loads(path.read_text(encoding="utf-8")) == without
+
+
 @pytest.fixture
 def ledger(run, measured_folder):
     """data/measured/mnist.csv with two rows."""
