@@ -51,18 +51,18 @@ def bare_loop(model, images):
 def our_way(net, images, labels, epochs, folder):
     kept_features(net, images, folder)
     seen = transfer.features(net, images, folder=folder, progress=False).of("345")
-    recipe = recipes.recipe("quick-frozen", epochs=epochs)
+    recipe = recipes.recipe("quick-frozen", epochs=epochs, batch_size=128)
     training.train(transfer.head(), seen, labels, recipe, progress=False)
 
 
 def usual_way(net, images, labels, epochs):
     model = transfer.assemble(net, transfer.head())
     transfer.unfreeze(model, "head")
-    recipe = recipes.recipe("quick-frozen")
+    recipe = recipes.recipe("quick-frozen", batch_size=128)
     model.compile(
         keras.optimizers.AdamW(recipe.learning_rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        ["accuracy"],
+        metrics=["accuracy"],
         jit_compile=False,
     )
     model.fit(images.astype("float32"), labels, batch_size=recipe.batch_size, epochs=epochs, verbose=0)
@@ -77,7 +77,6 @@ def main():
     options = parser.parse_args()
     images, labels = images_and_labels(options.images)
     net = transfer.backbone(images.shape[1:], options.image_size)
-    net.model.compile(jit_compile=False)  # XLA slows convolutions on CPUs down: not for the loop either
     contenders = {"features": lambda: kept_features(net, images, folder), "predict_on_batch": lambda: bare_loop(net.model, images)}
     with tempfile.TemporaryDirectory() as folder:
         bare_loop(net.model, images[: 2 * transfer.BATCH])  # builds its graph

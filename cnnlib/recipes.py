@@ -163,10 +163,10 @@ _FINE_TUNED = {"protocol": "crop-flip", "epochs": 8, "batch_size": 64, "learning
 RECIPES |= {
     r.name: r
     for r in (
-        Transfer("quick-frozen", "a head on frozen VGG16, 32x32: the notebook's default", epochs=10, **_HEADS["linear"]),
+        Transfer("quick-frozen", "a head on frozen VGG16, 32x32: the notebook's default", epochs=20, batch_size=32, **_HEADS["linear"]),
         Transfer(
             *("quick-fine-tuned", "VGG16's last block learns on for a pass, 32x32: the notebook's default"),
-            **_FINE_TUNED | {"epochs": 1, "warmup_epochs": 0.5, "trained": "block5", "head": "quick-frozen"},
+            **_FINE_TUNED | {"epochs": 1, "batch_size": 32, "warmup_epochs": 0.5, "trained": "block5", "head": "quick-frozen"},
         ),
         *(
             Transfer(

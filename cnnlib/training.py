@@ -54,7 +54,7 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
         if isinstance(layer, models.cifar10.Whitening):
             layer.adapt(images)
     model.compile(
-        _optimizer(recipe, steps), loss_of(model, recipe.label_smoothing), metrics=[_error_metric(model)], jit_compile=_jit_compile()
+        _optimizer(recipe, steps), loss_of(model, recipe.label_smoothing), metrics=[_error_metric(model)], jit_compile=jit_compile()
     )
     model.optimizer.build(model.trainable_variables)
     run = {"recipe": dataclasses.asdict(recipe), "seed": seed, "data": [zlib.crc32(np.ascontiguousarray(a)) for a in (images, labels)]}
@@ -213,8 +213,9 @@ def _optimizer(recipe, steps):
     return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
 
 
-def _jit_compile():
-    """XLA on a CPU slows TensorFlow's convolutions with oneDNN down (benchmarks/README.md has the figures); elsewhere Keras decides."""
+def jit_compile():
+    """What Keras' `compile` takes: XLA on a CPU slows TensorFlow's convolutions with oneDNN down (benchmarks/README.md has the figures);
+    elsewhere Keras decides."""
     on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
     return False if keras.backend.backend() == "tensorflow" and on_cpu else "auto"
 
