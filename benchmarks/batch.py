@@ -110,9 +110,8 @@ def plan(folder, arguments):
         process.kill()
         process.wait()
     for name, seconds in {**taken, "first run of a resumed command": firsts}.items():
-        print(
-            f"plan: {runs} runs: {name}: {statistics.median(seconds):.2f} s (median of {len(seconds)}; {min(seconds):.2f} to {max(seconds):.2f})"
-        )
+        spread = f"median of {len(seconds)}; {min(seconds):.2f} to {max(seconds):.2f}"
+        print(f"plan: {runs} runs: {name}: {statistics.median(seconds):.2f} s ({spread})")
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def batch_report(file, folder):
 
 @cli.group("transfer", cls=Commands)
 def transfer():
-    """Prepare transfer learning with VGG16: `train vgg16 DATASET --recipe frozen-32-all-mlp` makes a row."""
+    """Prepare transfer learning with VGG16; `train vgg16` makes a row."""
 
 
 @transfer.command("features")
@@ -182,7 +182,7 @@ def transfer():
 @click.option("--image-size", type=click.IntRange(min=32), default=32, show_default=True, help="Resize images to this side in pixels.")
 @click.option("--train-size", type=click.IntRange(min=1), help="Take so many training images, those of seed 0.  [default: all]")
 def transfer_features(dataset, image_size, train_size):
-    """Compute and keep what frozen VGG16 says of a data set's images; goes on where it was stopped."""
+    """Compute and keep what frozen VGG16 says of images, resumably."""
     from cnnlib import transfer
 
     for split, seen in transfer.features_of(dataset, image_size, train_size).items():
@@ -196,7 +196,7 @@ def transfer_features(dataset, image_size, train_size):
 @click.option("--blocks", default="345", show_default=True, help="Give the head these blocks.")
 @click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
 def transfer_select(dataset, image_size, train_size, blocks, epochs):
-    """Compare settings of heads on a validation split, 10 % of the training images; the test images have no part in it."""
+    """Compare settings of heads on a tenth of the training images."""
     from cnnlib import transfer
 
     click.echo(transfer.compare_heads(dataset, image_size, train_size, blocks, epochs).to_string(index=False))

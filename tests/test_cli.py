@@ -32,7 +32,7 @@ def trained(monkeypatch):
 
     def train_row(model, dataset, recipe, seed, **options):
         calls.append((model, dataset, recipe, seed, options))
-        return {"recipe": recipe, "value": 1.234, "train_seconds": 12.3}
+        return {"recipe": recipe, "metric": "test_error_percent", "value": 1.234, "train_seconds": 12.3}
 
     monkeypatch.setattr(runs, "train_row", train_row)
     monkeypatch.setattr(runs, "is_done", lambda *arguments: False)
