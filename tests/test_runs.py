@@ -27,7 +27,9 @@ def test_a_row_and_its_net_are_those_of_the_plan():
     assert stored == row
 
     net = keras.saving.load_model(runs.net_path(row["run_id"]))
-    assert getattr(net, "optimizer", None) is None and runs.net_path(row["run_id"]).stat().st_size < 4 * 3246 + 60_000  # without its optimizer
+    assert (
+        getattr(net, "optimizer", None) is None and runs.net_path(row["run_id"]).stat().st_size < 4 * 3246 + 60_000
+    )  # without its optimizer
     test = datasets.load("mnist").test
     assert training.evaluate(net, preprocessing.prepare(test.images, models.input_form("lenet-1")), test.labels) == row["value"]
     assert not list((files.results_folder() / "checkpoints").iterdir())
