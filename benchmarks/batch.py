@@ -110,8 +110,7 @@ def plan(folder, arguments):
         process.kill()
         process.wait()
     for name, seconds in {**taken, "first run of a resumed command": firsts}.items():
-        spread = f"median of {len(seconds)}; {min(seconds):.2f} to {max(seconds):.2f}"
-        print(f"plan: {runs} runs: {name}: {statistics.median(seconds):.2f} s ({spread})")
+        print(f"plan: {runs} runs, {name}: {statistics.median(seconds):.2f} s; from {min(seconds):.2f} to {max(seconds):.2f}")
 
 
 if __name__ == "__main__":

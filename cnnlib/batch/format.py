@@ -6,7 +6,7 @@ The file is a list. Each item is a net to train, a notebook to run, or limits fo
     - limits: {minutes: 30, memory: 4 GB}   # of each run; either may be left out, and an item may have `limits` of its own
     - train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 5}   # seeds 0 to 4; or a list: [0, 7]
     - notebook:
-        path: 03_lenet1                # a name, a number, or a file beside the batch file
+        path: 03_lenet1                # a name, a number, a file beside the batch file, or `all` notebooks of the course
         parameters: {epochs: 2}        # optional: the same in each run
         grid: {learning_rate: [1.0e-3, 1.0e-2], seed: [0, 1, 2]}   # optional: one run for each combination
 
@@ -110,7 +110,10 @@ def _train_runs(fields, path):
 
 
 def _notebook_runs(fields, path):
-    """The runs of a `notebook` item: one for each combination of its grid."""
+    """The runs of a `notebook` item: one for each combination of its grid, and for each notebook of the course if its path is `all`."""
+    if fields.get("path") == "all":
+        every = [_with_path(fields, name) for name in notebooks.names()]
+        return [run for each in every for run in _notebook_runs(each, path)]
     _check_keys(fields, path, required=("path",), optional=("parameters", "grid", "limits"))
     notebook = str(fields["path"])
     beside = path.parent / notebook
@@ -127,6 +130,12 @@ def _notebook_runs(fields, path):
     ]
     merged = [{k: v for choice in (*single.values(), *chosen) for k, v in choice.items()} for chosen in itertools.product(*choices)]
     return [Run("notebook", {"path": str(notebook), "parameters": values}) for values in merged]
+
+
+def _with_path(fields, name):
+    changed = _Mapping(fields | {"path": name})
+    changed.line, changed.lines = fields.line, fields.lines
+    return changed
 
 
 def _limits(fields, path, default):

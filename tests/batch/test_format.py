@@ -1,9 +1,10 @@
 """The batch file's format, its error messages, and the ids of its runs."""
 
+import pathlib
 import subprocess
 import sys
 
-from cnnlib import batch, runs
+from cnnlib import batch, files, notebooks, runs
 from cnnlib.batch import format, ids
 from cnnlib.errors import InputError
 
@@ -136,6 +137,18 @@ def test_a_file_that_is_not_text(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"batch\.yaml: is not text"):
         batch.read(path)
+
+
+def test_all_notebooks_of_the_course(batch_file):
+    path = batch_file("- notebook: {path: all, limits: {minutes: 5}}\n")
+    assert [pathlib.Path(run.fields["path"]).stem for run in batch.read(path)] == notebooks.names()
+    with pytest.raises(InputError, match=r":1: sedd: 01_.* has no parameter 'sedd'"):
+        batch.read(batch_file("- notebook: {path: all, parameters: {sedd: 5}}\n"))
+
+
+@pytest.mark.parametrize("path", sorted((files.ROOT / "batches").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_batch_files_of_the_repository(path):
+    assert batch.read(path)
 
 
 class TestLimits:
