@@ -34,7 +34,7 @@ def measure(name):
     """What one net costs (dict). It trains by the optimizer of `benchmark`, at a rate that suits so few steps."""
     import resource
 
-    from cnnlib import models, preprocessing, runs, training
+    from cnnlib import models, preprocessing, training
 
     import keras
 
@@ -52,7 +52,7 @@ def measure(name):
     losses = [float(loss) for _, loss in steps]
     return {
         "model": name,
-        "parameters": runs.trainable_parameters(model),
+        "parameters": training.trainable_parameters(model),
         "multiply_adds": models.multiply_adds(model),
         "batch_size": BATCH,
         "forward_images_per_second": round(BATCH / statistics.median(forward[1:]), 1),

@@ -1,5 +1,6 @@
 """Where things are, and how a file is written whole or not at all."""
 
+import contextlib
 import os
 import pathlib
 import tempfile
@@ -34,18 +35,28 @@ def write_atomically(path, content):
 
     Raises InputError if the folder cannot be written to or the disk is full; the old file is then as it was.
     """
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    return pathlib.Path(path)
+
+
+@contextlib.contextmanager
+def replacing(path, suffix=".part", variable="CNNLIB_RESULTS"):
+    """For what writes a file by itself: yields a temporary path beside `path` that takes its place at the end, or is removed on an error.
+
+    suffix: of the temporary path; variable: as for `make_folder`. Raises InputError as `write_atomically`.
+    """
     path = pathlib.Path(path)
-    make_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    make_folder(path.parent, variable)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield pathlib.Path(temporary)
         os.chmod(temporary, 0o644)  # mkstemp makes it private
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot write {path} ({error.strerror or error}): make room, then do the same again") from error
     finally:
         pathlib.Path(temporary).unlink(missing_ok=True)
-    return path

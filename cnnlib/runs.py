@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import math
-import os
 import shutil
 
 from cnnlib import datasets, distribution, files, nets, recipes, results
@@ -154,12 +152,14 @@ def keep(net, plan, data_source, error, seconds):
     Args: net: keras.Model; plan: what `plan` returned for it; data_source: `.source` of its data; error: on the test images, in %;
         seconds: of training. Raises InputError as results.record, and if the folder cannot be written to.
     """
+    from cnnlib import training
+
     save_net(net, plan["run_id"])
     return results.record(
         **plan,
         data_source=data_source,
         **_figure(plan["dataset"], error),
-        trainable_parameters=trainable_parameters(net),
+        trainable_parameters=training.trainable_parameters(net),
         train_seconds=seconds,
         **_accelerator(),
     )
@@ -182,11 +182,6 @@ def _accelerator():
     count = distribution.processes()
     parts = [*([f"{count} processes"] if count > 1 else []), *([f"{len(gpus)} GPU"] if gpus else [])]
     return {"device": "; ".join([*parts, results.device()])} if parts else {}
-
-
-def trainable_parameters(model):
-    """The number of trained weights of a keras.Model."""
-    return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
 def net_path(run_id):
@@ -224,13 +219,8 @@ def save_net(model, run_id):
     path = net_path(run_id)
     bare = keras.models.model_from_json(_bare(model.to_json()))
     bare.set_weights(model.get_weights())
-    files.make_folder(path.parent)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with files.replacing(path, suffix=".keras") as temporary:
         bare.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -116,6 +116,11 @@ def evaluate(model, images, labels, views=1):
     return 100 * float(np.mean(predict(model, images, views=views).argmax(axis=1) != labels))
 
 
+def trainable_parameters(model):
+    """The number of trained weights of a keras.Model."""
+    return sum(math.prod(v.shape) for v in model.trainable_variables)
+
+
 @contextlib.contextmanager
 def precision(recipe):
     """Keras' precision while a net is built that this recipe trains: `with precision(recipe): build(...)`."""

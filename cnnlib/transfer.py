@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import math
 import os
 import pathlib
 import time
@@ -298,8 +297,8 @@ def unfreeze(model, trained):
     names = TRAINED[check_name("part of the net to train", trained, TRAINED)]
     for layer in model.get_layer("vgg16").layers:
         layer.trainable = layer.name in names
-    expected = PARAMETERS[trained] + _count(model.get_layer("head").trainable_variables)
-    found = _count(model.trainable_variables)
+    expected = PARAMETERS[trained] + training.trainable_parameters(model.get_layer("head"))
+    found = training.trainable_parameters(model)
     if found != expected:
         raise AssertionError(f"{found:,} weights of {model.name} would be trained where {trained!r} means {expected:,}")
     return found
@@ -404,7 +403,3 @@ def compare_heads(dataset, image_size=32, train_size=None, blocks="345", epochs=
         tried = {"hidden": hidden, "dropout": dropout, "learning_rate": rate, "weight_decay": decay}
         rows.append({**tried, **errors, "seconds": history.seconds})
     return pandas.DataFrame(rows).sort_values("validation_error")
-
-
-def _count(variables):
-    return sum(math.prod(v.shape) for v in variables)

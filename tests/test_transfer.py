@@ -214,7 +214,7 @@ class TestHeads:
             width = sum(transfer.WIDTHS[b] for b in blocks)
             own = transfer.head(blocks, 10, hidden, 0.5)
             trained = (width + 1) * hidden + (hidden + 1) * 10 if hidden else (width + 1) * 10
-            assert own.input_shape == (None, width) and runs.trainable_parameters(own) == trained
+            assert own.input_shape == (None, width) and training.trainable_parameters(own) == trained
 
     def test_an_assembled_net_is_its_head_on_its_features(self, vgg16, tmp_path):
         own = transfer.head("35", 7)

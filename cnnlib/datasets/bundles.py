@@ -8,7 +8,6 @@ import os
 import pathlib
 import re
 import shutil
-import tempfile
 import zipfile
 
 from cnnlib import files
@@ -30,20 +29,10 @@ def bundle(names, output):
     written. `output` is written whole or not at all.
     """
     members = _members([CATALOGUE[check_name("data set", name, CATALOGUE)] for name in names])
-    output = pathlib.Path(output)
-    files.make_folder(output.parent, variable=None)
-    handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.", suffix=".part")
-    try:
-        # Stored, not compressed: what is in there is compressed already
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            sums = [f"{_add(archive, name, path)}  {name}\n" for name, path in members.items()]
-            archive.writestr(SUMS, "".join(sums))
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, output)
-    except OSError as error:
-        raise InputError(f"cannot write {output} ({error.strerror or error}): make room, then do the same again") from error
-    finally:
-        pathlib.Path(temporary).unlink(missing_ok=True)
+    # Stored, not compressed: what is in there is compressed already
+    with files.replacing(output, variable=None) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        sums = [f"{_add(archive, name, path)}  {name}\n" for name, path in members.items()]
+        archive.writestr(SUMS, "".join(sums))
     return list(members)
 
 
