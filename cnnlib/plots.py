@@ -77,10 +77,7 @@ def learning_curves(histories, title="Learning curves"):
             right.plot(epochs["epoch"], epochs["validation_error"], color=colour, label=f"{name}, validation")
     left.set(title=title, xlabel="epoch", ylabel="cross-entropy on the training images", yscale="log")
     right.set(title="Error", xlabel="epoch", ylabel="error in %", yscale="log")
-    for axis in (left, right):
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        _log_ticks(axis.yaxis, (1, 2, 5))
-        axis.legend(fontsize=9)
+    _finish_by_epoch((left, right))
     return figure
 
 
@@ -104,10 +101,7 @@ def seeds_spread(histories, title="Learning, over seeds"):
             )
     axes[0].set(title=title, xlabel="epoch", ylabel="loss on the training images", yscale="log")
     axes[1].set(title="Training error", xlabel="epoch", ylabel="error in %", yscale="log")
-    for axis in axes:
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        _log_ticks(axis.yaxis, (1, 2, 5))
-        axis.legend(fontsize=9)
+    _finish_by_epoch(axes)
     return figure
 
 
@@ -210,9 +204,9 @@ def error_against_cost(recap, costs, labels=None):
     figure, axes = plt.subplots(1, len(costs.columns), figsize=(5.6 * len(costs.columns), 5.2), sharey=True, squeeze=False)
     colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     published = recap.drop_duplicates("title").set_index("title")["published"][list(costs.index)]
+    best = recap.groupby("title")["measured_mean"].min()[list(costs.index)]
     for axis, cost in zip(axes[0], costs.columns, strict=True):
         place = costs[cost]
-        best = recap.groupby("title")["measured_mean"].min()[list(costs.index)]
         axis.vlines(place, best.fillna(published), published, color="lightgrey", zorder=0)
         axis.plot(place, published, linestyle="", marker="_", markersize=16, markeredgewidth=3, color="black", label="published")
         for (protocol, mark), colour in zip(PROTOCOL_MARKS.items(), colours, strict=False):
@@ -220,7 +214,8 @@ def error_against_cost(recap, costs, labels=None):
             if len(rows):
                 style = {"linestyle": "", "marker": mark, "capsize": 3, "color": colour, "label": f"measured, {protocol}"}
                 axis.errorbar(rows["title"].map(place), rows["measured_mean"], yerr=rows["measured_std"], **style)
-        for title, (dx, dy) in {title: (labels or {}).get(title, (8, 0)) for title in costs.index}.items():
+        for title in costs.index:
+            dx, dy = (labels or {}).get(title, (8, 0))
             side = "left" if dx > 0 else "right" if dx < 0 else "center"
             offset = {"xytext": (dx, dy), "textcoords": "offset points", "ha": side, "va": "center", "fontsize": 9}
             axis.annotate(title, (place[title], published[title]), **offset)
@@ -292,6 +287,14 @@ def error_by_year(tables, title=None):
     _log_ticks(axis.yaxis, (1, 2, 5))
     figure.legend(loc="outside lower center", ncols=len(tables))
     return _headed(figure, title)
+
+
+def _finish_by_epoch(axes):
+    """Whole epochs, plain numbers on the logarithmic axis, and a legend."""
+    for axis in axes:
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        _log_ticks(axis.yaxis, (1, 2, 5))
+        axis.legend(fontsize=9)
 
 
 def _headed(figure, title):

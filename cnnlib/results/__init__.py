@@ -1,9 +1,8 @@
 """The ledger: what the lecture's sources publish, what was measured here, and the table that puts one beside the other."""
 
 from cnnlib.results.environment import code_hash, device, versions
-from cnnlib.results.learning import read as histories
 from cnnlib.results.learning import record as record_history
-from cnnlib.results.ledger import measured, publish, published, record, run_id
+from cnnlib.results.ledger import histories, measured, publish, published, record, run_id
 from cnnlib.results.rows import COLUMNS
 from cnnlib.results.statistics import interval, mcnemar
 from cnnlib.results.tables import (

@@ -2,8 +2,8 @@
 
 import io
 
-from cnnlib import datasets, files
-from cnnlib.errors import InputError, check_name
+from cnnlib import files
+from cnnlib.errors import InputError
 from cnnlib.results import rows
 
 COLUMNS = ["run_id", "epoch", "loss", "train_error"]  # of both kinds of files
@@ -23,19 +23,11 @@ def record(run_id, epochs):
     return files.write_atomically(local_file(run_id), _text(table))
 
 
-def read(benchmark="mnist", local=True):
-    """How the measured nets of a data set learned (DataFrame): run_id, epoch (from 1), loss, train_error in %, one line an epoch.
-
-    Join it to `measured` by run_id. `local`: also the runs of this machine. InputError for an unknown benchmark or a damaged file.
-    """
+def read(dataset, run_ids):
+    """The published histories of a data set, and those of these runs that this machine has (DataFrame with COLUMNS)."""
     import pandas
 
-    check_name("benchmark", benchmark, datasets.names())
-    paths = [published_file(benchmark)] if published_file(benchmark).exists() else []
-    if local:
-        known = [run for run, row in rows.read_local().items() if row["dataset"] == benchmark]
-        paths += [local_file(run) for run in known if local_file(run).exists()]
-    tables = [_read(path) for path in paths]
+    tables = [_read(path) for path in (published_file(dataset), *map(local_file, run_ids)) if path.exists()]
     return pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame(columns=COLUMNS)
 
 

@@ -49,6 +49,20 @@ def measured(benchmark=None, local=True):
     return frame.astype(dict.fromkeys(rows.SMALLEST, "int64") | dict.fromkeys(rows.RANGES, "float64"))  # also when it is empty
 
 
+def histories(benchmark="mnist", model=None, recipe=None, local=True):
+    """How the measured nets of a data set learned (DataFrame): run_id, epoch (from 1), loss, train_error in %, one line an epoch.
+
+    model, recipe: only the runs of that net, by that recipe. `local` as for `measured`. InputError for an unknown benchmark or a damaged
+    file.
+    """
+    runs = measured(benchmark, local)
+    table = learning.read(benchmark, runs["run_id"][runs["origin"] == "this machine"])
+    for column, wanted in {"model": model, "recipe": recipe}.items():
+        if wanted is not None:
+            table = table[table["run_id"].isin(runs["run_id"][runs[column] == wanted])]
+    return table
+
+
 def record(**columns):
     """Write one measured row to results/rows/<run_id>.json, whole or not at all, and return it as a dict in the order of COLUMNS.
 
