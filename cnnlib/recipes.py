@@ -36,7 +36,7 @@ class Recipe:
     nesterov: int = 0  # 1: look ahead (of torch-sgd)
     label_smoothing: float = 0.0  # part of the target that all classes share
     precision: str = "float32"  # or mixed: float16 for the work, float32 for the weights, where there is a GPU
-    test_views: int = 1  # 2: test images are judged by the mean of the logits of the image and of its mirror image
+    test_views: int = 1  # of a test image, whose logits are averaged: 2: with its mirror image; 6: these also moved by a pixel
 
     @property
     def row_protocol(self):
@@ -48,7 +48,9 @@ class Recipe:
         check_name("optimizer", self.optimizer, ("adamw", "sgd", "torch-sgd"))
         check_name("schedule", self.schedule, ("cosine", "cosine-by-epoch", "constant", "lecun-1998"))
         check_name("precision", self.precision, ("float32", "mixed"))
-        for field, (least, most) in {"epochs": (1, None), "batch_size": (1, None), "nesterov": (0, 1), "test_views": (1, 2)}.items():
+        if self.test_views not in (1, 2, 6) or isinstance(self.test_views, bool):
+            raise InputError(f"recipe {self.name}: test_views must be 1, 2 or 6, got {self.test_views!r}")
+        for field, (least, most) in {"epochs": (1, None), "batch_size": (1, None), "nesterov": (0, 1)}.items():
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
                 upper = "" if most is None else f" and at most {most}"
@@ -148,7 +150,7 @@ RECIPES = {
             weight_decay=1e-3,
             nesterov=1,
             label_smoothing=0.1,
-            test_views=2,
+            test_views=6,
         ),
     )
 }

@@ -98,16 +98,27 @@ def _inputs(images, order, recipe, seed, epoch):
 def predict(model, images, batch_size=1000, views=1):
     """Class probabilities, float32 (n, classes): softmax of the logits (of minus the distances for an RBF output).
 
-    With two `views`, of the mean of the logits of each image and of its mirror image.
+    With two `views`, of the mean of the logits of each image and of its mirror image; with six, half of that mean and half of the mean of
+    these two moved by a pixel up and left, and down and right (the border repeats), as in Jordan 2024.
     """
     check(model, images)
     outputs = []
     for i in range(0, len(images), batch_size):
-        batch = images[i : i + batch_size]
-        seen = [batch] if views == 1 else [batch, batch[:, :, ::-1]]
-        outputs.append(sum(keras.ops.convert_to_numpy(model(view, training=False)) for view in seen) / views)
+        seen = _views(images[i : i + batch_size], views)
+        outputs.append(sum(weight * keras.ops.convert_to_numpy(model(view, training=False)) for weight, view in seen))
     scores = models.scores(model, np.concatenate(outputs))
     return keras.ops.convert_to_numpy(keras.ops.softmax(scores, axis=-1))
+
+
+def _views(images, views):
+    """[(weight, images)]: how `predict` sees images."""
+    if views == 1:
+        return [(1, images)]
+    both = [(images, 1 / 2)]
+    if views == 6:
+        wide = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        both = [(images, 1 / 4), (wide[:, 2:, 2:], 1 / 8), (wide[:, :-2, :-2], 1 / 8)]
+    return [(weight, view) for seen, weight in both for view in (seen, seen[:, :, ::-1])]
 
 
 def evaluate(model, images, labels, views=1):

@@ -357,6 +357,17 @@ class TestColourImages:
         assert training.evaluate(net, images, labels, 2) == pytest.approx(100 * np.mean(logits.argmax(axis=1) != labels))
         assert not np.allclose(p, training.predict(net, images))
 
+    def test_six_views_are_these_two_and_both_moved_by_a_pixel(self, colour):
+        images, _ = colour
+        net = self.small_net()
+        logits = lambda seen: net(seen).numpy() + net(seen[:, :, ::-1]).numpy()  # noqa: E731
+        up_left = np.concatenate([images[:, 1:], images[:, -1:]], axis=1)
+        up_left = np.concatenate([up_left[:, :, 1:], up_left[:, :, -1:]], axis=2)
+        down_right = np.concatenate([images[:, :1], images[:, :-1]], axis=1)
+        down_right = np.concatenate([down_right[:, :, :1], down_right[:, :, :-1]], axis=2)
+        expected = logits(images) / 4 + logits(up_left) / 8 + logits(down_right) / 8
+        np.testing.assert_allclose(training.predict(net, images, views=6), keras.ops.softmax(expected), atol=1e-5)
+
     def test_mixed_precision_is_for_a_gpu_and_leaves_no_trace(self, colour, tmp_path, monkeypatch):
         images, labels = colour
         recipe = training.recipe("benchmark", epochs=2, batch_size=30)
@@ -390,10 +401,18 @@ class TestColourImages:
         loaded = keras.saving.load_model(tmp_path / "net.keras", compile=False)
         np.testing.assert_allclose(loaded(images[:2]), net(images[:2]), atol=1e-5)
 
+    def test_convolutions_of_the_fast_net_begin_by_passing_maps_on(self):
+        maps = np.random.RandomState(0).normal(size=(2, 8, 8, 24)).astype("float32")
+        net = models.build("cifar10/fast")
+        seen = keras.layers.Conv2D.call(net.get_layer("stage1_conv1"), maps)
+        np.testing.assert_allclose(seen[..., :24], maps, atol=1e-5)
+        assert np.std(net.get_layer("stage1_conv1").kernel[..., 24:]) > 0.02
+        np.testing.assert_allclose(net.get_layer("stage3_conv2").kernel[1, 1], np.eye(256))
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"test_views": 3}, "test_views must be a whole number of at least 1 and at most 2, got 3"),
+            ({"test_views": 3}, "test_views must be 1, 2 or 6, got 3"),
             ({"nesterov": True}, "nesterov must be a whole number of at least 0 and at most 1, got True"),
             ({"precision": "float16"}, "unknown precision 'float16'. Known: float32, mixed"),
             ({"protocol": "crop"}, "unknown protocol 'crop'. Known: .*crop-flip"),

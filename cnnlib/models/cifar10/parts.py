@@ -42,8 +42,8 @@ def image_input(net, input_shape, smallest=8):
     return keras.Input(check_input_shape(net, input_shape, smallest), name="input")
 
 
-def convolution(x, filters, size, name, stride=1, groups=1, bias=False):
-    """A convolution that pads `size // 2` pixels on every side."""
+def convolution(x, filters, size, name, stride=1, groups=1, bias=False, initializer=None):
+    """A convolution that pads `size // 2` pixels on every side. `initializer`: of its kernel, PyTorch's if None."""
     if size > 1 and stride > 1:
         x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
     kind = {"groups": groups} if groups > 1 else {}
@@ -53,7 +53,7 @@ def convolution(x, filters, size, name, stride=1, groups=1, bias=False):
         strides=stride,
         padding="valid" if stride > 1 else "same",
         use_bias=bias,
-        kernel_initializer=kernel_initializer(),
+        kernel_initializer=initializer or kernel_initializer(),
         bias_initializer=bias_initializer(size * size * x.shape[-1] // groups),
         name=name,
         **kind,
