@@ -126,6 +126,23 @@ def confusion_matrix(labels, predicted, class_names, title="Confusion matrix"):
     return figure
 
 
+def heat_map(table, title=None, xlabel="", unit="accuracy in %"):
+    """A DataFrame of numbers as coloured squares with the numbers in them; what is NaN stays empty."""
+    values = table.to_numpy(dtype=float)
+    figure, axis = plt.subplots(figsize=(1.1 * values.shape[1] + 4.5, 0.45 * len(values) + 1.4))
+    axis.grid(False)
+    picture = axis.imshow(values, cmap="viridis", aspect="auto")
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            axis.text(column, row, f"{value:.1f}", ha="center", va="center", color="white" if value < middle else "black")
+    axis.set_xticks(range(values.shape[1]), [str(name) for name in table.columns])
+    axis.set_yticks(range(len(values)), [str(name) for name in table.index])
+    axis.set(title=title, xlabel=xlabel)
+    figure.colorbar(picture, ax=axis, label=unit)
+    return figure
+
+
 def mistakes(images, labels, probabilities, class_names, count=20):
     """Draw the wrong images that the net was surest of: what it said, how sure it was, and the label."""
     labels, predicted = np.asarray(labels), probabilities.argmax(axis=1)

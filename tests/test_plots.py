@@ -80,3 +80,11 @@ def test_error_by_year_follows_the_best_so_far():
     (axis,) = plots.error_by_year({"digits": table}).axes
     np.testing.assert_array_equal(axis.lines[1].get_xydata(), [[1990, 3], [1998, 1], [2000, 1]])
     assert [text.get_text() for text in axis.texts] == ["b"]
+
+
+def test_a_heat_map_shows_each_number_and_leaves_the_missing_ones_empty():
+    table = pd.DataFrame({"32": [1.0, 2.0], "64": [np.nan, 4.0]}, index=["low", "high"])
+    axis = plots.heat_map(table, "Grid", "pixels").axes[0]
+    assert [text.get_text() for text in axis.texts] == ["1.0", "2.0", "4.0"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["low", "high"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["32", "64"]

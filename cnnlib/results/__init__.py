@@ -3,6 +3,7 @@
 from cnnlib.results.environment import code_hash, device, versions
 from cnnlib.results.learning import record as record_history
 from cnnlib.results.ledger import histories, measured, publish, published, record, run_id
+from cnnlib.results.readme import update_readme
 from cnnlib.results.rows import COLUMNS
 from cnnlib.results.statistics import interval, mcnemar
 from cnnlib.results.tables import (
@@ -13,8 +14,8 @@ from cnnlib.results.tables import (
     recap_markdown,
     recap_table,
     recap_text,
-    update_readme,
 )
+from cnnlib.results.transfer import transfer_grid, transfer_markdown, transfer_recap, transfer_table
 
 __all__ = [
     "COLUMNS",
@@ -36,6 +37,10 @@ __all__ = [
     "record",
     "record_history",
     "run_id",
+    "transfer_grid",
+    "transfer_markdown",
+    "transfer_recap",
+    "transfer_table",
     "update_readme",
     "versions",
 ]

@@ -15,6 +15,7 @@ from cnnlib.results import environment, learning, rows
 
 # What a run_id is made of. Where the bytes came from is not in it: the images are the same, and a run has its name before it loads them.
 DETERMINING = ("model", "dataset", "protocol", "recipe", "seed", "train_images", "epochs", "code")
+WAY = ["model", "protocol", "recipe", "train_images", "epochs"]  # runs with these in common differ only by their seed
 
 
 def published(benchmark=None):
@@ -47,6 +48,11 @@ def measured(benchmark=None, local=True):
     once = ledger | {run: row for run, row in here.items() if run not in ledger}
     frame = pandas.DataFrame(list(once.values()), columns=[*rows.COLUMNS, "origin"])
     return frame.astype(dict.fromkeys(rows.SMALLEST, "int64") | dict.fromkeys(rows.RANGES, "float64"))  # also when it is empty
+
+
+def newest(rows):
+    """Of the rows (DataFrame) of each net, way and seed the last by date. (Other versions of the code, or machines, made the others.)"""
+    return rows.sort_values("date", kind="stable").drop_duplicates(["row_id", *WAY, "seed"], keep="last")
 
 
 def histories(benchmark="mnist", model=None, recipe=None, local=True):

@@ -1,4 +1,4 @@
-"""The recap: each published figure beside what was measured for it, as data, for GitHub, for a terminal, and in the README."""
+"""The recap: each published figure beside what was measured for it, as data, for GitHub, and for a terminal."""
 
 import itertools
 import math
@@ -6,13 +6,11 @@ import textwrap
 import types
 
 from cnnlib import datasets, files
-from cnnlib.errors import InputError
 from cnnlib.results import ledger
+from cnnlib.results.ledger import WAY
 
-WAY = ["model", "protocol", "recipe", "train_images", "epochs"]  # runs with these in common differ only by their seed
 WIDTHS = [27, 9, 20, 26, 10, 7]  # of recap_text's columns: 109 with two spaces between them
 ALIGNED = [str.ljust, str.rjust, str.ljust, str.ljust, str.rjust, str.rjust]
-BEGIN, END = "<!-- results: begin (made by `python -m cnnlib results readme`) -->", "<!-- results: end -->"
 
 
 def recap(benchmark="mnist", local=True):
@@ -21,13 +19,14 @@ def recap(benchmark="mnist", local=True):
     A way is a model, protocol, recipe, number of training images and epochs. Of two runs with the same seed (another version of the
     code, another machine) the newer by date counts. `measured_mean` and `measured_std` (ddof=1, NaN for one run) are in the metric of
     `published`; `seconds` is the mean training time. A row that was not measured has one line with n = 0, the lecture's own model and
-    the published parameters. Nets that the lecture does not have come last, under their batch names, with NaN for a published figure.
+    the published parameters. Nets that the lecture does not have come last, under their batch names, with NaN for a published figure; what
+    transfer learning measured has a table of its own, `transfer_recap`.
     `local` and the errors are those of `measured`.
     """
     import pandas
 
     published, measured = ledger.published(benchmark), ledger.measured(benchmark, local)
-    newest = measured.sort_values("date", kind="stable").drop_duplicates(["row_id", *WAY, "seed"], keep="last")
+    newest = ledger.newest(measured[measured["model"] != "vgg16"])
     lines = []
     for row in published.itertuples():
         runs = newest[newest["row_id"] == row.row_id]
@@ -72,8 +71,12 @@ def command(model, benchmark):
 
 def recap_markdown(benchmark="mnist", local=True):
     """`recap` as a table for GitHub (str)."""
-    table = recap_table(benchmark, local)
-    rule = ["---:" if aligned is str.rjust else "---" for aligned in ALIGNED]
+    return to_markdown(recap_table(benchmark, local), ALIGNED)
+
+
+def to_markdown(table, aligned):
+    """A DataFrame of text as a table for GitHub (str). `aligned`: str.ljust or str.rjust for each column."""
+    rule = ["---:" if align is str.rjust else "---" for align in aligned]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [table.columns, rule, *table.to_numpy()])
 
 
@@ -93,23 +96,6 @@ def mean_and_deviation(mean, deviation, n):
     if n == 0:
         return "not measured here"
     return f"{mean:.2f} (n = 1)" if n == 1 else f"{mean:.2f} ± {deviation:.2f} (n = {n})"
-
-
-def update_readme(path=files.ROOT / "README.md", check=False):
-    """Write the ledger's recap of MNIST and CIFAR-10 between the two markers of README.md. Returns whether that changes the file.
-
-    With `check` nothing is written. InputError if a marker, or the file, is missing.
-    """
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f"{path} lacks the line {END if begin else BEGIN} Put it where the results {'end' if begin else 'begin'}.")
-    recaps = [f"**{datasets.info(name).title}**\n\n{recap_markdown(name, local=False)}\n" for name in ("mnist", "cifar10")]
-    updated = "\n".join([before + BEGIN, "", *recaps, END + after])
-    if updated != text and not check:
-        files.write_atomically(path, updated)
-    return updated != text
 
 
 def keras_applications():

@@ -3,6 +3,7 @@
 from cnnlib import datasets, files, results, runs
 from cnnlib.errors import InputError
 from cnnlib.results import rows, tables
+from cnnlib.results.readme import BEGIN, END
 
 import pandas
 import pytest
@@ -147,7 +148,7 @@ def test_recap_text_fits_a_terminal(run):
 @pytest.fixture
 def readme(tmp_path):
     path = tmp_path / "README.md"
-    path.write_text(f"# Course\n\nÜber.\n\n{tables.BEGIN}\nold\n{tables.END}\n\nThe end.\n", encoding="utf-8")
+    path.write_text(f"# Course\n\nÜber.\n\n{BEGIN}\nold\n{END}\n\nThe end.\n", encoding="utf-8")
     return path
 
 
@@ -160,8 +161,8 @@ def test_update_readme_writes_the_ledger_between_the_markers(run, readme):
     assert readme.read_text(encoding="utf-8") == before
     assert results.update_readme(readme) is True
     text = readme.read_text(encoding="utf-8")
-    assert text.startswith(f"# Course\n\nÜber.\n\n{tables.BEGIN}\n\n**MNIST**\n\n| Net |")
-    assert text.endswith(f"|\n\n{tables.END}\n\nThe end.\n")
+    assert text.startswith(f"# Course\n\nÜber.\n\n{BEGIN}\n\n**MNIST**\n\n| Net |")
+    assert text.endswith(f"|\n\n{END}\n\nThe end.\n")
     assert "old" not in text
     assert text.index("1.23 (n = 1)") < text.index(f"**{datasets.info('cifar10').title}**") < text.index("DPN92")
     assert "4.56" not in text  # not in the ledger
@@ -169,7 +170,7 @@ def test_update_readme_writes_the_ledger_between_the_markers(run, readme):
     assert readme.read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize("marker", [tables.BEGIN, tables.END])
+@pytest.mark.parametrize("marker", [BEGIN, END])
 def test_update_readme_needs_both_markers(readme, marker):
     text = readme.read_text(encoding="utf-8").replace(marker, "")
     readme.write_text(text, encoding="utf-8")
