@@ -96,12 +96,17 @@ def load(name, train_size=None, test_size=None, validation_size=0, seed=0, *, sa
     test_images, test_labels = arrays["test"]
     test = np.arange(len(test_labels)) if test_size is None else _draw(test_labels, test_size, [seed, 2])
     return Dataset(
-        train=Images(images[train], labels[train]),
-        validation=Images(images[validation], labels[validation]),
-        test=Images(test_images[test], test_labels[test]),
+        train=_chosen(images, labels, train),
+        validation=_chosen(images, labels, validation),
+        test=_chosen(test_images, test_labels, test),
         info=facts,
         source=source,
     )
+
+
+def _chosen(images, labels, indices):
+    """The Images at these places, in rising order; where it is all of them, without a copy."""
+    return Images(images, labels) if len(indices) == len(labels) else Images(images[indices], labels[indices])
 
 
 def stream(

@@ -132,10 +132,20 @@ def test_an_altered_shard(change, data):
 @pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
 def test_metadata_that_is_missing_or_not_json(name, data):
     path = data / "3.0.1" / name
-    path.write_text(path.read_text()[:40])
-    assert name in damaged()
-    path.unlink()
-    assert name in damaged()
+    for spoil in (lambda: path.write_text(path.read_text()[:40]), path.unlink):
+        spoil()
+        with pytest.raises(datasets.Damaged, match=name):
+            datasets.stream("fashion_mnist")
+    if name == "dataset_info.json":
+        assert name in damaged()
+
+
+def test_more_or_fewer_records_than_promised(data):
+    folder, info = data / "3.0.1", datasets.info("fashion_mnist")
+    split = tfds_source.check(folder, info)["train"]
+    for count in (TRAIN - 1, TRAIN + 1):
+        with pytest.raises(datasets.Damaged, match=f"{TRAIN} train images, expected {count}"):
+            tfds_source._read_split(dataclasses.replace(split, count=count), "train", info)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +153,7 @@ def test_metadata_that_is_missing_or_not_json(name, data):
     [
         ({"train_count": 31}, "has 30 train images, expected 31"),
         ({"test_count": 10}, "has 20 test images, expected 10"),
-        ({"image_shape": (32, 32, 3)}, "the train images are uint8 (30, 28, 28, 1), expected uint8 (30, 32, 32, 3)"),
+        ({"image_shape": (32, 32, 3)}, "the train images are uint8 (28, 28, 1), expected uint8 (32, 32, 3)"),
         ({"class_names": ("a", "b", "c")}, "the train labels go from 0 to 9, expected 0 to 2"),
     ],
 )
