@@ -5,8 +5,8 @@
 For each net, in a process of its own: parameters, multiply-adds, images a second forward and in training (batches of 32, medians
 without the first), peak memory, minutes of an epoch by that, and the mean loss of the first and the last 5 of 30 steps on CIFAR-10's
 images. Rows go to benchmarks/zoo.csv, which notebook 07 reads, each as soon as it is measured: a run that was stopped goes on where it was.
-`--again` measures anew what is there. `load` is the machine's load average just before: above about 0.5 it did other things besides, and
-only the order of magnitude of a speed says something. Needs CIFAR-10 (README.md, "Where the bytes come from"). Not for Windows.
+`--again` measures anew what is there. `busy_cores` says how many cores other programs kept busy in the three seconds before: above about
+0.5, only the order of magnitude of a speed says something. Needs CIFAR-10 (README.md, "Where the bytes come from"). Not for Windows.
 """
 
 import argparse
@@ -21,12 +21,14 @@ import time
 
 from cnnlib import datasets, files, nets, results
 
+import psutil
+
 PATH = files.ROOT / "benchmarks" / "zoo.csv"
 NETS = [name.removeprefix("cifar10/") for name in nets.names() if name.startswith("cifar10/")]
 BATCH, STEPS, FORWARD = 32, 30, 5
 COLUMNS = [
     *("model", "parameters", "multiply_adds", "batch_size", "forward_images_per_second", "training_images_per_second"),
-    *("peak_memory_mib", "epoch_minutes", "first_loss", "last_loss", "load", "device", "versions", "date"),
+    *("peak_memory_mib", "epoch_minutes", "first_loss", "last_loss", "busy_cores", "device", "versions", "date"),
 ]
 
 
@@ -104,11 +106,11 @@ def main():
     for name in (f"cifar10/{net}" for net in options.nets):
         if name in read() and not options.again:
             continue
-        load = round(os.getloadavg()[0], 1)
+        busy = round(psutil.cpu_percent(interval=3) / 100 * os.cpu_count(), 1)
         done = subprocess.run([sys.executable, __file__, "--worker", name], capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{name} failed:\n{done.stderr[-2000:]}")
-        row = {"load": load, **json.loads(done.stdout.splitlines()[-1])}
+        row = {"busy_cores": busy, **json.loads(done.stdout.splitlines()[-1])}
         write({**read(), name: row})
         print(
             f"{name}: {row['forward_images_per_second']} forward and {row['training_images_per_second']} training images/s, loss "

@@ -159,7 +159,7 @@ RECIPES = {
 # Transfer learning. Heads: each size, with each block alone and with all three, linear and with a hidden layer.
 _HEADS = {
     "linear": {"learning_rate": 2e-3, "weight_decay": 0.02},
-    "mlp": {"learning_rate": 1e-3, "weight_decay": 0.2, "hidden": 1024, "dropout": 0.5},
+    "mlp": {"learning_rate": 1e-3, "weight_decay": 0.6, "hidden": 1024, "dropout": 0.5},
 }
 _FINE_TUNED = {"protocol": "crop-flip", "epochs": 8, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
 RECIPES |= {
