@@ -79,9 +79,10 @@ def read(path):
             continue
         own = _limits(_mapping(fields, "limits", path), path, limits)
         for run in expand[kind](fields, path):
-            if run.id in seen:
-                raise InputError(f"{path}:{line}: {kind}: {run} is already in the item of line {seen[run.id]}")
-            seen[run.id] = line
+            run_id = _check(f"{path}:{line}: {kind}", getattr, run, "id")
+            if run_id in seen:
+                raise InputError(f"{path}:{line}: {kind}: {run} is already in the item of line {seen[run_id]}")
+            seen[run_id] = line
             found.append(dataclasses.replace(run, limits=own))
     if not found:
         raise InputError(f"{path}:1: has limits but no run: add a `- train: ...` or a `- notebook: ...`")
@@ -201,11 +202,17 @@ class _Loader(yaml.SafeLoader):
         for key_node, value_node in node.value:
             key = self.construct_object(key_node)
             if not isinstance(key, str) or key in mapping:
-                problem = f"{key!r} is given twice" if key in mapping else f"{key!r} is not a name"
+                problem = f"{key!r} is given twice" if isinstance(key, str) else f"{key!r} is not a name"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             mapping[key] = self.construct_object(value_node, deep=True)
             mapping.lines[key] = key_node.start_mark.line + 1
         return mapping
+
+    def construct_object(self, node, deep=False):
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # 2026-02-30: written as a date, but there is no such day
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 
     def sequence(self, node):
         sequence = _List(self.construct_object(child, deep=True) for child in node.value)
@@ -215,6 +222,7 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.mapping)
 _Loader.add_constructor("tag:yaml.org,2002:seq", _Loader.sequence)
+_Loader.add_constructor("tag:yaml.org,2002:merge", _Loader.construct_scalar)  # `<<`: an unknown key
 
 
 def _load(path):

@@ -106,6 +106,11 @@ TRAIN = "- train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 2}\n"
         (TRAIN + "- train: [\n", ":3: is not valid YAML here"),
         (TRAIN + "  train: {}\n", ":2: is not valid YAML here: 'train' is given twice"),
         (TRAIN + "- train: {1: 2}\n", ":2: is not valid YAML here: 1 is not a name"),
+        (TRAIN + "- train: {[1]: 2}\n", ":2: is not valid YAML here: [1] is not a name"),
+        (TRAIN + "- train:\n    model: 2026-02-30\n", ":3: is not valid YAML here: day"),
+        (TRAIN + "- train: {<<: {seeds: 1}}\n", ":2: <<: unknown key '<<'. Known: "),
+        (TRAIN + "\t- train: {}\n", ":2: is not valid YAML here: found character '\\t'"),
+        (TRAIN.replace("plain", "frozen-32-all-mlp"), ":1: train: the recipe frozen-32-all-mlp is for transfer learning"),
         ("- notebook:\n    path: nett\n", ":2: path: unknown notebook 'nett'"),
         ("- notebook:\n    path: net.ipynb\n    grid: [1]\n", ":3: grid: expected names and values, got [1]"),
         ("- notebook:\n    path: net.ipynb\n    grid:\n      epochs: 1\n", ":4: epochs: expected a list of values, got 1"),
@@ -137,6 +142,13 @@ def test_a_file_that_is_not_text(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"batch\.yaml: is not text"):
         batch.read(path)
+
+
+def test_anchors_and_the_mark_that_windows_editors_begin_a_file_with(tmp_path):
+    path = tmp_path / "batch.yaml"
+    own = TRAIN.replace("2}", "1, limits: &short {minutes: 5}}")
+    path.write_text(own + own.replace("plain", "deslanted").replace("&short {minutes: 5}", "*short"), encoding="utf-8-sig")
+    assert [run.limits.minutes for run in batch.read(path)] == [5, 5]
 
 
 def test_all_notebooks_of_the_course(batch_file):
