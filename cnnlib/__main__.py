@@ -93,8 +93,6 @@ def train(model, dataset, recipe, seed, train_size, again, processes, coordinato
         runs.plan(model, dataset, recipe, seed, train_size)  # a wrong name is one error, not one of each process
         if model.startswith(runs.BOOSTED) or model == runs.TRANSFERRED:
             raise InputError(f"{model} is trained in several steps that are not shared among processes: train it without --processes")
-        if model == runs.TRANSFERRED:
-            raise InputError("transfer learning keeps what the frozen base says in one place: train it by one process, without --processes")
         arguments = ["train", model, dataset, "--recipe", recipe, "--seed", str(seed), *(["--again"] if again else [])]
         arguments += ["--train-size", str(train_size)] if train_size else []
         raise SystemExit(distribution.launch(arguments, processes, coordinator, process_id))

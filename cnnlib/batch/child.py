@@ -4,6 +4,7 @@ Its standard input is one line of JSON, the run, and then stays open for as long
 one ends itself and all that it started. What came of the run goes to the file `reply`, as JSON.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -15,28 +16,29 @@ import time
 import traceback
 
 from cnnlib import files, notebooks
-from cnnlib.batch import ids, state
+from cnnlib.batch import format, state, worker
 from cnnlib.errors import InputError
-
-BUSY = 75  # exit code: another process has this run (EX_TEMPFAIL)
 
 
 def main():
     job = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    reply = pathlib.Path(job["reply"])
+    reply, run = pathlib.Path(job["reply"]), format.Run(job["kind"], job["fields"])
     try:
-        if ids.run_id(job["kind"], job["fields"]) != job["id"]:
+        if run.id != job["id"]:
             raise InputError(
-                f"{socket.gethostname()} has another cnnlib, notebook or data/ in {files.ROOT} than the machine of the command, so its "
-                "result would be another run's: bring both checkouts to the same commit"
+                f"{socket.gethostname()} has another cnnlib, notebook or data/ in {files.ROOT} than the command began with, so the result "
+                "would be another run's: bring all checkouts to the same commit, and start the command again"
             )
         with state.claimed(job["id"], host=socket.gethostname(), pid=os.getpid(), since=time.time()) as mine:
             if not mine:
-                return BUSY
+                return worker.BUSY
+            found = bool(state.done([run]))  # another command has done it meanwhile
+            if not found:
+                _begin_log()
             state.keep_partial(job["id"])  # of a run that was killed; should this one be killed too, its own is kept
             message, copies = _train(job) if job["kind"] == "train" else _notebook(job)
-            answer = {"state": state.DONE, "message": message, "copies": copies}
+            answer = {"state": state.DONE, "message": message, "copies": copies, "found": found}
     except Exception as error:
         expected = isinstance(error, InputError | notebooks.NotebookError)
         message = str(error) if expected else f"{type(error).__name__}: {error}"
@@ -45,6 +47,12 @@ def main():
         traceback.print_exc()
     files.write_atomically(reply, json.dumps(answer))
     return int(answer["state"] != state.DONE)
+
+
+def _begin_log():
+    """Empty the log, which is what this process prints to: who does not have the run leaves it alone."""
+    os.ftruncate(1, 0)
+    os.lseek(1, 0, os.SEEK_SET)
 
 
 def _train(job):
@@ -98,7 +106,8 @@ def _end_with_parent():
     import psutil
 
     for process in psutil.Process().children(recursive=True):
-        process.kill()
+        with contextlib.suppress(psutil.Error):  # it has ended by itself
+            process.kill()
     os._exit(1)
 
 

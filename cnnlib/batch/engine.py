@@ -7,11 +7,12 @@ folder.
 
 import contextlib
 import logging
+import pathlib
 import queue
 import shutil
 import sys
 import time
-from collections import Counter
+from concurrent.futures import CancelledError
 
 from cnnlib import files
 from cnnlib.batch import expect, format, state, worker
@@ -34,16 +35,18 @@ def run(path, scheduler=None, workers=None, threads=None, copies=None, retries=R
     Raises InputError for a file that cannot be run, or a scheduler that does not answer. KeyboardInterrupt (Ctrl-C) stops all runs first.
     """
     runs = format.read(path)
+    if copies and "://" not in copies:
+        copies = str(pathlib.Path(copies).resolve())  # the processes of the runs have another working directory
     files.make_folder(state.folder())
     finished = state.done(runs, copies)
     todo = [each for each in runs if each.id not in finished]
     if not todo:
         print(f"All {len(runs)} runs are done.", flush=True)
         return []
-    with _client(scheduler, workers, len(runs)) as (client, dashboard):
-        slots = _slots(client)
-        job = {"results": str(files.results_folder().resolve()), "copies": copies, "threads": threads, "slots": slots, "retries": retries}
-        progress = _Progress(todo, sum(slots.values()) or 1, dashboard, already=len(runs) - len(todo))
+    with _client(scheduler, workers, len(todo)) as (client, dashboard):
+        slots = sum(facts["nthreads"] for facts in client.scheduler_info(n_workers=-1)["workers"].values())
+        job = {"results": str(files.results_folder().resolve()), "copies": copies, "threads": threads, "retries": retries}
+        progress = _Progress(todo, slots or 1, dashboard, already=len(runs) - len(todo))
         return _all(client, {each.id: each for each in todo}, job, progress)
 
 
@@ -67,6 +70,8 @@ def _all(client, todo, job, progress):
                 del waiting[run_id]
                 if run_id in state.done([todo[run_id]], job["copies"]):  # the command that had it has done it
                     progress.ended(todo[run_id], {"state": state.DONE, "message": "done by another command"})
+                elif state.is_claimed(run_id):
+                    waiting[run_id] = time.monotonic() + WAIT
                 else:
                     submit(run_id)
             try:
@@ -81,7 +86,7 @@ def _all(client, todo, job, progress):
             progress.ended(todo[run_id], outcome)
             if outcome["state"] != state.DONE:
                 failed.append(todo[run_id])
-    except KeyboardInterrupt:
+    except BaseException:  # Ctrl-C, and errors that are not of one run
         progress.note("Stopping ...")
         _stop(client, futures)
         raise
@@ -92,6 +97,11 @@ def _outcome(future, run, copies):
     """How a run ended (dict), from its task; what the results folder has goes before what the task says."""
     try:
         outcome = future.result()
+    except CancelledError as error:
+        raise InputError(
+            f"the Dask scheduler was lost, or has dropped the runs ({error.reason}). What is done stays done: start the scheduler and its "
+            "workers, then the same command completes the rest"
+        ) from error
     except Exception as error:  # of the worker: it died again and again, or it cannot see the results folder
         outcome = {"state": state.FAILED, "message": f"{type(error).__name__}: {error}"}
         state.write_record(run.id, **outcome, title=str(run))
@@ -128,6 +138,7 @@ def _client(scheduler, workers, runs):
     from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # of a scheduler that is lost this command says so itself
     # A worker must not hold a task that it cannot begin: were it to die, that task would count as one that kills workers.
     with dask.config.set({"distributed.scheduler.worker-saturation": 1.0, "distributed.admin.tick.limit": "1h"}):
         if scheduler:
@@ -158,16 +169,6 @@ def default_workers(runs):
     from distributed.system import MEMORY_LIMIT
 
     return max(1, min(CPU_COUNT, runs, int(0.9 * MEMORY_LIMIT) // MEMORY_OF_A_RUN))
-
-
-def _slots(client):
-    """{host: runs at a time} of the workers that there are."""
-    from distributed.comm import get_address_host
-
-    slots = Counter()
-    for address, facts in client.scheduler_info(n_workers=-1)["workers"].items():
-        slots[get_address_host(address)] += facts["nthreads"]
-    return dict(slots)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import pathlib
 import time
 from collections import Counter
 from html import escape
+from urllib.parse import quote
 
 from cnnlib import files
 from cnnlib.batch import expect, format, state
@@ -103,7 +104,11 @@ def _failure(each, folder):
 
 def _link(path, title, folder):
     """A link that is relative, so that the results folder can be moved or served."""
-    target = pathlib.PurePath(os.path.relpath(path.resolve(), folder)).as_posix()
+    path = path.resolve()
+    try:
+        target = quote(pathlib.PurePath(os.path.relpath(path, folder)).as_posix(), safe="/=")
+    except ValueError:  # on another drive of Windows
+        target = path.as_uri()
     return f'<a href="{escape(target)}">{title}</a>'
 
 
@@ -113,4 +118,5 @@ def _counts(found):
 
 
 def _since(claim):
-    return f"for {expect.text((time.time() - claim.get('since', time.time())) / 60)}"
+    minutes = (time.time() - claim.get("since", time.time())) / 60
+    return f"for {expect.text(max(minutes, 0))}"  # the clock of another machine may be ahead

@@ -78,7 +78,9 @@ def states(runs):
     found = []
     for run in runs:
         record = read_record(run.id) if f"{run.id}.json" in records else {}
-        claim = _read(claim_path(run.id)) if f"{run.id}.claim" in records and _is_locked(run.id) else {}
+        claim = _read(claim_path(run.id)) if f"{run.id}.claim" in records and is_claimed(run.id) else {}
+        if run.id in finished and record.get("state") != DONE:  # it failed once, and was then done by hand or by a command that was killed
+            record = {}
         word = DONE if run.id in finished else "running" if claim else FAILED if record.get("state") == FAILED else "to do"
         found.append(State(run, word, record, claim))
     return found
@@ -96,26 +98,22 @@ def write_record(run_id, **fields):
 @contextlib.contextmanager
 def claimed(run_id, **who):
     """Hold the claim of a run: yields True, or False if another process has it. `who`: what others may know of the holder."""
-    import filelock
-
     files.make_folder(folder())
-    lock = filelock.FileLock(_lock_path(run_id), timeout=2)  # `states` holds it for an instant when it looks
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        yield False
-        return
-    except NotImplementedError as error:
-        raise InputError(
-            f"the file system of {folder()} has no locks ({error}). Put the results on one that has, such as NFS version 4 or a local "
-            "disk: set CNNLIB_RESULTS"
-        ) from error
-    try:
-        files.write_atomically(claim_path(run_id), json.dumps(who) + "\n")
-        yield True
-    finally:
-        claim_path(run_id).unlink(missing_ok=True)
-        lock.release()
+    with _locked(run_id, timeout=2) as mine:  # `is_claimed` holds it for an instant when it looks
+        if not mine:
+            yield False
+            return
+        try:
+            files.write_atomically(claim_path(run_id), json.dumps(who) + "\n")
+            yield True
+        finally:
+            claim_path(run_id).unlink(missing_ok=True)
+
+
+def is_claimed(run_id):
+    """Whether a process does this run now."""
+    with _locked(run_id, timeout=0) as free:
+        return not free
 
 
 def keep_partial(run_id):
@@ -132,23 +130,32 @@ def keep_partial(run_id):
 def _row_ids(datasets):
     from cnnlib.results import rows
 
-    published = [run_id for dataset in datasets for run_id in rows.read_ledger(dataset)]
-    return {*published, *(name.removesuffix(".json") for name in _listing(rows.local_file("any").parent))}
+    # This machine's first: a row that is published meanwhile is then seen twice rather than not at all.
+    local = [name.removesuffix(".json") for name in _listing(rows.local_file("any").parent)]
+    return {*local, *(run_id for dataset in datasets for run_id in rows.read_ledger(dataset))}
 
 
-def _lock_path(run_id):
-    return folder() / f"{run_id}.lock"
-
-
-def _is_locked(run_id):
+@contextlib.contextmanager
+def _locked(run_id, timeout):
+    """Hold the lock of a run: yields True, or False if another process has it for longer than `timeout` seconds."""
     import filelock
 
-    lock = filelock.FileLock(_lock_path(run_id), timeout=0)
+    path = folder() / f"{run_id}.lock"
+    lock = filelock.FileLock(path, timeout=timeout, fallback_to_soft=False)  # a soft lock would outlive a process that is killed
     try:
-        with lock:
-            return False
+        lock.acquire()
     except filelock.Timeout:
-        return True
+        yield False
+        return
+    except OSError as error:
+        raise InputError(
+            f"cannot lock {path} ({error.strerror or error}). Put the results in a folder that you may write to, on a disk that has locks, "
+            "such as NFS version 4 or a local one: set CNNLIB_RESULTS"
+        ) from error
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def _listing(path):

@@ -16,7 +16,7 @@ import threading
 import time
 
 from cnnlib import files
-from cnnlib.batch import child, state
+from cnnlib.batch import state
 from cnnlib.errors import InputError
 
 # Read by TensorFlow, by NumPy's and SciPy's libraries, and by numexpr.
@@ -25,6 +25,7 @@ THREADS = (
     *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
 )
 COMMAND = [sys.executable, "-m", "cnnlib.batch.child"]
+BUSY = 75  # exit code of that command: another process has this run (EX_TEMPFAIL)
 POLL = 0.1  # seconds between two looks at a run
 STOPPED, ELSEWHERE = "stopped", "elsewhere"
 
@@ -36,8 +37,8 @@ def execute(job):
     """Do one run. Returns how it ended: dict with state "done", "failed", "stopped" or "elsewhere" (another process has it), and message.
 
     `job` is a dict that can be written as JSON: id, kind, fields, title, results (folder), copies (place or None), minutes, memory (bytes),
-    threads (or None), slots ({host: runs at a time}), retries. A process that is killed or that takes too much memory is started again, at
-    most `retries` times: that may go better the second time; an exception would be the same.
+    threads (or None), retries. A process that is killed or that takes too much memory is started again, at most `retries` times: that may
+    go better the second time; an exception would be the same.
     """
     os.environ["CNNLIB_RESULTS"] = job["results"]
     if not state.folder().is_dir():
@@ -50,6 +51,12 @@ def execute(job):
         if not ended.pop("again", False):
             break
     if ended["state"] in (STOPPED, ELSEWHERE):
+        return ended
+    if ended.pop("found", False):  # nothing was done but perhaps a copy: what the run took is in the record of who did it
+        before = state.read_record(job["id"])
+        known = before if before.get("state") == state.DONE else {"title": job["title"]}
+        ended = known | {key: ended[key] for key in ("state", "message", "copies")}
+        state.write_record(job["id"], **ended)
         return ended
     ended |= {"title": job["title"], "host": socket.gethostname(), "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started))}
     state.write_record(job["id"], **ended)
@@ -64,7 +71,7 @@ def _attempt(job):
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cnnlib-run-") as folder:
         reply = pathlib.Path(folder) / "reply.json"
-        with open(log, "wb") as output:
+        with open(log, "ab") as output:  # the process empties it once it has the run
             process = subprocess.Popen(
                 COMMAND,
                 stdin=subprocess.PIPE,
@@ -85,14 +92,16 @@ def _attempt(job):
             finally:
                 running.discard(process.pid)
         took = {"seconds": round(time.monotonic() - started, 1), "peak_memory": peak, "threads": threads}
-        if process.returncode == child.BUSY:
+        if process.returncode == BUSY:
             return {"state": ELSEWHERE, "message": "another process has this run"}
         if reply.exists():
             return json.loads(reply.read_text(encoding="utf-8")) | took
     if ended is None:
         ended = {"state": state.FAILED, "message": _died(process.returncode), "again": True}
     if job["kind"] == "notebook":
-        state.keep_partial(job["id"])
+        with state.claimed(job["id"], host=socket.gethostname(), pid=os.getpid(), since=time.time()) as mine:
+            if mine:  # else another command has begun it again already, and has kept what was left
+                state.keep_partial(job["id"])
     return ended | {"traceback": _tail(log)} | took
 
 
@@ -147,16 +156,21 @@ def _share(job):
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
-    slots = job["slots"].get(_address(), 1)
+    slots = _slots()
     return job["threads"] or max(1, CPU_COUNT // slots), job["memory"] or int(0.9 * MEMORY_LIMIT / slots)
 
 
-def _address():
-    """The host of this worker as the scheduler names it; "" without one."""
+def _slots():
+    """Runs at a time on this machine: the threads of the Dask workers that it has now."""
     from distributed.comm import get_address_host
+    from distributed.utils import sync
 
     worker = _worker()[0]
-    return get_address_host(worker.address) if worker else ""
+    if worker is None:
+        return 1
+    host = get_address_host(worker.address)
+    workers = sync(worker.loop, worker.scheduler.identity, n_workers=-1)["workers"]
+    return sum(facts["nthreads"] for address, facts in workers.items() if get_address_host(address) == host)
 
 
 def _is_wanted():

@@ -9,11 +9,13 @@ import sys
 import time
 
 from cnnlib import batch, files
-from cnnlib.batch import engine, expect, state, worker
+from cnnlib.batch import engine, expect, report, state, worker
 from cnnlib.errors import InputError
 
 import nbformat
 import pytest
+from dask.system import CPU_COUNT
+from distributed import LocalCluster
 from nbformat.v4 import new_code_cell, new_notebook
 
 # In the place of cnnlib.batch.child: "executes" a notebook under the run's claim, as the parameters `do` and `seed` say.
@@ -102,6 +104,40 @@ class TestRun:
         batch.run(path, copies="s3://bucket")
         batch.run(path, copies="s3://bucket")
         assert len(quick()) == 1 and state.read_record(batch.read(path)[0].id)["copies"] == ["s3://bucket"]
+
+    def test_copies_go_to_a_folder_of_where_the_command_was_given(self, batch_file, quick, tmp_path, monkeypatch):
+        path = batch_file("- notebook: {path: net.ipynb}\n")
+        monkeypatch.chdir(tmp_path)
+        batch.run(path, copies="copies")
+        assert state.read_record(batch.read(path)[0].id)["copies"] == [str(tmp_path / "copies")]
+
+    def test_on_a_cluster_whose_workers_come_later_each_run_has_its_part_of_the_machine(self, batch_file, quick, monkeypatch):
+        path = batch_file("- notebook: {path: net.ipynb, grid: {seed: [1, 2, 3]}}\n")
+        settings = {"threads_per_worker": 1, "processes": False, "protocol": "tcp://", "dashboard_address": "127.0.0.1:0"}
+        with LocalCluster(n_workers=0, **settings) as cluster:
+            monkeypatch.setattr(engine._Progress, "show", lambda *_: cluster.scale(2))
+            assert batch.run(path, scheduler=cluster.scheduler_address) == []
+        runs = batch.read(path)
+        assert quick() == sorted(run.id for run in runs)
+        assert min(state.read_record(run.id)["threads"] for run in runs) == max(1, CPU_COUNT // 2)  # of the third at least
+
+    def test_a_scheduler_that_is_lost_fails_no_run(self, batch_file, quick, tmp_path, monkeypatch, capfd):
+        path = batch_file("- notebook: {path: net.ipynb, grid: {seed: [1, 2]}}\n")
+        facts = tmp_path / "scheduler.json"
+        command = [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        scheduler = subprocess.Popen([*command, "--scheduler-file", str(facts)], stderr=subprocess.DEVNULL)
+        try:
+            while not facts.exists():
+                assert scheduler.poll() is None
+                time.sleep(0.1)
+            monkeypatch.setattr(engine._Progress, "show", lambda *_: scheduler.kill())
+            with pytest.raises(InputError, match=r"scheduler was lost.* the same command completes the rest"):
+                batch.run(path, scheduler=json.loads(facts.read_text())["address"])
+        finally:
+            scheduler.kill()
+            scheduler.wait()
+        assert [(each.word, each.record) for each in batch.states(batch.read(path))] == [("to do", {})] * 2
+        assert "Traceback" not in capfd.readouterr().err
 
     def test_no_scheduler(self, batch_file, monkeypatch):
         monkeypatch.setattr(engine, "ANSWER", 0.5)
@@ -211,6 +247,27 @@ def test_a_small_real_batch(batch_file, tmp_path, capsys):
     assert batch.status_text(path).splitlines()[-1] == "3 runs: 2 done, 1 failed"
     assert expect.minutes(batch.read(path))[notebook.run.id] > 0 < expect.minutes(batch.read(path))[training.run.id]
     assert expect.minutes(batch.read(path))[failing.run.id] is None
+
+
+def test_a_run_that_failed_and_was_then_done_by_hand(batch_file, tmp_path):
+    path = batch_file("- notebook: {path: net.ipynb}\n")
+    (run,) = batch.read(path)
+    state.write_record(run.id, state="failed", message="killed by signal 9", seconds=7)
+    files.write_atomically(state.notebook_path(run.id), "{}")
+    assert [(each.word, each.record) for each in batch.states([run])] == [("done", {})]
+    assert "signal 9" not in batch.write(path).read_text(encoding="utf-8")
+
+
+def test_links_and_times(tmp_path, monkeypatch):
+    page = tmp_path / "batch #1 50%" / "net-rate=0.5.ipynb"
+    assert report._link(page, "page", tmp_path.resolve()) == '<a href="batch%20%231%2050%25/net-rate=0.5.ipynb">page</a>'
+
+    def another_drive(*_):
+        raise ValueError("path is on mount 'C:', start on mount 'D:'")
+
+    monkeypatch.setattr(os.path, "relpath", another_drive)
+    assert report._link(page, "page", tmp_path) == f'<a href="{page.resolve().as_uri()}">page</a>'
+    assert report._since({"since": time.time() + 3600}) == "for 0 s"  # by a clock that is ahead
 
 
 def test_report_of_runs_that_have_not_begun(batch_file, tmp_path):

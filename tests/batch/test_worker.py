@@ -1,20 +1,24 @@
 """What a worker does with the process of a run, whatever that does. The processes are small programs in the place of cnnlib.batch.child."""
 
+import errno
 import json
-import os
 import sys
 import threading
 
 from cnnlib import files
-from cnnlib.batch import child, state, worker
+from cnnlib.batch import ids, state, worker
 from cnnlib.errors import InputError
 
+import nbformat
 import psutil
 import pytest
+from dask.system import CPU_COUNT
+from nbformat.v4 import new_code_cell, new_notebook
 
-# What each program begins with: `job`, and `answer` to reply with.
+# What each program begins with: an empty log, as for a process that has the run; `job`, and `answer` to reply with.
 START = """
 import json, os, pathlib, signal, subprocess, sys, time
+os.ftruncate(1, 0)
 job = json.loads(sys.stdin.buffer.readline())
 def answer(**fields):
     pathlib.Path(job["reply"]).write_text(json.dumps(fields))
@@ -25,6 +29,7 @@ def marker(name):
     return found
 """
 FOREVER = "time.sleep(600)"
+REST = {"title": "net", "copies": None, "minutes": None, "memory": None, "threads": None, "retries": 2}  # of a job
 
 
 @pytest.fixture
@@ -34,9 +39,8 @@ def execute(monkeypatch):
 
     def execute(program, **changes):
         monkeypatch.setattr(worker, "COMMAND", [sys.executable, "-c", START + program])
-        job = {"id": "net-1", "kind": "notebook", "fields": {"path": "net.ipynb", "parameters": {}}, "title": "net", "copies": None}
-        job |= {"results": str(files.results_folder()), "minutes": None, "memory": None, "threads": None, "slots": {}, "retries": 2}
-        return worker.execute(job | changes)
+        job = {"id": "net-1", "kind": "notebook", "fields": {"path": "net.ipynb", "parameters": {}}}
+        return worker.execute(job | REST | {"results": str(files.results_folder())} | changes)
 
     return execute
 
@@ -50,11 +54,9 @@ def test_a_run_that_is_done_is_recorded_with_time_memory_and_place(execute):
 
 
 def test_threads_are_limited(execute):
-    for given, expected in ((3, "3"), (None, str(max(1, (psutil.cpu_count() or 1) if not hasattr(os, "sched_getaffinity") else 1)))):
+    for given, expected in ((3, 3), (None, CPU_COUNT)):
         ended = execute(f"answer(state='done', message=' '.join(os.environ[name] for name in {worker.THREADS!r}))", threads=given)
-        found = set(ended["message"].split())
-        assert found == {expected} if given else len(found) == 1
-        assert ended["threads"] == int(found.pop())
+        assert set(ended["message"].split()) == {str(expected)} and ended["threads"] == expected
 
 
 def test_an_exception_is_not_tried_again(execute):
@@ -94,6 +96,14 @@ def test_too_long(execute):
     assert [p.name for p in path.parent.iterdir()] == ["net-1.failed.ipynb"]
 
 
+def test_what_another_process_has_begun_meanwhile_is_left_alone(execute):
+    part = state.notebook_path("net-1").parent / ".net-1.abc.ipynb"
+    files.write_atomically(part, "so far")
+    with state.claimed("net-1"):
+        assert execute("sys.exit(9)", retries=0)["message"] == "its process ended with exit code 9"
+    assert part.read_text() == "so far"
+
+
 def test_too_much_memory_and_that_of_what_it_started_counts(execute):
     program = f"""
 subprocess.Popen([sys.executable, "-c", "import time; data = bytearray(300_000_000); data[::4096] = b'1' * len(data[::4096]); {FOREVER}"])
@@ -105,7 +115,7 @@ subprocess.Popen([sys.executable, "-c", "import time; data = bytearray(300_000_0
 
 
 def test_a_run_that_another_process_has_leaves_no_record(execute):
-    assert execute(f"sys.exit({child.BUSY})")["state"] == worker.ELSEWHERE
+    assert execute(f"sys.exit({worker.BUSY})")["state"] == worker.ELSEWHERE
     assert state.read_record("net-1") == {}
 
 
@@ -126,16 +136,41 @@ class TestChild:
     def start(self, job):
         import subprocess
 
-        process = subprocess.Popen([sys.executable, "-m", "cnnlib.batch.child"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        with open(files.make_folder(files.results_folder()) / "log", "wb") as log:
+            process = subprocess.Popen(worker.COMMAND, stdin=subprocess.PIPE, stdout=log, stderr=log, bufsize=0)
         process.stdin.write(json.dumps(job).encode() + b"\n")
         return process
+
+    @pytest.fixture
+    def job(self, tmp_path):
+        """Of a notebook, whose log another process has begun."""
+        parameters = new_code_cell("seed = 0  # seed", metadata={"tags": ["parameters"]})
+        nbformat.write(new_notebook(cells=[parameters]), tmp_path / "net.ipynb")
+        fields = {"path": str(tmp_path / "net.ipynb"), "parameters": {}}
+        job = REST | {"id": ids.run_id("notebook", fields), "kind": "notebook", "fields": fields, "results": str(files.results_folder())}
+        files.write_atomically(state.log_path(job["id"]), "of the other")
+        return job
+
+    def test_a_run_that_another_process_does_keeps_its_log(self, job):
+        with state.claimed(job["id"], host="here"):
+            assert worker.execute(job)["state"] == worker.ELSEWHERE
+        assert state.log_path(job["id"]).read_text() == "of the other"
+
+    @pytest.mark.parametrize("before", [{"state": "done", "seconds": 50}, {"state": "failed", "seconds": 50, "traceback": "no"}])
+    def test_a_run_that_another_process_has_done_keeps_its_log_and_record(self, job, before):
+        files.write_atomically(state.notebook_path(job["id"]), "{}")
+        state.write_record(job["id"], **before)
+        ended = worker.execute(job)
+        assert ended == state.read_record(job["id"]) and ended["state"] == "done" and "traceback" not in ended
+        assert ended.get("seconds") == (50 if before["state"] == "done" else None)
+        assert state.log_path(job["id"]).read_text() == "of the other" and state.notebook_path(job["id"]).read_text() == "{}"
 
     def test_another_checkout_is_refused(self, tmp_path):
         job = {"id": "lenet-5-other", "kind": "train", "fields": {"model": "lenet-5", "dataset": "mnist", "recipe": "plain", "seed": 0}}
         process = self.start(job | {"reply": str(tmp_path / "reply.json"), "copies": None})
         assert process.wait() == 1
         reply = json.loads((tmp_path / "reply.json").read_text())
-        assert reply["state"] == "failed" and "bring both checkouts to the same commit" in reply["message"]
+        assert reply["state"] == "failed" and "bring all checkouts to the same commit" in reply["message"]
 
     def test_it_ends_with_the_process_that_started_it(self):
         from cnnlib import runs
@@ -149,7 +184,7 @@ class TestChild:
 class TestClaim:
     def test_one_process_at_a_time(self, monkeypatch):
         with state.claimed("net-1", host="here") as mine:
-            assert mine and state._is_locked("net-1")
+            assert mine and state.is_claimed("net-1")
             answers = []
 
             def other():
@@ -161,7 +196,18 @@ class TestClaim:
             thread.join()
             assert answers == [False]
             assert json.loads(state.claim_path("net-1").read_text()) == {"host": "here"}
-        assert not state._is_locked("net-1") and not state.claim_path("net-1").exists()
+        assert not state.is_claimed("net-1") and not state.claim_path("net-1").exists()
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows always has locks")
+    def test_a_disk_without_locks_is_refused(self, monkeypatch):
+        import fcntl
+
+        def no_locks(*_):
+            raise OSError(errno.ENOSYS, "Function not implemented")
+
+        monkeypatch.setattr(fcntl, "flock", no_locks)
+        with pytest.raises(InputError, match=r"cannot lock .*net-1\.lock \(Function not implemented\).* set CNNLIB_RESULTS"):
+            state.is_claimed("net-1")
 
 
 def _has_ended(pid):
