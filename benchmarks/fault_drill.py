@@ -69,6 +69,7 @@ def drill(folder, runs, kills, seed=0, cluster=False):
     executions = (folder / "killed.log").read_text().split()
     assert set(executions) == {str(i) for i in range(runs)}
     halfway = len(executions) - runs
+    assert halfway <= 2 * kills, f"{halfway} more executions than runs: {kills} kills cannot have ended more than two each"
     return f"{summary}; {runs} runs, each there once and equal to an undisturbed batch; {halfway} executions were killed halfway"
 
 
