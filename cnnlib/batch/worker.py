@@ -26,11 +26,13 @@ THREADS = (
 )
 COMMAND = [sys.executable, "-m", "cnnlib.batch.child"]
 BUSY = 75  # exit code of that command: another process has this run (EX_TEMPFAIL)
-POLL = 0.1  # seconds between two looks at a run
+POLL, LOOK = 0.1, 0.25  # seconds between two looks at a run, and at what processes there are
 STOPPED, ELSEWHERE = "stopped", "elsewhere"
 
 # Of the command's own workers, which are threads of its process: it sets `stop`, and waits until no run is in `running` (process numbers).
 stop, running = threading.Event(), set()
+
+_processes, _reading = (float("-inf"), {}), threading.Lock()  # see `_started_by`
 
 
 def execute(job):
@@ -140,15 +142,34 @@ def _family(pid, known):
     import psutil
 
     try:
-        root = known.get(pid) or psutil.Process(pid)
-        members = [root, *root.children(recursive=True)]
+        members = [known.get(pid) or psutil.Process(pid)]
+        born = members[0].create_time()
     except psutil.Error:
         return 0, known
-    used = 0
+    started, used = _started_by(), 0
+    for member in members:  # which becomes longer meanwhile; what is older had another parent of that number
+        members += [each for each in started.get(member.pid, ()) if (each.info["create_time"] or 0) >= born and each not in members]
     for member in members:
         with contextlib.suppress(psutil.Error):
             used += member.memory_info().rss
     return used, known | {member.pid: member for member in members}
+
+
+def _started_by():
+    """{process number: the psutil.Process that it started} of this machine, as it was less than `LOOK` seconds ago.
+
+    Reading it takes milliseconds, a twentieth of a second on a large machine: all runs share it.
+    """
+    import psutil
+
+    global _processes
+    with _reading:
+        if time.monotonic() > _processes[0] + LOOK:
+            started = {}
+            for process in psutil.process_iter(["ppid", "create_time"]):
+                started.setdefault(process.info["ppid"], []).append(process)
+            _processes = time.monotonic(), started
+        return _processes[1]
 
 
 def _share(job):
