@@ -78,12 +78,12 @@ def read(path):
             limits = _limits(fields, path, limits)
             continue
         own = _limits(_mapping(fields, "limits", path), path, limits)
-        for run in expand[kind](fields, path):
+        for run in (dataclasses.replace(each, limits=own) for each in expand[kind](fields, path)):
             run_id = _check(f"{path}:{line}: {kind}", getattr, run, "id")
             if run_id in seen:
                 raise InputError(f"{path}:{line}: {kind}: {run} is already in the item of line {seen[run_id]}")
             seen[run_id] = line
-            found.append(dataclasses.replace(run, limits=own))
+            found.append(run)
     if not found:
         raise InputError(f"{path}:1: has limits but no run: add a `- train: ...` or a `- notebook: ...`")
     return found
