@@ -115,10 +115,11 @@ def _victims(command, place):
             victims["command"] = [psutil.Process(command)]
         for process in children:
             try:
-                line = " ".join(process.cmdline())
+                line, age = " ".join(process.cmdline()), time.time() - process.create_time()
             except psutil.Error:
                 continue
-            if kind := next((kind for mark, kind in MARKS.items() if mark in line), None):
+            kind = next((kind for mark, kind in MARKS.items() if mark in line), None)
+            if kind and (kind != "worker" or age > 10):  # Dask gives up a worker that dies while it starts
                 victims.setdefault(kind, []).append(process)
     return victims
 
