@@ -1,6 +1,6 @@
 """Batches: what they cost, and what two workers bring.
 
-    python benchmarks/batch.py                  all of it: about ten minutes on two idle cores
+    python benchmarks/batch.py                  all of it: about 25 minutes on two idle cores
     python benchmarks/batch.py --runs 10 --rounds 2
 
 Contenders take turns (A B A B), and the ratios count.

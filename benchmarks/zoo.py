@@ -45,7 +45,7 @@ def measure(name):
     keras.utils.set_random_seed(0)
     model = models.build(name)
     forward = [seconds(lambda: keras.ops.convert_to_numpy(model(images[:BATCH], training=False)))[0] for _ in range(1 + FORWARD)]
-    model.compile(training.TorchSGD(0.02, 0.9, 5e-4), training.loss_of(model), jit_compile=False)
+    model.compile(training.TorchSGD(0.002, 0.9, 5e-4), training.loss_of(model), jit_compile=False)
     steps = []
     for i in range(0, len(images), BATCH):
         steps.append(seconds(lambda i=i: model.train_on_batch(images[i : i + BATCH], labels[i : i + BATCH])))
