@@ -53,6 +53,8 @@ def check(folder, info, partial=False):
             for ours, theirs in zip(("train", "test"), info.tfds_splits, strict=True)
             if theirs in splits
         }
+        path = folder / "features.json"  # which TFDS needs where it reads the folder
+        json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise _damaged(folder, f"{path} is missing") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -133,8 +135,8 @@ def _read_split(split, name, info):
         for some_images, some_labels in records.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator():
             end = n + len(some_labels)
             if some_images.dtype != np.uint8 or some_images.shape[1:] != info.image_shape:
-                what = f"{some_images.dtype} {some_images.shape[1:]}, expected uint8 {info.image_shape}"
-                raise _damaged(folder, f"{where}: the {name} images are {what}")
+                found = f"{some_images.dtype} {(split.count, *some_images.shape[1:])}"
+                raise _damaged(folder, f"{where}: the {name} images are {found}, expected uint8 {images.shape}")
             if end <= split.count:
                 images[n:end], labels[n:end] = some_images, some_labels
             n = end

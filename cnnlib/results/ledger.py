@@ -15,6 +15,7 @@ from cnnlib.results import environment, learning, rows
 
 # What a run_id is made of. Where the bytes came from is not in it: the images are the same, and a run has its name before it loads them.
 DETERMINING = ("model", "dataset", "protocol", "recipe", "seed", "train_images", "epochs", "code")
+TRANSFERRED = "vgg16"  # comes trained on ImageNet, and has a table of its own
 WAY = ["model", "protocol", "recipe", "train_images", "epochs"]  # runs with these in common differ only by their seed
 
 
@@ -53,6 +54,11 @@ def measured(benchmark=None, local=True):
 def newest(rows):
     """Of the rows (DataFrame) of each net, way and seed the last by date. (Other versions of the code, or machines, made the others.)"""
     return rows.sort_values("date", kind="stable").drop_duplicates(["row_id", *WAY, "seed"], keep="last")
+
+
+def in_metric(rows, metric):
+    """The values of rows (DataFrame) in this metric (Series): an error as accuracy, and the reverse."""
+    return rows["value"].where(rows["metric"] == metric, 100 - rows["value"])
 
 
 def histories(benchmark="mnist", model=None, recipe=None, local=True):

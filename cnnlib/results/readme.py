@@ -18,8 +18,8 @@ def update_readme(path=files.ROOT / "README.md", check=False):
     if not (begin and end):
         raise InputError(f"{path} lacks the line {END if begin else BEGIN} Put it where the results {'end' if begin else 'begin'}.")
     parts = {datasets.info(name).title: tables.recap_markdown(name, local=False) for name in ("mnist", "cifar10")}
-    if len(transfer.transfer_recap(local=False)):
-        parts["CIFAR-10, with VGG16 trained on ImageNet"] = transfer.transfer_markdown(local=False)
+    if table := transfer.transfer_markdown(local=False):
+        parts["CIFAR-10, with VGG16 trained on ImageNet"] = table
     updated = "\n".join([before + BEGIN, "", *(f"**{title}**\n\n{table}\n" for title, table in parts.items()), END + after])
     if updated != text and not check:
         files.write_atomically(path, updated)

@@ -20,13 +20,12 @@ def recap(benchmark="mnist", local=True):
     code, another machine) the newer by date counts. `measured_mean` and `measured_std` (ddof=1, NaN for one run) are in the metric of
     `published`; `seconds` is the mean training time. A row that was not measured has one line with n = 0, the lecture's own model and
     the published parameters. Nets that the lecture does not have come last, under their batch names, with NaN for a published figure; what
-    transfer learning measured has a table of its own, `transfer_recap`.
-    `local` and the errors are those of `measured`.
+    transfer learning measured has a table of its own, `transfer_recap`. `local` and the errors are those of `measured`.
     """
     import pandas
 
     published, measured = ledger.published(benchmark), ledger.measured(benchmark, local)
-    newest = ledger.newest(measured[measured["model"] != "vgg16"])
+    newest = ledger.newest(measured[measured["model"] != ledger.TRANSFERRED])
     lines = []
     for row in published.itertuples():
         runs = newest[newest["row_id"] == row.row_id]
@@ -120,7 +119,7 @@ def costs(path=files.ROOT / "benchmarks" / "zoo.csv"):
 
 def _line(row, way, runs):
     """One line of the recap (dict): a published row (namedtuple), a way (tuple), its runs (DataFrame, empty if it was not measured)."""
-    values = runs["value"].where(runs["metric"] == row.metric, 100 - runs["value"])  # an error as accuracy, and the reverse
+    values = ledger.in_metric(runs, row.metric)
     model, protocol, recipe, train_images, epochs = way
     return {
         "title": row.title,

@@ -5,7 +5,6 @@ from cnnlib.results import ledger
 from cnnlib.results.ledger import WAY
 from cnnlib.results.tables import mean_and_deviation, to_markdown
 
-MODEL = "vgg16"
 GRID = r"frozen-(?P<size>\d+)-(?P<blocks>block\d|all)-(?P<head>linear|mlp)"
 
 
@@ -18,8 +17,8 @@ def transfer_recap(dataset="cifar10", local=True):
     import pandas
 
     rows = ledger.measured(dataset, local)
-    rows = ledger.newest(rows[rows["model"] == MODEL])
-    accuracy = rows["value"].where(rows["metric"] == "test_accuracy_percent", 100 - rows["value"])
+    rows = ledger.newest(rows[rows["model"] == ledger.TRANSFERRED])
+    accuracy = ledger.in_metric(rows, "test_accuracy_percent")
     lines = [
         {
             **dict(zip(WAY[1:], way, strict=True)),
@@ -32,7 +31,7 @@ def transfer_recap(dataset="cifar10", local=True):
         for way, runs in rows.groupby(WAY[1:])
     ]
     columns = [*WAY[1:], "accuracy_mean", "accuracy_std", "n", "minutes", "trained_weights"]
-    return pandas.DataFrame(lines, columns=columns).sort_values("accuracy_mean", ignore_index=True)
+    return pandas.DataFrame(lines, columns=columns).astype({"recipe": str}).sort_values("accuracy_mean", ignore_index=True)
 
 
 def transfer_grid(dataset="cifar10", local=True):
@@ -41,9 +40,9 @@ def transfer_grid(dataset="cifar10", local=True):
     import pandas
 
     recap = transfer_recap(dataset, local)
-    found = recap["recipe"].astype(str).str.fullmatch(GRID)
+    found = recap["recipe"].str.fullmatch(GRID)
     lines = recap[found].sort_values("train_images")
-    lines = lines.join(lines["recipe"].astype(str).str.extract(GRID)).drop_duplicates("recipe", keep="last")
+    lines = lines.join(lines["recipe"].str.extract(GRID)).drop_duplicates("recipe", keep="last")
     if lines.empty:
         return pandas.DataFrame()
     seen = lines["blocks"].str.replace("block", "block ").replace("all", "blocks 3 to 5")
@@ -57,7 +56,7 @@ def transfer_table(dataset="cifar10", local=True, grid=True):
 
     lines = transfer_recap(dataset, local)
     if not grid:
-        lines = lines[~lines["recipe"].astype(str).str.contains("-block3-|-block4-|-block5-")]
+        lines = lines[~lines["recipe"].str.contains(r"-block\d-")]
     images = datasets.info(dataset).train_count
     cells = [
         [
@@ -72,5 +71,6 @@ def transfer_table(dataset="cifar10", local=True, grid=True):
 
 
 def transfer_markdown(dataset="cifar10", local=True):
-    """The ways that see all blocks, or go on training them, as a table for GitHub (str)."""
-    return to_markdown(transfer_table(dataset, local, grid=False), [str.ljust, str.ljust, str.rjust, str.rjust])
+    """The ways that see all blocks, or go on training them, as a table for GitHub (str); empty if there are none."""
+    table = transfer_table(dataset, local, grid=False)
+    return to_markdown(table, [str.ljust, str.ljust, str.rjust, str.rjust]) if len(table) else ""

@@ -132,12 +132,10 @@ def test_an_altered_shard(change, data):
 @pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
 def test_metadata_that_is_missing_or_not_json(name, data):
     path = data / "3.0.1" / name
-    for spoil in (lambda: path.write_text(path.read_text()[:40]), path.unlink):
-        spoil()
-        with pytest.raises(datasets.Damaged, match=name):
-            datasets.stream("fashion_mnist")
-    if name == "dataset_info.json":
-        assert name in damaged()
+    path.write_text(path.read_text()[:40])
+    assert name in damaged()
+    path.unlink()
+    assert name in damaged()
 
 
 def test_more_or_fewer_records_than_promised(data):
@@ -153,7 +151,7 @@ def test_more_or_fewer_records_than_promised(data):
     [
         ({"train_count": 31}, "has 30 train images, expected 31"),
         ({"test_count": 10}, "has 20 test images, expected 10"),
-        ({"image_shape": (32, 32, 3)}, "the train images are uint8 (28, 28, 1), expected uint8 (32, 32, 3)"),
+        ({"image_shape": (32, 32, 3)}, "the train images are uint8 (30, 28, 28, 1), expected uint8 (30, 32, 32, 3)"),
         ({"class_names": ("a", "b", "c")}, "the train labels go from 0 to 9, expected 0 to 2"),
     ],
 )
