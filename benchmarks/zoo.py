@@ -3,10 +3,11 @@
     python benchmarks/zoo.py [NET ...] [--again]
 
 For each net, in a process of its own: parameters, multiply-adds, images a second forward and in training (batches of 32, medians
-without the first), peak memory, minutes of an epoch by that, and the mean loss of the first and the last 5 of 30 steps on CIFAR-10's
-images. Rows go to benchmarks/zoo.csv, which notebook 07 reads, each as soon as it is measured: a run that was stopped goes on where it was.
-`--again` measures anew what is there. `busy_cores` says how many cores other programs kept busy in the three seconds before: above about
-0.5, only the order of magnitude of a speed says something. Needs CIFAR-10 (README.md, "Where the bytes come from"). Not for Windows.
+without the first), peak memory, minutes of an epoch by that, and, as a sign of life, the mean loss of the first and of the last of six
+passes over the same five batches of CIFAR-10's images: 30 steps. Rows go to benchmarks/zoo.csv, which notebook 07 reads, each as soon as
+it is measured: a run that was stopped goes on where it was. `--again` measures anew what is there. `busy_cores` says how many cores other
+programs kept busy in the three seconds before: above about 0.5, only the order of magnitude of a speed says something. Needs CIFAR-10
+(README.md, "Where the bytes come from"). Not for Windows.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import psutil
 
 PATH = files.ROOT / "benchmarks" / "zoo.csv"
 NETS = [name.removeprefix("cifar10/") for name in nets.names() if name.startswith("cifar10/")]
-BATCH, STEPS, FORWARD = 32, 30, 5
+BATCH, BATCHES, PASSES, FORWARD = 32, 5, 6, 5
 COLUMNS = [
     *("model", "parameters", "multiply_adds", "batch_size", "forward_images_per_second", "training_images_per_second"),
     *("peak_memory_mib", "epoch_minutes", "first_loss", "last_loss", "busy_cores", "device", "versions", "date"),
@@ -40,14 +41,14 @@ def measure(name):
 
     import keras
 
-    train = datasets.load("cifar10", train_size=BATCH * STEPS).train
+    train = datasets.load("cifar10", train_size=BATCH * BATCHES).train
     images, labels = preprocessing.prepare(train.images, models.input_form(name)), train.labels
     keras.utils.set_random_seed(0)
     model = models.build(name)
     forward = [seconds(lambda: keras.ops.convert_to_numpy(model(images[:BATCH], training=False)))[0] for _ in range(1 + FORWARD)]
     model.compile(training.TorchSGD(0.002, 0.9, 5e-4), training.loss_of(model), jit_compile=False)
     steps = []
-    for i in range(0, len(images), BATCH):
+    for i in [*range(0, len(images), BATCH)] * PASSES:
         steps.append(seconds(lambda i=i: model.train_on_batch(images[i : i + BATCH], labels[i : i + BATCH])))
         model.reset_metrics()
     step = statistics.median(time for time, _ in steps[1:])
@@ -61,8 +62,8 @@ def measure(name):
         "training_images_per_second": round(BATCH / step, 1),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10),
         "epoch_minutes": round(datasets.info("cifar10").train_count / BATCH * step / 60, 1),
-        "first_loss": round(statistics.mean(losses[:5]), 3),
-        "last_loss": round(statistics.mean(losses[-5:]), 3),
+        "first_loss": round(statistics.mean(losses[:BATCHES]), 3),
+        "last_loss": round(statistics.mean(losses[-BATCHES:]), 3),
         "device": results.device(),
         "versions": results.versions(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),

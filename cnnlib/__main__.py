@@ -85,13 +85,13 @@ def run(notebook, values, file, output):
 @click.option("--process-id", type=click.IntRange(min=0), help="Say which of the processes this machine runs: 0, 1, ...")
 def train(model, dataset, recipe, seed, train_size, again, processes, coordinator, process_id):
     """Train one net, test it once, record the row."""
-    from cnnlib import distribution, runs
+    from cnnlib import distribution, results, runs
 
     if processes or coordinator or process_id is not None:
         if not processes:
             raise click.UsageError("--coordinator and --process-id need --processes: how many there are on all machines together")
         runs.plan(model, dataset, recipe, seed, train_size)  # a wrong name is one error, not one of each process
-        if model.startswith(runs.BOOSTED) or model == runs.TRANSFERRED:
+        if model.startswith(runs.BOOSTED) or model == results.TRANSFERRED:
             raise InputError(f"{model} is trained in several steps that are not shared among processes: train it without --processes")
         arguments = ["train", model, dataset, "--recipe", recipe, "--seed", str(seed), *(["--again"] if again else [])]
         arguments += ["--train-size", str(train_size)] if train_size else []

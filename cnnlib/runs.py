@@ -8,7 +8,6 @@ from cnnlib import datasets, distribution, files, nets, recipes, results
 from cnnlib.errors import InputError, check_name
 
 BOOSTED = "boosted-"  # before the name of a net: three of them, see cnnlib.boosting
-TRANSFERRED = "vgg16"  # comes trained on ImageNet: see cnnlib.transfer
 COURSE_NETS = files.DATA / "nets"  # trained nets that come with the course: seed 0 of published rows
 LARGEST_COURSE_NET = 4_000_000  # bytes
 
@@ -92,7 +91,7 @@ def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=Fal
     recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
     data = datasets.load(dataset, train_size=train_size, seed=seed)
     checkpoints = files.make_folder(files.results_folder() / "checkpoints" / what["run_id"])
-    if model == TRANSFERRED:
+    if model == results.TRANSFERRED:
         return _transfer_row(what, data, recipe, checkpoints)
     prepare = lambda images: preprocessing.prepare(images, input_form(model), deslanted=recipe.protocol == "deslanted")  # noqa: E731
     classes = len(data.info.class_names)

@@ -343,16 +343,16 @@ def _train_head(net, images, labels, recipe, seed, classes, folder, validation, 
     return Trained(model, net, own, recipe, history, seen.seconds + history.seconds, count)
 
 
-def predict(model, images, batch_size=100):
-    """Class probabilities of an assembled net, float32 (n, classes). Images as for `check_images`."""
+def predict(model, images, batch_size=100, views=1):
+    """Class probabilities of an assembled net, float32 (n, classes). Images as for `check_images`, `views` as for training.predict."""
     check_images(images, model.input_shape[1:])
-    return training.predict(model, np.asarray(images, np.float32), batch_size)
+    return training.predict(model, np.asarray(images, np.float32), batch_size, views)
 
 
 def probabilities(trained, images, progress=True):
     """Class probabilities of a Trained, float32 (n, classes); where the base is frozen, through features that are kept."""
     if trained.recipe.trained != "head":
-        return predict(trained.model, images)
+        return predict(trained.model, images, views=trained.recipe.test_views)
     return training.predict(trained.head, features(trained.backbone, images, progress=progress).of(trained.recipe.blocks))
 
 

@@ -345,6 +345,13 @@ class TestRows:
         wrong = transfer.predict(kept, np.repeat(test.images, 3, axis=3)).argmax(axis=1) != test.labels
         assert 100 * wrong.mean() == pytest.approx(row["value"])
 
+    def test_a_fine_tuned_row_is_tested_in_as_many_views_as_its_recipe_says(self):
+        row = runs.train_row("vgg16", "fashion_mnist", "quick-fine-tuned,test_views=2", train_size=60)
+        kept, test = keras.saving.load_model(runs.net_path(row["run_id"])), datasets.load("fashion_mnist").test
+        images = np.repeat(test.images, 3, axis=3).astype("float32")
+        logits = kept.predict_on_batch(images) + kept.predict_on_batch(images[:, :, ::-1])
+        assert 100 * np.mean(logits.argmax(axis=1) != test.labels) == pytest.approx(row["value"])
+
     @pytest.mark.parametrize(
         ("model", "recipe", "message"),
         [

@@ -2,7 +2,7 @@
 
 from cnnlib.results.environment import code_hash, device, versions
 from cnnlib.results.learning import record as record_history
-from cnnlib.results.ledger import histories, measured, publish, published, record, run_id
+from cnnlib.results.ledger import TRANSFERRED, histories, measured, publish, published, record, run_id
 from cnnlib.results.readme import update_readme
 from cnnlib.results.rows import COLUMNS
 from cnnlib.results.statistics import interval, mcnemar
@@ -19,6 +19,7 @@ from cnnlib.results.transfer import transfer_grid, transfer_markdown, transfer_r
 
 __all__ = [
     "COLUMNS",
+    "TRANSFERRED",
     "code_hash",
     "costs",
     "device",

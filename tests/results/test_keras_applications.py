@@ -2,7 +2,7 @@
 
 import os
 
-from cnnlib import results
+from cnnlib import nets, results
 
 import keras
 import pytest
@@ -35,3 +35,9 @@ def test_costs_are_those_of_the_benchmark(tmp_path):
     assert len(results.costs(tmp_path / "none.csv")) == 0
     (tmp_path / "zoo.csv").write_text("model,training_images_per_second\ncifar10/resnet18,35.5\n")
     assert results.costs(tmp_path / "zoo.csv").loc["cifar10/resnet18", "training_images_per_second"] == 35.5
+
+
+def test_each_of_the_twelve_nets_shows_a_sign_of_life():
+    costs = results.costs()
+    assert len(costs) == 13 and set(costs.index) == {name for name in nets.names() if name.startswith("cifar10/")}
+    assert (costs["last_loss"] < costs["first_loss"]).all()
