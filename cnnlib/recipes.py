@@ -161,7 +161,8 @@ _HEADS = {
     "linear": {"learning_rate": 2e-3, "weight_decay": 0.02},
     "mlp": {"learning_rate": 1e-3, "weight_decay": 0.6, "hidden": 1024, "dropout": 0.5},
 }
-_FINE_TUNED = {"protocol": "crop-flip", "epochs": 8, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
+_FINE_TUNED = {"protocol": "crop-flip", "epochs": 6, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
+_ALL_TRAINED = _FINE_TUNED | {"trained": "all", "learning_rate": 3e-5, "test_views": 2}
 RECIPES |= {
     r.name: r
     for r in (
@@ -180,13 +181,13 @@ RECIPES |= {
             for blocks in ("3", "4", "5", "345")
             for kind, settings in _HEADS.items()
         ),
-        Transfer("fine-tuned-32", "all of VGG16 learns on, 32x32", trained="all", head="frozen-32-all-mlp", **_FINE_TUNED),
+        Transfer("fine-tuned-32", "all of VGG16 learns on, 32x32", **_ALL_TRAINED | {"head": "frozen-32-all-mlp"}),
         Transfer(
             *("fine-tuned-32-block5", "VGG16's last block learns on, 32x32"), trained="block5", head="frozen-32-all-mlp", **_FINE_TUNED
         ),
         Transfer(
             *("fine-tuned-64", "all of VGG16 learns on, 64x64"),
-            **_FINE_TUNED | {"epochs": 5, "image_size": 64, "trained": "all", "head": "frozen-64-all-mlp"},
+            **_ALL_TRAINED | {"epochs": 5, "image_size": 64, "head": "frozen-64-all-mlp"},
         ),
     )
 }
