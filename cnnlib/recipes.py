@@ -161,7 +161,7 @@ _HEADS = {
     "linear": {"learning_rate": 2e-3, "weight_decay": 0.02},
     "mlp": {"learning_rate": 1e-3, "weight_decay": 0.6, "hidden": 1024, "dropout": 0.5},
 }
-_FINE_TUNED = {"protocol": "crop-flip", "epochs": 6, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
+_FINE_TUNED = {"protocol": "crop-flip", "epochs": 5, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
 _ALL_TRAINED = _FINE_TUNED | {"trained": "all", "learning_rate": 3e-5, "test_views": 2}
 RECIPES |= {
     r.name: r
@@ -187,7 +187,7 @@ RECIPES |= {
         ),
         Transfer(
             *("fine-tuned-64", "all of VGG16 learns on, 64x64"),
-            **_ALL_TRAINED | {"epochs": 5, "image_size": 64, "head": "frozen-64-all-mlp"},
+            **_ALL_TRAINED | {"epochs": 4, "image_size": 64, "head": "frozen-64-all-mlp"},
         ),
     )
 }
