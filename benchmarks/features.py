@@ -1,6 +1,6 @@
 """Transfer learning's speed: features computed once, beside a bare `predict_on_batch` loop, and beside a base that runs in every epoch.
 
-    python benchmarks/features.py [--images 2000] [--rounds 3] [--epochs 10] [--image-size 32]
+    python benchmarks/features.py [--images 2000] [--rounds 9] [--epochs 10] [--image-size 32]
 
 1. Images a second of `transfer.features` (reading the images' digest, writing, checking the file: all of it) and of a plain loop over
    `predict_on_batch` of the same net with the same batches, whose outputs are kept in memory. They take turns. To be at least 0.9.
@@ -71,7 +71,7 @@ def usual_way(net, images, labels, epochs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--image-size", type=int, default=32)
     options = parser.parse_args()
