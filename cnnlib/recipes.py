@@ -70,12 +70,12 @@ class Transfer(Recipe):
     blocks: str = "345"  # the blocks whose maps the head sees, as digits: means of the maps of S16 (3), S23 (4), S30 (5)
     hidden: int = 0  # units of the head's hidden layer; 0: none, a linear head
     dropout: float = 0.0  # after the hidden layer
-    trained: str = "head"  # or block5: the head and the last block; or all
+    trained: str = "head"  # or, with it, block5, the last block; or blocks345; or all
     head: str = ""  # where more than the head is trained: the recipe that the head was trained by before
 
     def __post_init__(self):
         super().__post_init__()
-        check_name("part of the net to train", self.trained, ("head", "block5", "all"))
+        check_name("part of the net to train", self.trained, ("head", "block5", "blocks345", "all"))
         if self.trained == "head" and (self.protocol != "plain" or self.test_views != 1):
             raise InputError(f"recipe {self.name}: a frozen base sees every image once, as it is: protocol plain, test_views 1")
         if (self.trained == "head") == bool(self.head):
@@ -162,7 +162,7 @@ _HEADS = {
     "mlp": {"learning_rate": 1e-3, "weight_decay": 0.6, "hidden": 1024, "dropout": 0.5},
 }
 _FINE_TUNED = {"protocol": "crop-flip", "epochs": 5, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
-_ALL_TRAINED = _FINE_TUNED | {"trained": "all", "learning_rate": 3e-5, "test_views": 2}
+_ALL_TRAINED = _FINE_TUNED | {"trained": "all", "epochs": 4, "warmup_epochs": 0.5, "test_views": 2}
 RECIPES |= {
     r.name: r
     for r in (
@@ -187,7 +187,7 @@ RECIPES |= {
         ),
         Transfer(
             *("fine-tuned-64", "all of VGG16 learns on, 64x64"),
-            **_ALL_TRAINED | {"epochs": 4, "image_size": 64, "head": "frozen-64-all-mlp"},
+            **_ALL_TRAINED | {"image_size": 64, "head": "frozen-64-all-mlp"},
         ),
     )
 }

@@ -1,7 +1,7 @@
 """Transfer learning with VGG16: what it learned on ImageNet, used on another data set.
 
 Two ways. Frozen: the base sees every image once, what it says of each is kept on disk (`features`), and heads learn from that in seconds.
-Fine-tuned: the last block, or all of the base, learns on together with a head that was trained on the frozen base before. A recipe
+Fine-tuned: the last block or blocks, or all of the base, learns on together with a head that was trained on the frozen base before. A recipe
 (`recipes.Transfer`) says which, at what image size. Written against Keras alone, like cnnlib.training, which does the training.
 
 Images are RGB, 0 to 255, as `datasets.load` returns them; what the weights expect of them is done inside the models.
@@ -31,9 +31,10 @@ WIDTHS = {"3": 256, "4": 512, "5": 512}  # maps of that layer
 TRAINED = {  # the layers of the base that learn
     "head": (),
     "block5": ("C24", "C26", "C28"),
+    "blocks345": ("C10", "C12", "C14", "C17", "C19", "C21", "C24", "C26", "C28"),
     "all": ("C0", "C2", "C5", "C7", "C10", "C12", "C14", "C17", "C19", "C21", "C24", "C26", "C28"),
 }
-PARAMETERS = {"head": 0, "block5": 7_079_424, "all": 14_714_688}  # what these layers hold
+PARAMETERS = {"head": 0, "block5": 7_079_424, "blocks345": 14_454_528, "all": 14_714_688}  # what these layers hold
 BATCH = 64  # images that the frozen base sees at a time
 CHUNK = 16 * BATCH  # images after which features are on the disk for good
 
@@ -290,13 +291,16 @@ def assemble(backbone, head, blocks="345", name="vgg16"):
 
 
 def unfreeze(model, trained):
-    """Set which part of an assembled net learns: "head", "block5" (and the head) or "all". Returns the number of trained weights.
+    """Set which part of an assembled net learns: a key of TRAINED; the head always does. Returns the number of trained weights.
 
-    It counts them before and after, because a net in which nothing was unfrozen trains just as quietly.
+    It counts them before and after, because a net in which nothing was unfrozen trains just as quietly. Where the base learns, the scale of
+    its features stays what it was: batch norm's averages lag behind a base that moves, and the net that is tested would be another one
+    than the net that learned.
     """
     names = TRAINED[check_name("part of the net to train", trained, TRAINED)]
     for layer in model.get_layer("vgg16").layers:
         layer.trainable = layer.name in names
+    model.get_layer("head").get_layer("scale").trainable = trained == "head"
     expected = PARAMETERS[trained] + training.trainable_parameters(model.get_layer("head"))
     found = training.trainable_parameters(model)
     if found != expected:

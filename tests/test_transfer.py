@@ -237,7 +237,9 @@ class TestHeads:
     def test_the_weights_that_are_trained_are_counted(self, vgg16, monkeypatch):
         net = transfer.assemble(vgg16, transfer.head(), "345")
         own = 12_810
-        assert [transfer.unfreeze(net, part) for part in ("head", "block5", "all", "head")] == [own, own + 7_079_424, own + 14_714_688, own]
+        parts = {"head": 0, "block5": 7_079_424, "blocks345": 14_454_528, "all": 14_714_688}
+        for part in (*parts, "head"):
+            assert transfer.unfreeze(net, part) == own + parts[part]
         monkeypatch.setitem(
             transfer.TRAINED, "block5", ("block5_conv1", "block5_conv2", "block5_conv3")
         )  # names that the net does not have
@@ -290,6 +292,18 @@ class TestTraining:
             if not np.array_equal(layer.get_weights()[0], before)
         ]
         assert changed == ["C24", "C26", "C28"]
+
+    def test_the_scale_of_the_features_stays_while_the_base_learns(self, vgg16):
+        own = transfer.head("345", 10)
+        net = transfer.assemble(vgg16, own, "345")
+        scale, spread = own.get_layer("scale"), np.random.RandomState(0).rand(8, 1280).astype("float32")
+        for part in transfer.TRAINED:
+            transfer.unfreeze(net, part)
+            before = [w.copy() for w in scale.get_weights()]
+            scale(spread, training=True)
+            moved = [not np.array_equal(a, b) for a, b in zip(before, scale.get_weights(), strict=True)]
+            assert moved == [part == "head"] * 2, part
+        transfer.unfreeze(net, "head")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
