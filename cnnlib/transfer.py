@@ -1,7 +1,7 @@
 """Transfer learning with VGG16: what it learned on ImageNet, used on another data set.
 
 Two ways. Frozen: the base sees every image once, what it says of each is kept on disk (`features`), and heads learn from that in seconds.
-Fine-tuned: the last block or blocks, or all of the base, learns on together with a head that was trained on the frozen base before. A recipe
+Fine-tuned: the last block or blocks, or all of the base, learns on with a head that was trained on the frozen base before. A recipe
 (`recipes.Transfer`) says which, at what image size. Written against Keras alone, like cnnlib.training, which does the training.
 
 Images are RGB, 0 to 255, as `datasets.load` returns them; what the weights expect of them is done inside the models.
