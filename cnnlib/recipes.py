@@ -71,7 +71,8 @@ class Transfer(Recipe):
     hidden: int = 0  # units of the head's hidden layer; 0: none, a linear head
     dropout: float = 0.0  # after the hidden layer
     trained: str = "head"  # or, with it, block5, the last block; or blocks345; or all
-    head: str = ""  # where more than the head is trained: the recipe that the head was trained by before
+    head: str = ""  # where more than the head is trained: the recipe that the head, or more, was trained by before
+    batch_norm: int = 0  # 1: while the base learns there is batch norm after each convolution that does (`transfer.put_batch_norm`)
 
     def __post_init__(self):
         super().__post_init__()
@@ -82,6 +83,8 @@ class Transfer(Recipe):
             raise InputError(f"recipe {self.name}: head must name the recipe that trained the head before, where trained is not head")
         if not self.blocks or self.blocks not in ("3", "4", "5", "34", "35", "45", "345"):
             raise InputError(f"recipe {self.name}: blocks must be digits from 3 to 5 in order, such as 345, got {self.blocks!r}")
+        if self.batch_norm not in (0, 1) or isinstance(self.batch_norm, bool) or (self.batch_norm and self.trained == "head"):
+            raise InputError(f"recipe {self.name}: batch_norm must be 0 or 1, and 0 where trained is head, got {self.batch_norm!r}")
         for field, least in {"image_size": 32, "hidden": 0}.items():
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -162,7 +165,7 @@ _HEADS = {
     "mlp": {"learning_rate": 1e-3, "weight_decay": 0.6, "hidden": 1024, "dropout": 0.5},
 }
 _FINE_TUNED = {"protocol": "crop-flip", "epochs": 5, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
-_ALL_TRAINED = _FINE_TUNED | {"trained": "all", "epochs": 4, "warmup_epochs": 0.5, "test_views": 2}
+_BLOCKS_TRAINED = _FINE_TUNED | {"trained": "blocks345", "batch_norm": 1, "learning_rate": 3e-4, "warmup_epochs": 0.5, "test_views": 6}
 RECIPES |= {
     r.name: r
     for r in (
@@ -181,13 +184,15 @@ RECIPES |= {
             for blocks in ("3", "4", "5", "345")
             for kind, settings in _HEADS.items()
         ),
-        Transfer("fine-tuned-32", "all of VGG16 learns on, 32x32", **_ALL_TRAINED | {"head": "frozen-32-all-mlp"}),
+        Transfer(
+            *("fine-tuned-32", "VGG16's last three blocks learn on, 32x32"), **_BLOCKS_TRAINED | {"epochs": 6, "head": "frozen-32-all-mlp"}
+        ),
         Transfer(
             *("fine-tuned-32-block5", "VGG16's last block learns on, 32x32"), trained="block5", head="frozen-32-all-mlp", **_FINE_TUNED
         ),
         Transfer(
-            *("fine-tuned-64", "all of VGG16 learns on, 64x64"),
-            **_ALL_TRAINED | {"image_size": 64, "head": "frozen-64-all-mlp"},
+            *("fine-tuned-64", "they learn on at 64x64 after they have at 32x32"),
+            **_BLOCKS_TRAINED | {"image_size": 64, "epochs": 3, "head": "fine-tuned-32"},
         ),
     )
 }

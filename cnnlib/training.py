@@ -65,7 +65,7 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
         start = time.perf_counter()
         order = np.random.RandomState((seed, epoch)).permutation(len(images))  # depends on nothing before: a resumed run is the same run
         inputs, targets, batch_size = distribution.part(_inputs(images, order, recipe, seed, epoch), labels[order], recipe.batch_size)
-        logs = model.fit(inputs, targets, batch_size=batch_size, shuffle=False, verbose=0, callbacks=[shown] if shown else None).history
+        logs = model.fit(**_batches(inputs, targets, batch_size), shuffle=False, verbose=0, callbacks=[shown] if shown else None).history
         if not np.isfinite(logs["loss"][0]):
             raise InputError(
                 f"the loss is {logs['loss'][0]} after epoch {epoch + 1}: training diverged. "
@@ -79,6 +79,23 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
         if shown:
             shown.epoch_done(rows)
     return _history(rows)
+
+
+def _batches(inputs, targets, batch_size):
+    """What Keras' `fit` takes for one pass over these arrays, in this order.
+
+    On TensorFlow a tf.data.Dataset that is not tuned while it runs: of one made from arrays by Keras, the tuner sleeps for up to a minute
+    at a time, and the end of `fit` waits until it wakes (benchmarks/README.md has the figures).
+    """
+    if keras.backend.backend() != "tensorflow":
+        return {"x": inputs, "y": targets, "batch_size": batch_size}
+    import tensorflow as tf
+
+    arrays, n = tuple(keras.ops.convert_to_tensor(a) for a in (inputs, targets)), len(inputs)
+    batches = tf.data.Dataset.range(0, n, batch_size).map(lambda i: tuple(a[i : i + batch_size] for a in arrays)).prefetch(1)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return {"x": batches.with_options(options)}
 
 
 def _inputs(images, order, recipe, seed, epoch):

@@ -35,6 +35,7 @@ TRAINED = {  # the layers of the base that learn
     "all": ("C0", "C2", "C5", "C7", "C10", "C12", "C14", "C17", "C19", "C21", "C24", "C26", "C28"),
 }
 PARAMETERS = {"head": 0, "block5": 7_079_424, "blocks345": 14_454_528, "all": 14_714_688}  # what these layers hold
+SAMPLE = 512  # training images by which `put_batch_norm` measures the maps
 BATCH = 64  # images that the frozen base sees at a time
 CHUNK = 16 * BATCH  # images after which features are on the disk for good
 
@@ -61,7 +62,12 @@ def backbone(input_shape=(32, 32, 3), image_size=None, weights="imagenet"):
         )
     weights = weights if isinstance(weights, Weights) else models.vgg16_weights(weights)
     base = models.VGG16(weights, include_top=False, input_shape=(image_size, image_size, 3))
-    maps = keras.Model(base.input, [base.get_layer(name).output for name in BLOCKS.values()], name="vgg16")
+    return _backbone_of(base, {layer.name: layer.output for layer in base.layers}, input_shape, image_size, weights)
+
+
+def _backbone_of(base, outputs, input_shape, image_size, weights):
+    """A Backbone of the net `base`, of which `outputs` has those of S16, S23 and S30."""
+    maps = keras.Model(base.input, [outputs[name] for name in BLOCKS.values()], name="vgg16")
     images = keras.Input(tuple(input_shape), name="images")
     x = models.VGGPreprocessing(image_size, name="preprocessing")(images)
     means = [layers.GlobalAveragePooling2D(name=f"mean_{name}")(m) for name, m in zip(BLOCKS.values(), maps(x), strict=True)]
@@ -295,44 +301,108 @@ def unfreeze(model, trained):
 
     It counts them before and after, because a net in which nothing was unfrozen trains just as quietly. Where the base learns, the scale of
     its features stays what it was: batch norm's averages lag behind a base that moves, and the net that is tested would be another one
-    than the net that learned.
+    than the net that learned. Batch norm that `put_batch_norm` put in learns with its convolution, two weights a map.
     """
-    names = TRAINED[check_name("part of the net to train", trained, TRAINED)]
-    for layer in model.get_layer("vgg16").layers:
-        layer.trainable = layer.name in names
+    names, base = TRAINED[check_name("part of the net to train", trained, TRAINED)], model.get_layer("vgg16")
+    norms = [layer for layer in base.layers if isinstance(layer, layers.BatchNormalization)]
+    for layer in base.layers:
+        layer.trainable = (_convolution(layer) if layer in norms else layer.name) in names
     model.get_layer("head").get_layer("scale").trainable = trained == "head"
     expected = PARAMETERS[trained] + training.trainable_parameters(model.get_layer("head"))
+    expected += sum(2 * layer.gamma.shape[0] for layer in norms if _convolution(layer) in names)
     found = training.trainable_parameters(model)
     if found != expected:
         raise AssertionError(f"{found:,} weights of {model.name} would be trained where {trained!r} means {expected:,}")
     return found
 
 
+def put_batch_norm(net, trained, images):
+    """A Backbone with batch norm, N10 after C10 and so on, after each convolution that `trained`, a key of TRAINED, names.
+
+    VGG16 is older than batch norm, and learns slowly without. The new layers begin with the mean and the deviation that the convolutions'
+    maps have over SAMPLE of the `images` (uint8 or float32, 0 to 255), as what they subtract and divide by and also as what they add and
+    multiply with: as used for tests, the net is what it was. `fold_batch_norm` takes them out again. It shares its convolutions with
+    `net`. Source of the layer: Ioffe & Szegedy 2015; of calibrating it to change nothing: the course.
+    """
+    names, old = TRAINED[check_name("part of the net to train", trained, TRAINED)], net.model.get_layer("vgg16")
+    sample = images[:: max(1, len(images) // SAMPLE)][:SAMPLE].astype("float32")
+    maps = keras.Model(old.input, [old.get_layer(name).output for name in names])
+    prepare = net.model.get_layer("preprocessing")
+    seen = [maps.predict_on_batch(prepare(sample[i : i + BATCH])) for i in range(0, len(sample), BATCH)]
+    seen = [np.concatenate(parts) for parts in zip(*seen, strict=True)]
+    x = first = keras.Input(old.input_shape[1:], name="input")
+    outputs = {}
+    for layer in old.layers[1:]:
+        x = layer(x)
+        if layer.name in names:
+            norm = layers.BatchNormalization(momentum=0.9, name=f"N{layer.name[1:]}")
+            x = norm(x)
+            values = seen[names.index(layer.name)]
+            mean, variance = values.mean((0, 1, 2), dtype="float64"), values.var((0, 1, 2), dtype="float64")
+            norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
+        outputs[layer.name] = x
+    return _backbone_of(keras.Model(first, x), outputs, net.model.input_shape[1:], net.image_size, net.weights)
+
+
+def fold_batch_norm(net):
+    """A Backbone of VGG16 as it was published, without batch norm, that answers as `net` does in tests, and shares nothing with it:
+    what batch norm does to a convolution's maps, each of its kernels does."""
+    base, arrays = net.model.get_layer("vgg16"), []
+    norms = {_convolution(layer): layer for layer in base.layers if isinstance(layer, layers.BatchNormalization)}
+    for name in TRAINED["all"]:
+        kernel, bias = base.get_layer(name).get_weights()
+        if name in norms:
+            gamma, beta, mean, variance = norms[name].get_weights()
+            factor = gamma / np.sqrt(variance + norms[name].epsilon)
+            kernel, bias = kernel * factor, (bias - mean) * factor + beta
+        arrays += [kernel, bias]
+    weights = Weights(tuple(arrays), net.weights.source)
+    return backbone(net.model.input_shape[1:], net.image_size, weights)
+
+
+def _convolution(norm):
+    """The name of the convolution that a layer of batch norm, N10, stands after: C10."""
+    return f"C{norm.name[1:]}"
+
+
 def train(images, labels, recipe, seed=0, classes=10, folder=None, validation=None, weights="imagenet", progress=True):
     """Train VGG16 on images by a Transfer recipe. The same arguments give the same net on the same machine.
+
+    A recipe that trains more than the head goes on from what the recipe that it names as `head` has trained: a head on the frozen base, or
+    a base that has learned already, at another image size.
 
     Args:
         images, labels: uint8 (n, h, w, 3) and integers (n,). seed: of the head's first weights and the order of the images.
         folder: where the state is kept after each epoch, so that a run that was killed goes on. None: nowhere.
         validation: (images, labels) that are only looked at, after each epoch. weights: as for `backbone`.
-    Returns: Trained. Raises InputError for images, labels or a recipe that do not fit.
+    Returns: Trained, its `history` that of the recipe's own epochs, its `seconds` those of all that went before too.
+    Raises InputError for images, labels or a recipe that do not fit.
     """
     if not isinstance(recipe, recipes.Transfer):
         known = [name for name in recipes.recipe_names() if isinstance(recipes.recipe(name), recipes.Transfer)]
         raise InputError(f"the recipe {recipe.name} is not for transfer learning: use one of {', '.join(known)}")
     check_images(images)
-    net = backbone(images.shape[1:], recipe.image_size, weights)
     if recipe.trained == "head":
+        net = backbone(images.shape[1:], recipe.image_size, weights)
         return _train_head(net, images, labels, recipe, seed, classes, folder, validation, progress)
-    first = recipes.recipe(recipe.head)
-    start = _train_head(net, images, labels, first, seed, classes, folder, None, progress)
-    count = unfreeze(start.model, recipe.trained)
+    start = train(images, labels, recipes.recipe(recipe.head), seed, classes, folder, None, weights, progress)
+    net, blocks = backbone(images.shape[1:], recipe.image_size, start.backbone.weights), _blocks(recipe)
+    if recipe.batch_norm:
+        net = put_batch_norm(net, recipe.trained, images)
+    model = assemble(net, start.head, blocks)
+    count = unfreeze(model, recipe.trained)
     prepare = lambda images: preprocessing.prepare(images, "rgb")  # noqa: E731
     looked_at = validation and (prepare(validation[0]), validation[1])
-    checkpoint = folder and pathlib.Path(folder) / "net.npz"
-    history = training.train(start.model, prepare(images), labels, recipe, seed, looked_at, checkpoint, progress)
-    seconds = start.seconds + history.seconds
-    return dataclasses.replace(start, recipe=recipe, history=history, seconds=seconds, trainable_parameters=count)
+    checkpoint = folder and pathlib.Path(folder) / f"{recipe.name}.npz"
+    history = training.train(model, prepare(images), labels, recipe, seed, looked_at, checkpoint, progress)
+    net = fold_batch_norm(net)
+    model = assemble(net, start.head, blocks)
+    return Trained(model, net, start.head, recipe, history, start.seconds + history.seconds, count)
+
+
+def _blocks(recipe):
+    """The blocks that the head of a recipe sees: those of the recipe that the head was first trained by."""
+    return _blocks(recipes.recipe(recipe.head)) if recipe.head else recipe.blocks
 
 
 def _train_head(net, images, labels, recipe, seed, classes, folder, validation, progress):
@@ -340,7 +410,7 @@ def _train_head(net, images, labels, recipe, seed, classes, folder, validation, 
     looked_at = validation and (features(net, validation[0], progress=progress).of(recipe.blocks), validation[1])
     keras.utils.set_random_seed(seed)
     own = head(recipe.blocks, classes, recipe.hidden, recipe.dropout)
-    checkpoint = folder and pathlib.Path(folder) / "head.npz"
+    checkpoint = folder and pathlib.Path(folder) / f"{recipe.name}.npz"
     history = training.train(own, seen.of(recipe.blocks), labels, recipe, seed, looked_at, checkpoint, progress)
     model = assemble(net, own, recipe.blocks)
     count = unfreeze(model, "head")

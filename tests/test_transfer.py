@@ -273,7 +273,7 @@ class TestTraining:
 
         def save_and_die(path, model, run, rows):
             saved(path, model, run, rows)
-            if path.name == "net.npz":
+            if path.name == f"{recipe.name}.npz":
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(training, "_save", save_and_die)
@@ -292,6 +292,47 @@ class TestTraining:
             if not np.array_equal(layer.get_weights()[0], before)
         ]
         assert changed == ["C24", "C26", "C28"]
+
+    def test_batch_norm_is_put_in_and_folded_without_a_change_to_the_answers(self, weights):
+        plain = transfer.backbone(weights=weights)
+        net = transfer.put_batch_norm(plain, "blocks345", IMAGES)
+        before, size = expected(plain), np.abs(expected(plain)).max()
+        np.testing.assert_allclose(expected(net), before, atol=1e-5 * size)
+        model = transfer.assemble(net, transfer.head())
+        assert transfer.unfreeze(model, "blocks345") == 12_810 + 14_454_528 + 2 * (3 * 256 + 6 * 512)
+        assert transfer.unfreeze(model, "block5") == 12_810 + 7_079_424 + 2 * 3 * 512
+        base = model.get_layer("vgg16")
+        names = [layer.name for layer in base.layers if layer.name.startswith("N")]
+        assert names == [name.replace("C", "N") for name in transfer.TRAINED["blocks345"]]
+        random = np.random.RandomState(2)
+        for name in names:  # as after training: no longer what it began with
+            base.get_layer(name).set_weights([w * random.uniform(0.8, 1.2, w.shape) for w in base.get_layer(name).get_weights()])
+        moved, folded = expected(net), transfer.fold_batch_norm(net)
+        assert np.abs(moved - before).max() > 0.05 * size
+        np.testing.assert_allclose(expected(folded), moved, atol=1e-5 * np.abs(moved).max())
+        assert [w.shape for w in folded.weights.arrays] == [w.shape for w in weights.arrays] and folded.weights.source == "random"
+
+    def test_batch_norm_sees_a_batch_as_the_plain_net_does_at_first(self, weights):
+        plain = transfer.backbone(weights=weights)
+        net = transfer.put_batch_norm(plain, "block5", IMAGES)
+        learning = keras.ops.convert_to_numpy(net.model(IMAGES.astype("float32"), training=True))
+        np.testing.assert_allclose(learning, expected(plain), atol=1e-3 * np.abs(learning).max())  # the sample is the batch
+
+    def test_a_larger_size_goes_on_from_a_smaller_one(self, weights, tmp_path):
+        first = "fine-tuned-32,batch_size=16,epochs=1,head=quick-frozen"
+        recipe = recipes.recipe("fine-tuned-64", epochs=1, batch_size=16, head=first)
+        arguments = (IMAGES[:16], LABELS[:16], recipe)
+        before = transfer.train(*arguments[:2], recipes.recipe(first), weights=weights, progress=False)
+        after = transfer.train(*arguments, folder=tmp_path / "state", weights=weights, progress=False)
+        assert {path.name for path in (tmp_path / "state").iterdir()} == {
+            f"{name}.npz" for name in ("quick-frozen", before.recipe.name, recipe.name)
+        }
+        assert after.seconds > after.history.seconds and after.backbone.image_size == 64
+        kernels = [t.model.get_layer("vgg16").get_layer("C0").get_weights()[0] for t in (before, after)]
+        np.testing.assert_array_equal(*kernels)  # block 1 does not learn
+        assert not any("N" in layer.name[:1] for layer in after.model.get_layer("vgg16").layers)
+        moved = np.abs(after.backbone.weights.arrays[-2] - before.backbone.weights.arrays[-2]).max()
+        assert 0 < moved < np.abs(before.backbone.weights.arrays[-2]).max()
 
     def test_the_scale_of_the_features_stays_while_the_base_learns(self, vgg16):
         own = transfer.head("345", 10)
@@ -328,6 +369,7 @@ class TestTraining:
         ("trained=block4", "unknown part of the net to train 'block4'. Known: block5"),
         ("protocol=crop-flip", "sees every image once, as it is"),
         ("trained=all", "head must name the recipe"),
+        ("batch_norm=1", "batch_norm must be 0 or 1, and 0 where trained is head"),
         ("widht=3", "unknown recipe field 'widht'"),
     ],
 )
