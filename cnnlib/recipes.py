@@ -165,7 +165,8 @@ _HEADS = {
     "mlp": {"learning_rate": 1e-3, "weight_decay": 0.6, "hidden": 1024, "dropout": 0.5},
 }
 _FINE_TUNED = {"protocol": "crop-flip", "epochs": 5, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
-_BLOCKS_TRAINED = _FINE_TUNED | {"trained": "blocks345", "batch_norm": 1, "learning_rate": 3e-4, "warmup_epochs": 0.5, "test_views": 6}
+_BLOCKS_TRAINED = _FINE_TUNED | {"trained": "blocks345", "batch_norm": 1, "learning_rate": 3e-4, "warmup_epochs": 0.5}
+_BLOCKS_TRAINED |= {"label_smoothing": 0.1, "test_views": 6}
 RECIPES |= {
     r.name: r
     for r in (
@@ -184,9 +185,7 @@ RECIPES |= {
             for blocks in ("3", "4", "5", "345")
             for kind, settings in _HEADS.items()
         ),
-        Transfer(
-            *("fine-tuned-32", "VGG16's last three blocks learn on, 32x32"), **_BLOCKS_TRAINED | {"epochs": 6, "head": "frozen-32-all-mlp"}
-        ),
+        Transfer(*("fine-tuned-32", "VGG16's last three blocks learn on, 32x32"), **_BLOCKS_TRAINED | {"head": "frozen-32-all-mlp"}),
         Transfer(
             *("fine-tuned-32-block5", "VGG16's last block learns on, 32x32"), trained="block5", head="frozen-32-all-mlp", **_FINE_TUNED
         ),
