@@ -120,7 +120,8 @@ def _transfer_row(what, data, recipe, folder):
     answers = transfer.probabilities(trained, transfer.rgb(data.test.images)).argmax(axis=1)
     error = 100 * float(np.mean(answers != data.test.labels))
     net = trained.head if recipe.trained == "head" else trained.model
-    row = keep(net, what, f"{data.source}; weights {trained.backbone.weights.source}", error, trained.seconds)
+    source = f"{data.source}; weights {trained.backbone.weights.source}"
+    row = keep(net, what, source, error, trained.seconds, trained.trainable_parameters)
     results.record_history(row["run_id"], trained.history.epochs)
     shutil.rmtree(folder, ignore_errors=True)
     return row
@@ -145,11 +146,12 @@ def _trained(model, images, labels, recipe, seed, classes, folder):
     return distribution.gather(net), history, ()
 
 
-def keep(net, plan, data_source, error, seconds):
+def keep(net, plan, data_source, error, seconds, trained_weights=None):
     """Save a trained net and record its row. Returns the row (dict).
 
     Args: net: keras.Model; plan: what `plan` returned for it; data_source: `.source` of its data; error: on the test images, in %;
-        seconds: of training. Raises InputError as results.record, and if the folder cannot be written to.
+        seconds: of training; trained_weights: how many learned, if not all that can learn in `net`.
+    Raises InputError as results.record, and if the folder cannot be written to.
     """
     from cnnlib import training
 
@@ -158,7 +160,7 @@ def keep(net, plan, data_source, error, seconds):
         **plan,
         data_source=data_source,
         **_figure(plan["dataset"], error),
-        trainable_parameters=training.trainable_parameters(net),
+        trainable_parameters=training.trainable_parameters(net) if trained_weights is None else trained_weights,
         train_seconds=seconds,
         **_accelerator(),
     )

@@ -15,6 +15,7 @@ import time
 import zlib
 
 from cnnlib import distribution, files, models, preprocessing, recipes
+from cnnlib.datasets import streams
 from cnnlib.errors import InputError
 
 import keras
@@ -82,20 +83,10 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
 
 
 def _batches(inputs, targets, batch_size):
-    """What Keras' `fit` takes for one pass over these arrays, in this order.
-
-    On TensorFlow a tf.data.Dataset that is not tuned while it runs: of one made from arrays by Keras, the tuner sleeps for up to a minute
-    at a time, and the end of `fit` waits until it wakes (benchmarks/README.md has the figures).
-    """
-    if keras.backend.backend() != "tensorflow":
-        return {"x": inputs, "y": targets, "batch_size": batch_size}
-    import tensorflow as tf
-
-    arrays, n = tuple(keras.ops.convert_to_tensor(a) for a in (inputs, targets)), len(inputs)
-    batches = tf.data.Dataset.range(0, n, batch_size).map(lambda i: tuple(a[i : i + batch_size] for a in arrays)).prefetch(1)
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return {"x": batches.with_options(options)}
+    """What Keras' `fit` takes for one pass over these arrays, in this order."""
+    if keras.backend.backend() == "tensorflow":
+        return {"x": streams.batches(inputs, targets, batch_size)}
+    return {"x": inputs, "y": targets, "batch_size": batch_size}
 
 
 def _inputs(images, order, recipe, seed, epoch):

@@ -25,6 +25,21 @@ def from_arrays(images, labels, shuffle, seed):
     return dataset.apply(tf.data.experimental.assert_cardinality(count))
 
 
+def batches(images, labels, batch_size):
+    """A tf.data.Dataset of batches of arrays in memory, in their order, for one pass of Keras' `fit`.
+
+    It is not tuned while it runs: of a pipeline that Keras makes of arrays, the tuner sleeps for up to a minute at a time, and the end of
+    `fit` waits until it wakes (benchmarks/README.md has the figures).
+    """
+    import tensorflow as tf
+
+    images, labels = tf.constant(images), tf.constant(labels)
+    parts = tf.data.Dataset.range(0, len(labels), batch_size).map(lambda i: (images[i : i + batch_size], labels[i : i + batch_size]))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return parts.prefetch(1).with_options(options)
+
+
 def from_folder(folder, splits, split, info, shuffle, seed):
     """A tf.data.Dataset of (image uint8, label int64) of one split of a prepared folder, decoded as it is read.
 

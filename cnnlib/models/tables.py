@@ -5,12 +5,14 @@ import math
 from cnnlib.errors import InputError
 from cnnlib.models.cifar10.dpn import DualPath
 from cnnlib.models.layers import RBFOutput, TableConvolution, TrainableSubsampling
+from cnnlib.models.winograd import FastConv2D
 
 import pandas as pd
 from keras import layers
 
 _TYPES = {
     layers.Conv2D: "Convolution",
+    FastConv2D: "Convolution",
     TableConvolution: "Convolution (table)",
     layers.AveragePooling2D: "Average Pooling",
     layers.MaxPooling2D: "Max Pooling",

@@ -15,6 +15,7 @@ from cnnlib import files
 from cnnlib.errors import InputError
 from cnnlib.models.checks import check_classes, check_input_shape
 from cnnlib.models.layers import register
+from cnnlib.models.winograd import FastConv2D
 
 import keras
 import numpy as np
@@ -67,7 +68,7 @@ def VGG16(weights=None, include_top=True, input_shape=(224, 224, 3), classes=100
     x, number = images, 0
     for maps, convolutions in BLOCKS:
         for _ in range(convolutions):
-            x = layers.Conv2D(maps, 3, padding="same", name=f"C{number}")(x)
+            x = FastConv2D(maps, 3, padding="same", name=f"C{number}")(x)
             x = layers.Activation("relu", name=f"X{number + 1}")(x)
             number += 2
         x = layers.MaxPooling2D(2, name=f"S{number}")(x)

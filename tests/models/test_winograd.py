@@ -1,0 +1,85 @@
+"""Winograd's 3x3 convolution: outputs and gradients beside an ordinary convolution's; and where FastConv2D takes it."""
+
+from cnnlib import models
+from cnnlib.models import winograd
+
+import keras
+import numpy as np
+import pytest
+from scipy import signal
+
+
+@pytest.mark.parametrize("size", [(4, 4), (8, 8), (16, 12), (5, 7), (2, 3), (1, 9)])
+def test_it_is_a_convolution(size):
+    random = np.random.RandomState(0)
+    maps, kernel = random.normal(size=(2, *size, 3)), random.normal(size=(3, 3, 3, 5))
+    expected = np.zeros((2, *size, 5))
+    for n, i, o in np.ndindex(2, 3, 5):
+        expected[n, :, :, o] += signal.correlate2d(maps[n, :, :, i], kernel[:, :, i, o], "same")
+    found = keras.ops.convert_to_numpy(winograd.convolution(maps.astype("float32"), kernel.astype("float32")))
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+
+def gradients(layer, maps, first, kernel, directions):
+    """Of the sum of `directions` times the layer's outputs, by the weights of the layer and of a layer of 1x1 kernels before it."""
+    inputs = keras.Input(maps.shape[1:])
+    model = keras.Model(inputs, layer(keras.layers.Conv2D(first.shape[3], 1)(inputs)))
+    model.set_weights([first, np.zeros(first.shape[3]), kernel, np.zeros(kernel.shape[3])])
+    before = model.get_weights()
+    model.compile(keras.optimizers.SGD(1.0), lambda y, outputs: keras.ops.sum(y * outputs, axis=(1, 2, 3)), jit_compile=False)
+    model.fit(maps, directions, batch_size=len(maps), verbose=0)
+    return [a - b for a, b in zip(before, model.get_weights(), strict=True)]
+
+
+def test_it_learns_as_an_ordinary_convolution_does():
+    random = np.random.RandomState(1)
+    shapes = {"maps": (4, 8, 8, 3), "first": (1, 1, 3, 128), "kernel": (3, 3, 128, 16), "directions": (4, 8, 8, 16)}
+    given = {name: random.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    fast = gradients(winograd.FastConv2D(16, 3, padding="same"), **given)
+    plain = gradients(keras.layers.Conv2D(16, 3, padding="same"), **given)
+    for found, expected in zip(fast, plain, strict=True):
+        assert np.abs(expected).max() > 1
+        np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "fast"),
+    [
+        ((8, 8, 128), {}, True),
+        ((8, 4, 256), {"use_bias": False, "activation": "relu"}, True),
+        ((8, 8, 64), {}, False),
+        ((2, 8, 128), {}, False),
+        ((8, 8, 128), {"strides": 2}, False),
+        ((8, 8, 128), {"padding": "valid"}, False),
+        ((8, 8, 128), {"dilation_rate": 2}, False),
+        ((8, 8, 128), {"groups": 1, "kernel_size": 5}, False),
+    ],
+)
+def test_it_is_taken_where_it_pays_and_only_while_a_net_learns(shape, options, fast, monkeypatch):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind=None: [])
+    taken = []
+    convolution = winograd.convolution
+    monkeypatch.setattr(winograd, "convolution", lambda *arguments: taken.append(1) or convolution(*arguments))
+    options = {"kernel_size": 3, "padding": "same"} | options
+    fast_layer, plain = winograd.FastConv2D(4, **options), keras.layers.Conv2D(4, **options)
+    maps = np.random.RandomState(2).normal(size=(2, *shape)).astype("float32")
+    plain.build(maps.shape)
+    fast_layer.build(maps.shape)
+    fast_layer.set_weights([w + 0.01 for w in plain.get_weights()])
+    plain.set_weights(fast_layer.get_weights())
+    expected = keras.ops.convert_to_numpy(plain(maps))
+    np.testing.assert_array_equal(fast_layer(maps, training=False), expected)
+    assert not taken
+    np.testing.assert_allclose(fast_layer(maps, training=True), expected, atol=2e-5 * np.abs(expected).max())
+    assert bool(taken) == fast
+
+
+def test_on_a_gpu_the_librarys_own_is_taken(monkeypatch):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind=None: ["gpu:0"])
+    monkeypatch.setattr(winograd, "convolution", lambda *arguments: pytest.fail("taken"))
+    winograd.FastConv2D(4, 3, padding="same")(np.zeros((1, 8, 8, 128), "float32"), training=True)
+
+
+def test_vgg16_is_made_of_it():
+    kinds = {type(layer) for layer in models.VGG16(include_top=False, input_shape=(32, 32, 3)).layers if layer.name[0] == "C"}
+    assert kinds == {winograd.FastConv2D}
