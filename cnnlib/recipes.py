@@ -165,8 +165,8 @@ _HEADS = {
     "mlp": {"learning_rate": 1e-3, "weight_decay": 0.6, "hidden": 1024, "dropout": 0.5},
 }
 _FINE_TUNED = {"protocol": "crop-flip", "epochs": 5, "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
-_BLOCKS_TRAINED = _FINE_TUNED | {"trained": "blocks345", "batch_norm": 1, "learning_rate": 3e-4, "warmup_epochs": 0.5}
-_BLOCKS_TRAINED |= {"label_smoothing": 0.1, "test_views": 6}
+_BLOCKS_TRAINED = _FINE_TUNED | {"trained": "blocks345", "batch_norm": 1, "protocol": "crop-alternating", "batch_size": 128}
+_BLOCKS_TRAINED |= {"learning_rate": 4e-4, "warmup_epochs": 0.5, "label_smoothing": 0.1, "test_views": 2}
 RECIPES |= {
     r.name: r
     for r in (
@@ -185,13 +185,15 @@ RECIPES |= {
             for blocks in ("3", "4", "5", "345")
             for kind, settings in _HEADS.items()
         ),
-        Transfer(*("fine-tuned-32", "VGG16's last three blocks learn on, 32x32"), **_BLOCKS_TRAINED | {"head": "frozen-32-all-mlp"}),
+        Transfer(
+            *("fine-tuned-32", "VGG16's last three blocks learn on, 32x32"), **_BLOCKS_TRAINED | {"epochs": 6, "head": "frozen-32-all-mlp"}
+        ),
         Transfer(
             *("fine-tuned-32-block5", "VGG16's last block learns on, 32x32"), trained="block5", head="frozen-32-all-mlp", **_FINE_TUNED
         ),
         Transfer(
             *("fine-tuned-64", "they learn on at 64x64 after they have at 32x32"),
-            **_BLOCKS_TRAINED | {"image_size": 64, "epochs": 3, "head": "fine-tuned-32"},
+            **_BLOCKS_TRAINED | {"image_size": 64, "epochs": 5, "head": "fine-tuned-32"},
         ),
     )
 }
