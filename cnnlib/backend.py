@@ -1,4 +1,5 @@
-"""Imports Keras and its backend without the start-up notes that TensorFlow's C++ code writes to stderr whatever the settings.
+"""Imports Keras and its backend without the start-up notes that TensorFlow's C++ code writes to stderr whatever the settings; says what
+they compute on.
 
 `cnnlib.models` imports it before Keras. If the import fails, the notes are shown.
 """
@@ -36,3 +37,10 @@ def _quietly(function):
 
 if "keras" not in sys.modules:
     _quietly(_import_keras)
+
+
+def on_cpu():
+    """True if Keras has nothing but processors to compute on. (Asked for GPUs where there are none, JAX raises.)"""
+    import keras
+
+    return all(device.startswith("cpu") for device in keras.distribution.list_devices())

@@ -81,6 +81,8 @@ class Transfer(Recipe):
             raise InputError(f"recipe {self.name}: a frozen base sees every image once, as it is: protocol plain, test_views 1")
         if (self.trained == "head") == bool(self.head):
             raise InputError(f"recipe {self.name}: head must name the recipe that trained the head before, where trained is not head")
+        if "," in self.head:  # in a name, nobody could tell whose changes they are
+            raise InputError(f"recipe {self.name}: head must be the name of a recipe without changes, got {self.head!r}")
         if not self.blocks or self.blocks not in ("3", "4", "5", "34", "35", "45", "345"):
             raise InputError(f"recipe {self.name}: blocks must be digits from 3 to 5 in order, such as 345, got {self.blocks!r}")
         if self.batch_norm not in (0, 1) or isinstance(self.batch_norm, bool) or (self.batch_norm and self.trained == "head"):

@@ -14,7 +14,7 @@ import sys
 import time
 import zlib
 
-from cnnlib import distribution, files, models, preprocessing, recipes
+from cnnlib import backend, distribution, files, models, preprocessing, recipes
 from cnnlib.datasets import streams
 from cnnlib.errors import InputError
 
@@ -144,7 +144,7 @@ def trainable_parameters(model):
 def precision(recipe):
     """Keras' precision while a net is built that this recipe trains: `with precision(recipe): build(...)`."""
     before = keras.config.dtype_policy()
-    if recipe.precision == "mixed" and keras.distribution.list_devices("gpu"):
+    if recipe.precision == "mixed" and not backend.on_cpu():
         keras.config.set_dtype_policy("mixed_float16")
     try:
         yield
@@ -240,8 +240,7 @@ def _optimizer(recipe, steps):
 def jit_compile():
     """What Keras' `compile` takes: XLA on a CPU slows TensorFlow's convolutions with oneDNN down (benchmarks/README.md has the figures);
     elsewhere Keras decides."""
-    on_cpu = all(device.startswith("cpu") for device in keras.distribution.list_devices())
-    return False if keras.backend.backend() == "tensorflow" and on_cpu else "auto"
+    return False if keras.backend.backend() == "tensorflow" and backend.on_cpu() else "auto"
 
 
 def check(model, images, labels=None):

@@ -317,19 +317,20 @@ def unfreeze(model, trained):
 
 
 def put_batch_norm(net, trained, images):
-    """A Backbone with batch norm, N10 after C10 and so on, after each convolution that `trained`, a key of TRAINED, names.
+    """A Backbone with batch norm, N10 after C10 and so on, after each convolution that `trained`, a key of TRAINED but head, names.
 
-    VGG16 is older than batch norm, and learns slowly without. The new layers begin with the mean and the deviation that the convolutions'
-    maps have over SAMPLE of the `images` (uint8 or float32, 0 to 255), as what they subtract and divide by and also as what they add and
-    multiply with: as used for tests, the net is what it was. `fold_batch_norm` takes them out again. It shares its convolutions with
-    `net`. Source of the layer: Ioffe & Szegedy 2015; of calibrating it to change nothing: the course.
+    VGG16 is older than batch norm. The new layers begin with the mean and the deviation that the convolutions' maps have over SAMPLE of
+    the `images` (uint8 or float32, 0 to 255), as what they subtract and divide by and also as what they add and multiply with: as used
+    for tests, the net is what it was. While it learns, each batch is divided by its own deviation, so that steps of a higher rate stay
+    steps of one size; a convolution's bias has no effect then. `fold_batch_norm` takes the layers out again. The new net shares its
+    convolutions with `net`. Source of the layer: Ioffe & Szegedy 2015; of calibrating it to change nothing: the course.
     """
     names, old = TRAINED[check_name("part of the net to train", trained, TRAINED)], net.model.get_layer("vgg16")
-    sample = images[:: max(1, len(images) // SAMPLE)][:SAMPLE].astype("float32")
+    if not names:
+        raise InputError("where only the head is trained there is no convolution that learns, and so none to put batch norm after")
     maps = keras.Model(old.input, [old.get_layer(name).output for name in names])
-    prepare = net.model.get_layer("preprocessing")
-    seen = [maps.predict_on_batch(prepare(sample[i : i + BATCH])) for i in range(0, len(sample), BATCH)]
-    seen = [np.concatenate(parts) for parts in zip(*seen, strict=True)]
+    sample = images[np.linspace(0, len(images) - 1, min(len(images), SAMPLE)).astype(int)]
+    moments = _moments(keras.Model(net.model.input, maps(net.model.get_layer("preprocessing")(net.model.input))), sample)
     x = first = keras.Input(old.input_shape[1:], name="input")
     outputs = {}
     for layer in old.layers[1:]:
@@ -337,11 +338,20 @@ def put_batch_norm(net, trained, images):
         if layer.name in names:
             norm = layers.BatchNormalization(momentum=0.9, name=f"N{layer.name[1:]}")
             x = norm(x)
-            values = seen[names.index(layer.name)]
-            mean, variance = values.mean((0, 1, 2), dtype="float64"), values.var((0, 1, 2), dtype="float64")
+            mean, variance = moments[names.index(layer.name)]
             norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
         outputs[layer.name] = x
     return _backbone_of(keras.Model(first, x), outputs, net.model.input_shape[1:], net.image_size, net.weights)
+
+
+def _moments(model, images):
+    """For each output of the model the mean and the variance of each map, over the images and all places: float64, (maps,) each."""
+    sums = [np.zeros((2, output.shape[-1])) for output in model.outputs]
+    for i in range(0, len(images), BATCH):
+        for total, maps in zip(sums, model.predict_on_batch(images[i : i + BATCH].astype("float32")), strict=True):
+            maps = maps.astype("float64")
+            total += [maps.mean((1, 2)).sum(0), np.square(maps).mean((1, 2)).sum(0)]
+    return [(mean, square - mean**2) for mean, square in (total / len(images) for total in sums)]
 
 
 def fold_batch_norm(net):

@@ -1,5 +1,6 @@
 """Transfer learning: features once and safely, heads, fine-tuning, rows; and what is refused. Nets and data are tiny where they can be."""
 
+import dataclasses
 import errno
 import os
 import subprocess
@@ -250,6 +251,43 @@ class TestHeads:
 SHORT = {"epochs": 2, "batch_size": 16}
 
 
+@pytest.fixture
+def short(monkeypatch):
+    """A function that makes a changed recipe known under a name of its own, which it returns."""
+
+    def add(base, **changes):
+        changed = dataclasses.replace(recipes.recipe(base), name=f"short-{base}", **changes)
+        monkeypatch.setitem(recipes.RECIPES, changed.name, changed)
+        return changed.name
+
+    return add
+
+
+def saves_and_dies(name, save=training._save):
+    """In the place of training._save: it is killed once the state of the recipe of that name has been kept."""
+
+    def save_and_die(path, *others):
+        save(path, *others)
+        if path.name == f"{name}.npz":
+            raise KeyboardInterrupt
+
+    return save_and_die
+
+
+def same_weights(one, other):
+    for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def moved(backbone, weights):
+    """The convolutions whose kernels differ from these weights'."""
+    return [
+        name
+        for name, a, b in zip(transfer.TRAINED["all"], backbone.weights.arrays[::2], weights.arrays[::2], strict=True)
+        if (a != b).any()
+    ]
+
+
 class TestTraining:
     def test_a_head_is_trained_and_the_base_stays_as_it_is(self, weights):
         recipe = recipes.recipe("frozen-32-all-mlp", **SHORT, hidden=20)
@@ -265,33 +303,47 @@ class TestTraining:
         for a, b in zip(again.head.get_weights(), trained.head.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
 
-    def test_a_killed_fine_tuning_goes_on_to_the_same_weights(self, weights, tmp_path, monkeypatch):
-        recipe = recipes.recipe("fine-tuned-32-block5", **SHORT, head="quick-frozen,epochs=2")
+    def test_a_killed_fine_tuning_goes_on_to_the_same_weights(self, weights, short, tmp_path, monkeypatch):
+        recipe = recipes.recipe("fine-tuned-32-block5", **SHORT, head=short("quick-frozen", epochs=2))
         arguments = (IMAGES[:32], LABELS[:32], recipe)
         whole = transfer.train(*arguments, weights=weights, progress=False)
-        saved = training._save
-
-        def save_and_die(path, model, run, rows):
-            saved(path, model, run, rows)
-            if path.name == f"{recipe.name}.npz":
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(training, "_save", save_and_die)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+            patch.setattr(training, "_save", saves_and_dies(recipe.name))
             transfer.train(*arguments, folder=tmp_path, weights=weights, progress=False)
-        monkeypatch.setattr(training, "_save", saved)
         resumed = transfer.train(*arguments, folder=tmp_path, weights=weights, progress=False)
         assert len(resumed.history.epochs) == 2
-        for a, b in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
-            np.testing.assert_array_equal(a, b)
-        changed = [
-            layer.name
-            for layer, before in zip(
-                [layer for layer in whole.model.get_layer("vgg16").layers if layer.name.startswith("C")], weights.arrays[::2], strict=True
-            )
-            if not np.array_equal(layer.get_weights()[0], before)
-        ]
-        assert changed == ["C24", "C26", "C28"]
+        same_weights(resumed, whole)
+        assert moved(whole.backbone, weights) == ["C24", "C26", "C28"]
+
+    def test_a_chain_of_recipes_goes_on_wherever_it_was_killed(self, weights, short, tmp_path, monkeypatch):
+        head = short("frozen-32-all-mlp", hidden=20, epochs=1)
+        first = short("fine-tuned-32", trained="block5", batch_size=16, epochs=2, head=head)
+        last = recipes.recipe("fine-tuned-64", trained="block5", batch_size=16, epochs=2, head=first)
+        arguments, folder = (IMAGES[:16], LABELS[:16], last), tmp_path / "state"
+        whole = transfer.train(*arguments, weights=weights, progress=False)
+        for name in (first, last.name):
+            with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+                patch.setattr(training, "_save", saves_and_dies(name))
+                transfer.train(*arguments, folder=folder, weights=weights, progress=False)
+        assert {path.name for path in folder.iterdir()} == {f"{name}.npz" for name in (head, first, last.name)}
+        resumed = transfer.train(*arguments, folder=folder, weights=weights, progress=False)
+        same_weights(resumed, whole)
+        assert resumed.backbone.image_size == 64 and resumed.seconds > resumed.history.seconds
+
+    def test_a_larger_size_goes_on_from_what_a_smaller_one_has_learned(self, weights, short, monkeypatch):
+        first = short("fine-tuned-32", trained="block5", batch_size=16, epochs=1, head="quick-frozen")
+        before = transfer.train(IMAGES[:16], LABELS[:16], recipes.recipe(first), weights=weights, progress=False)
+        assert moved(before.backbone, weights) == ["C24", "C26", "C28"]
+        # A rate of 0: nothing learns, so that the kernels are those it began with (batch norm put in and folded rounds them).
+        last = recipes.recipe("fine-tuned-64", trained="block5", batch_size=16, epochs=1, head=first, learning_rate=0.0, weight_decay=0.0)
+        put = transfer.put_batch_norm
+        began = []
+        monkeypatch.setattr(transfer, "put_batch_norm", lambda net, *others: began.append(net) or put(net, *others))
+        after = transfer.train(IMAGES[:16], LABELS[:16], last, weights=weights, progress=False)
+        assert [(net.weights.digest, net.image_size) for net in began] == [(weights.digest, 32), (before.backbone.weights.digest, 64)]
+        np.testing.assert_array_equal(after.head.get_weights()[-1], before.head.get_weights()[-1])
+        assert not any(layer.name.startswith("N") for layer in after.model.get_layer("vgg16").layers)
+        assert after.trainable_parameters == 12_810 + 7_079_424 + 2 * 3 * 512
 
     def test_batch_norm_is_put_in_and_folded_without_a_change_to_the_answers(self, weights):
         plain = transfer.backbone(weights=weights)
@@ -317,22 +369,6 @@ class TestTraining:
         net = transfer.put_batch_norm(plain, "block5", IMAGES)
         learning = keras.ops.convert_to_numpy(net.model(IMAGES.astype("float32"), training=True))
         np.testing.assert_allclose(learning, expected(plain), atol=1e-3 * np.abs(learning).max())  # the sample is the batch
-
-    def test_a_larger_size_goes_on_from_a_smaller_one(self, weights, tmp_path):
-        first = "fine-tuned-32,batch_size=16,epochs=1,head=quick-frozen"
-        recipe = recipes.recipe("fine-tuned-64", epochs=1, batch_size=16, head=first)
-        arguments = (IMAGES[:16], LABELS[:16], recipe)
-        before = transfer.train(*arguments[:2], recipes.recipe(first), weights=weights, progress=False)
-        after = transfer.train(*arguments, folder=tmp_path / "state", weights=weights, progress=False)
-        assert {path.name for path in (tmp_path / "state").iterdir()} == {
-            f"{name}.npz" for name in ("quick-frozen", before.recipe.name, recipe.name)
-        }
-        assert after.seconds > after.history.seconds and after.backbone.image_size == 64
-        kernels = [t.model.get_layer("vgg16").get_layer("C0").get_weights()[0] for t in (before, after)]
-        np.testing.assert_array_equal(*kernels)  # block 1 does not learn
-        assert not any("N" in layer.name[:1] for layer in after.model.get_layer("vgg16").layers)
-        moved = np.abs(after.backbone.weights.arrays[-2] - before.backbone.weights.arrays[-2]).max()
-        assert 0 < moved < np.abs(before.backbone.weights.arrays[-2]).max()
 
     def test_the_scale_of_the_features_stays_while_the_base_learns(self, vgg16):
         own = transfer.head("345", 10)
@@ -376,6 +412,11 @@ class TestTraining:
 def test_a_recipe_that_cannot_be_is_refused(change, message):
     with pytest.raises(InputError, match=message):
         recipes.recipe(f"frozen-32-all-mlp,{change}")
+
+
+def test_a_recipe_goes_on_from_one_without_changes():
+    with pytest.raises(InputError, match=r"head must be the name of a recipe without changes, got 'quick-frozen,epochs=2'"):
+        recipes.recipe("fine-tuned-32", head="quick-frozen,epochs=2")
 
 
 class TestRows:

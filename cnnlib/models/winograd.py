@@ -3,12 +3,12 @@
 Paper: A. Lavin & S. Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4.3: F(4x4, 3x3), shown on VGG. A tile of 6x6
 inputs and a kernel of 3x3 are each turned into 6x6 numbers; their products, one by one, turned back are 4x4 outputs: 36 multiplications
 for what takes 144. Summed over the input maps, the products are 36 matrix products. cuDNN does this on a GPU; oneDNN does not on a CPU.
-Outputs and gradients differ from those of an ordinary convolution by rounding: up to about 1e-5 of the largest.
+Outputs and gradients differ from those of an ordinary convolution by rounding: by about 1e-5 of the largest.
 """
 
+from cnnlib import backend
 from cnnlib.models.layers import register
 
-import keras
 import numpy as np
 from keras import layers, ops
 
@@ -39,7 +39,7 @@ class FastConv2D(layers.Conv2D):
         """Whether the tiles cost less than they save: from 4x4 pixels and 128 maps on (benchmarks/README.md has the figures)."""
         plain = (self.kernel_size, self.strides, self.dilation_rate) == ((3, 3), (1, 1), (1, 1)) and self.groups == 1
         plain = plain and (self.padding, self.data_format) == ("same", "channels_last")
-        return plain and min(shape[1:3]) >= TILE and shape[3] >= 128 and not keras.distribution.list_devices("gpu")
+        return plain and min(shape[1:3]) >= TILE and shape[3] >= 128 and backend.on_cpu()
 
 
 def convolution(inputs, kernel):

@@ -31,11 +31,28 @@ def gradients(layer, maps, first, kernel, directions):
     return [a - b for a, b in zip(before, model.get_weights(), strict=True)]
 
 
-def test_it_learns_as_an_ordinary_convolution_does():
+@pytest.fixture
+def taken(monkeypatch):
+    """Calls of the fast convolution (a list that grows), as on a machine that has nothing but a processor."""
+    calls, convolution = [], winograd.convolution
+    monkeypatch.setattr(winograd, "convolution", lambda *arguments: calls.append(arguments) or convolution(*arguments))
+    monkeypatch.setattr(keras.distribution, "list_devices", list_devices)
+    return calls
+
+
+def list_devices(*kind):
+    """As Keras' on JAX."""
+    if kind:
+        raise RuntimeError(f"Unknown backend: {kind}")
+    return ["cpu:0"]
+
+
+def test_it_learns_as_an_ordinary_convolution_does(taken):
     random = np.random.RandomState(1)
     shapes = {"maps": (4, 8, 8, 3), "first": (1, 1, 3, 128), "kernel": (3, 3, 128, 16), "directions": (4, 8, 8, 16)}
     given = {name: random.normal(size=shape).astype("float32") for name, shape in shapes.items()}
     fast = gradients(winograd.FastConv2D(16, 3, padding="same"), **given)
+    assert taken
     plain = gradients(keras.layers.Conv2D(16, 3, padding="same"), **given)
     for found, expected in zip(fast, plain, strict=True):
         assert np.abs(expected).max() > 1
@@ -52,14 +69,11 @@ def test_it_learns_as_an_ordinary_convolution_does():
         ((8, 8, 128), {"strides": 2}, False),
         ((8, 8, 128), {"padding": "valid"}, False),
         ((8, 8, 128), {"dilation_rate": 2}, False),
-        ((8, 8, 128), {"groups": 1, "kernel_size": 5}, False),
+        ((8, 8, 128), {"kernel_size": 5}, False),
+        ((8, 8, 128), {"groups": 2}, False),
     ],
 )
-def test_it_is_taken_where_it_pays_and_only_while_a_net_learns(shape, options, fast, monkeypatch):
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind=None: [])
-    taken = []
-    convolution = winograd.convolution
-    monkeypatch.setattr(winograd, "convolution", lambda *arguments: taken.append(1) or convolution(*arguments))
+def test_it_is_taken_where_it_pays_and_only_while_a_net_learns(shape, options, fast, taken):
     options = {"kernel_size": 3, "padding": "same"} | options
     fast_layer, plain = winograd.FastConv2D(4, **options), keras.layers.Conv2D(4, **options)
     maps = np.random.RandomState(2).normal(size=(2, *shape)).astype("float32")
@@ -74,10 +88,10 @@ def test_it_is_taken_where_it_pays_and_only_while_a_net_learns(shape, options, f
     assert bool(taken) == fast
 
 
-def test_on_a_gpu_the_librarys_own_is_taken(monkeypatch):
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind=None: ["gpu:0"])
-    monkeypatch.setattr(winograd, "convolution", lambda *arguments: pytest.fail("taken"))
+def test_on_a_gpu_the_librarys_own_is_taken(taken, monkeypatch):
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
     winograd.FastConv2D(4, 3, padding="same")(np.zeros((1, 8, 8, 128), "float32"), training=True)
+    assert not taken
 
 
 def test_vgg16_is_made_of_it():

@@ -11,6 +11,7 @@ Layers are named by stage and block, and stand in `model.layers` in the order in
 
 import math
 
+from cnnlib import backend
 from cnnlib.models.checks import check_classes, check_input_shape
 from cnnlib.models.layers import register
 
@@ -31,7 +32,7 @@ class GroupedConv2D(layers.Conv2D):
         options = {"strides": self.strides, "padding": self.padding, "dilation_rate": self.dilation_rate, "data_format": self.data_format}
         if kernel.shape[2] == 1 and self.filters == self.groups:
             return ops.depthwise_conv(inputs, ops.transpose(kernel, (0, 1, 3, 2)), **options)
-        if keras.backend.backend() != "tensorflow" or keras.distribution.list_devices("gpu"):
+        if keras.backend.backend() != "tensorflow" or not backend.on_cpu():
             return ops.conv(inputs, kernel, **options)
         pairs = zip(ops.split(inputs, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1), strict=True)
         return ops.concatenate([ops.conv(maps, part, **options) for maps, part in pairs], axis=-1)
