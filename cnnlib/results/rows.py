@@ -17,6 +17,7 @@ MEASURED = files.DATA / "measured"
 
 COLUMNS = [
     *("run_id", "row_id", "model", "dataset", "data_source", "protocol", "recipe", "seed", "train_images", "metric", "value"),
+    # A recipe of transfer learning that goes on from another: the seconds are those of all that went before too, the epochs its own.
     *("trainable_parameters", "epochs", "train_seconds", "device", "versions", "code", "date"),
 ]
 SMALLEST = {"seed": 0, "train_images": 1, "trainable_parameters": 0, "epochs": 0}  # columns that hold whole numbers
