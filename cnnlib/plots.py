@@ -296,7 +296,7 @@ def error_by_year(tables, title=None):
         axis.plot(table["year"], table["error"], linestyle="", marker=marker, color=colour, label=name, alpha=0.8)
         best = table.groupby("year")["error"].min().cummin()
         axis.step(best.index, best, where="post", marker="", color=colour, linewidth=1)
-        last = table.loc[table["error"].idxmin()]
+        last = table.iloc[table["error"].to_numpy().argmin()]
         axis.annotate(last["net"], (last["year"], last["error"]), xytext=(0, -14), textcoords="offset points", ha="center", fontsize=9)
     axis.set(xlabel="year of the paper", ylabel="test error in % (log scale)", yscale="log")
     axis.margins(y=0.12)
