@@ -76,7 +76,7 @@ def test_accuracy_against_costs_draws_every_net_and_its_front():
 
 
 def test_error_by_year_follows_the_best_so_far():
-    table = pd.DataFrame({"net": ["a", "b", "c"], "year": [1990, 1998, 2000], "error": [3.0, 1.0, 2.0]})
+    table = pd.DataFrame({"net": ["a", "b", "c"], "year": [1990, 1998, 2000], "error": [3.0, 1.0, 2.0]}, index=[0, 1, 1])  # of two tables
     (axis,) = plots.error_by_year({"digits": table}).axes
     np.testing.assert_array_equal(axis.lines[1].get_xydata(), [[1990, 3], [1998, 1], [2000, 1]])
     assert [text.get_text() for text in axis.texts] == ["b"]
