@@ -364,6 +364,10 @@ class TestTraining:
         np.testing.assert_allclose(expected(folded), moved, atol=1e-5 * np.abs(moved).max())
         assert [w.shape for w in folded.weights.arrays] == [w.shape for w in weights.arrays] and folded.weights.source == "random"
 
+    def test_batch_norm_needs_a_convolution_that_learns(self, vgg16):
+        with pytest.raises(InputError, match="there is no convolution that learns"):
+            transfer.put_batch_norm(vgg16, "head", IMAGES)
+
     def test_batch_norm_sees_a_batch_as_the_plain_net_does_at_first(self, weights):
         plain = transfer.backbone(weights=weights)
         net = transfer.put_batch_norm(plain, "block5", IMAGES)
