@@ -70,6 +70,8 @@ class Transfer(Recipe):
     blocks: str = "345"  # the blocks whose maps the head sees, as digits: means of the maps of S16 (3), S23 (4), S30 (5)
     hidden: int = 0  # units of the head's hidden layer; 0: none, a linear head
     dropout: float = 0.0  # after the hidden layer
+    places: int = 1  # the head sees the means of so many by so many parts of each map; 1: of the whole map
+    mirrored: int = 0  # 1: a head on a frozen base learns from the mirror images too, and answers by the mean of its logits for both
     trained: str = "head"  # or, with it, block5, the last block; or blocks345; or all
     head: str = ""  # where more than the head is trained: the recipe that the head, or more, was trained by before
     batch_norm: int = 0  # 1: while the base learns there is batch norm after each convolution that does (`transfer.put_batch_norm`)
@@ -87,7 +89,11 @@ class Transfer(Recipe):
             raise InputError(f"recipe {self.name}: blocks must be digits from 3 to 5 in order, such as 345, got {self.blocks!r}")
         if self.batch_norm not in (0, 1) or isinstance(self.batch_norm, bool) or (self.batch_norm and self.trained == "head"):
             raise InputError(f"recipe {self.name}: batch_norm must be 0 or 1, and 0 where trained is head, got {self.batch_norm!r}")
-        for field, least in {"image_size": 32, "hidden": 0}.items():
+        if self.mirrored not in (0, 1) or isinstance(self.mirrored, bool) or (self.mirrored and self.trained != "head"):
+            raise InputError(
+                f"recipe {self.name}: mirrored must be 0 or 1, and 0 where more than the head is trained, got {self.mirrored!r}"
+            )
+        for field, least in {"image_size": 32, "hidden": 0, "places": 1}.items():
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}, got {value!r}")
@@ -186,6 +192,14 @@ RECIPES |= {
             for size in (32, 64, 96)
             for blocks in ("3", "4", "5", "345")
             for kind, settings in _HEADS.items()
+        ),
+        *(
+            Transfer(
+                f"frozen-{size}-quarters",
+                f"the hidden-layer head on each quarter of the maps of frozen VGG16, mirror images too, {size}x{size}",
+                **_HEADS["mlp"] | {"epochs": 15, "batch_size": 256, "image_size": size, "places": 2, "mirrored": 1},
+            )
+            for size in (32, 64)
         ),
         Transfer(
             *("fine-tuned-32", "VGG16's last three blocks learn on, 32x32"), **_BLOCKS_TRAINED | {"epochs": 6, "head": "frozen-32-all-mlp"}

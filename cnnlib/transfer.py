@@ -43,14 +43,26 @@ CHUNK = 16 * BATCH  # images after which features are on the disk for good
 @dataclasses.dataclass(frozen=True, eq=False)
 class Backbone:
     """VGG16 without its top. `model`: images float32 (n, h, w, 3), RGB, 0 to 255 -> float32 (n, 1280), the mean of each map of S16, S23
-    and S30; its layer "vgg16" is the net of models.VGG16. `weights` says where they came from."""
+    and S30; its layer "vgg16" is the net of models.VGG16. `weights` says where they came from. With more `places` than 1 the features are
+    the means of so many by so many parts of each map, row by row (of maps that are smaller, their pixels); `widths` counts them."""
 
     model: keras.Model
     image_size: int
     weights: Weights
+    places: int = 1
+
+    @property
+    def widths(self):
+        """{block: its features}."""
+        return _widths(self.image_size, self.places)
 
 
-def backbone(input_shape=(32, 32, 3), image_size=None, weights="imagenet"):
+def _widths(image_size, places):
+    sides = [min(places, image_size // shrunk) for shrunk in (8, 16, 32)]
+    return {block: maps * side**2 for (block, maps), side in zip(WIDTHS.items(), sides, strict=True)}
+
+
+def backbone(input_shape=(32, 32, 3), image_size=None, weights="imagenet", places=1):
     """Build a Backbone for images of this shape (height, width, 3), resized to `image_size` pixels a side (None: 32).
 
     `weights` as for models.vgg16_weights, or a models.vgg.Weights. Raises InputError for an argument that cannot be.
@@ -62,18 +74,26 @@ def backbone(input_shape=(32, 32, 3), image_size=None, weights="imagenet"):
         )
     weights = weights if isinstance(weights, Weights) else models.vgg16_weights(weights)
     base = models.VGG16(weights, include_top=False, input_shape=(image_size, image_size, 3))
-    return _backbone_of(base, {layer.name: layer.output for layer in base.layers}, input_shape, image_size, weights)
+    return _backbone_of(base, {layer.name: layer.output for layer in base.layers}, input_shape, image_size, weights, places)
 
 
-def _backbone_of(base, outputs, input_shape, image_size, weights):
+def _backbone_of(base, outputs, input_shape, image_size, weights, places):
     """A Backbone of the net `base`, of which `outputs` has those of S16, S23 and S30."""
     maps = keras.Model(base.input, [outputs[name] for name in BLOCKS.values()], name="vgg16")
     images = keras.Input(tuple(input_shape), name="images")
     x = models.VGGPreprocessing(image_size, name="preprocessing")(images)
-    means = [layers.GlobalAveragePooling2D(name=f"mean_{name}")(m) for name, m in zip(BLOCKS.values(), maps(x), strict=True)]
+    means = [_means(m, places, f"mean_{name}") for name, m in zip(BLOCKS.values(), maps(x), strict=True)]
     model = keras.Model(images, layers.Concatenate(name="features")(means), name="backbone")
     model.compile(jit_compile=training.jit_compile())  # for predict_on_batch: a graph takes a tenth less time than single calls
-    return Backbone(model, image_size, weights)
+    return Backbone(model, image_size, weights, places)
+
+
+def _means(maps, places, name):
+    """The means of places x places parts of each map (n, side, side, maps) -> (n, parts * maps); of smaller maps, their pixels."""
+    side = min(places, maps.shape[1])
+    if side == 1:
+        return layers.GlobalAveragePooling2D(name=name)(maps)
+    return layers.Flatten(name=name)(layers.AdaptiveAveragePooling2D(side, name=f"parts_{name}")(maps))
 
 
 def check_images(images, shape=None):
@@ -101,15 +121,17 @@ def check_images(images, shape=None):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
-    """What the frozen base says of each image: `array` float32 (n, 1280), mapped from the file `path`; `seconds` it took to compute."""
+    """What the frozen base says of each image: `array` float32 (n, 1280), mapped from the file `path`; `seconds` it took to compute;
+    `widths` as the Backbone's, by which there may be more columns."""
 
     array: np.ndarray
     path: pathlib.Path
     seconds: float
+    widths: dict
 
     def of(self, blocks):
         """The columns of some blocks, such as "45". float32 (n, columns), in memory."""
-        return np.concatenate([self.array[:, columns] for columns in _columns(blocks)], axis=1)
+        return np.concatenate([self.array[:, columns] for columns in _columns(blocks, self.widths)], axis=1)
 
 
 def features(backbone, images, folder=None, progress=True):
@@ -130,7 +152,7 @@ def features(backbone, images, folder=None, progress=True):
     with filelock.FileLock(path.with_suffix(".lock")):
         if not path.exists():
             _compute(path, backbone, images, identity, progress)
-        return _open(path, identity)
+        return _open(path, identity, backbone.widths)
 
 
 def _identity(backbone, images):
@@ -141,7 +163,7 @@ def _identity(backbone, images):
         "net": "vgg16",
         "weights": backbone.weights.digest,
         "layers": list(BLOCKS.values()),
-        "pooling": "mean",
+        "pooling": "mean" if backbone.places == 1 else f"mean {backbone.places}x{backbone.places}",
         "image_size": backbone.image_size,
         "images": digest.hexdigest(),
         "count": len(images),
@@ -151,14 +173,15 @@ def _identity(backbone, images):
 def _compute(path, backbone, images, identity, progress):
     """Write the features chunk by chunk to `path`.part, with each chunk's checksum in `path`.json, and give it its name at the end."""
     part, log = _part(path), path.with_suffix(".json")
-    header = _header(len(images))
-    sums, seconds = _done(part, log, identity, header)
+    width = sum(backbone.widths.values())
+    header = _header(len(images), width)
+    sums, seconds = _done(part, log, identity, header, width)
     line, n = training.Line(), len(images)
     try:
         with open(part, "r+b" if sums else "wb") as file:
             if not sums:
                 file.write(header)
-            file.truncate(len(header) + _bytes(min(n, len(sums) * CHUNK)))
+            file.truncate(len(header) + 4 * width * min(n, len(sums) * CHUNK))
             file.seek(0, os.SEEK_END)
             for start in range(len(sums) * CHUNK, n, CHUNK):
                 before = time.perf_counter()
@@ -187,7 +210,7 @@ def _seen(model, images):
     return np.concatenate(outputs).astype("<f4").tobytes()
 
 
-def _done(part, log, identity, header):
+def _done(part, log, identity, header, width):
     """(checksums, seconds) of the chunks that an earlier run has left whole."""
     saved = _read_log(log)
     if saved is None or {k: saved.get(k) for k in identity} != identity or not part.exists():
@@ -197,22 +220,22 @@ def _done(part, log, identity, header):
         if file.read(len(header)) != header:
             return [], 0.0
         for start, expected in zip(range(0, identity["count"], CHUNK), saved["sums"], strict=False):
-            if zlib.crc32(file.read(_bytes(min(CHUNK, identity["count"] - start)))) != expected:
+            if zlib.crc32(file.read(4 * width * min(CHUNK, identity["count"] - start))) != expected:
                 break
             sums.append(expected)
     return sums, saved["seconds"] * len(sums) / max(len(saved["sums"]), 1)
 
 
-def _open(path, identity):
+def _open(path, identity, widths):
     """Map a whole file, once every chunk has the checksum that was noted when it was computed."""
     saved, n = _read_log(path.with_suffix(".json")), identity["count"]
     repair = f"Delete it: the next run computes it again. ({path.with_suffix('.json').name} beside it holds its checksums.)"
     if saved is None or {k: saved.get(k) for k in identity} != identity:
         raise InputError(f"the features {path} cannot be checked: what was noted about them is missing or of another file. {repair}")
-    if path.stat().st_size != len(_header(n)) + _bytes(n):
-        raise InputError(
-            f"the features {path} are damaged: {path.stat().st_size:,} bytes, expected {len(_header(n)) + _bytes(n):,}. {repair}"
-        )
+    width = sum(widths.values())
+    size, expected = path.stat().st_size, len(_header(n, width)) + 4 * width * n
+    if size != expected:
+        raise InputError(f"the features {path} are damaged: {size:,} bytes, expected {expected:,}. {repair}")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
@@ -220,7 +243,7 @@ def _open(path, identity):
     for start, expected in zip(range(0, n, CHUNK), saved["sums"], strict=True):
         if zlib.crc32(array[start : start + CHUNK]) != expected:
             raise InputError(f"the features {path} are damaged: those of the images from {start} on are not what was written. {repair}")
-    return Features(array, path, saved["seconds"])
+    return Features(array, path, saved["seconds"], widths)
 
 
 def _read_log(path):
@@ -231,25 +254,21 @@ def _read_log(path):
         return None
 
 
-def _header(n):
-    """What an .npy file of n features begins with."""
+def _header(n, width):
+    """What an .npy file of n rows of so many features begins with."""
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (n, sum(WIDTHS.values()))})
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (n, width)})
     return buffer.getvalue()
-
-
-def _bytes(n):
-    return 4 * n * sum(WIDTHS.values())
 
 
 def _part(path):
     return path.with_name(path.name + ".part")
 
 
-def _columns(blocks):
+def _columns(blocks, widths):
     """Where the features of these blocks stand, a slice each."""
-    starts = dict(zip(WIDTHS, np.cumsum([0, *WIDTHS.values()]).tolist(), strict=False))
-    return [slice(starts[check_name("block", b, WIDTHS)], starts[b] + WIDTHS[b]) for b in blocks]
+    starts = dict(zip(widths, np.cumsum([0, *widths.values()]).tolist(), strict=False))
+    return [slice(starts[check_name("block", b, widths)], starts[b] + widths[b]) for b in blocks]
 
 
 # --- heads, whole nets, training
@@ -269,10 +288,13 @@ class Trained:
     trainable_parameters: int
 
 
-def head(blocks="345", classes=10, hidden=0, dropout=0.0):
-    """A head on the features of these blocks: each on its own scale, a hidden layer or none, the output. Gives logits (n, classes)."""
+def head(blocks="345", classes=10, hidden=0, dropout=0.0, widths=WIDTHS):
+    """A head on the features of these blocks: each on its own scale, a hidden layer or none, the output. Gives logits (n, classes).
+
+    `widths`: those of the Backbone, if it has more places than 1.
+    """
     check_classes("head", classes)
-    features = keras.Input((sum(WIDTHS[check_name("block", b, WIDTHS)] for b in blocks),), name="features")
+    features = keras.Input((sum(widths[check_name("block", b, widths)] for b in blocks),), name="features")
     x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="scale")(features)  # nothing in it is trained
     if hidden:
         x = layers.Dense(hidden, activation="relu", name="hidden")(x)
@@ -285,7 +307,7 @@ def assemble(backbone, head, blocks="345", name="vgg16"):
 
     It shares its layers with both. Raises InputError for a head of other blocks.
     """
-    columns = _columns(blocks)
+    columns = _columns(blocks, backbone.widths)
     width = sum(part.stop - part.start for part in columns)
     if head.input_shape[1] != width:
         raise InputError(
@@ -341,7 +363,7 @@ def put_batch_norm(net, trained, images):
             mean, variance = moments[names.index(layer.name)]
             norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
         outputs[layer.name] = x
-    return _backbone_of(keras.Model(first, x), outputs, net.model.input_shape[1:], net.image_size, net.weights)
+    return _backbone_of(keras.Model(first, x), outputs, net.model.input_shape[1:], net.image_size, net.weights, net.places)
 
 
 def _moments(model, images):
@@ -367,7 +389,7 @@ def fold_batch_norm(net):
             kernel, bias = kernel * factor, (bias - mean) * factor + beta
         arrays += [kernel, bias]
     weights = Weights(tuple(arrays), net.weights.source)
-    return backbone(net.model.input_shape[1:], net.image_size, weights)
+    return backbone(net.model.input_shape[1:], net.image_size, weights, net.places)
 
 
 def _convolution(norm):
@@ -393,38 +415,51 @@ def train(images, labels, recipe, seed=0, classes=10, folder=None, validation=No
         raise InputError(f"the recipe {recipe.name} is not for transfer learning: use one of {', '.join(known)}")
     check_images(images)
     if recipe.trained == "head":
-        net = backbone(images.shape[1:], recipe.image_size, weights)
+        net = backbone(images.shape[1:], recipe.image_size, weights, recipe.places)
         return _train_head(net, images, labels, recipe, seed, classes, folder, validation, progress)
+    first = _head_recipe(recipe)
+    if _widths(first.image_size, first.places) != _widths(recipe.image_size, first.places):
+        raise InputError(
+            f"recipe {recipe.name}: the head of {first.name} sees {first.places}x{first.places} parts of the maps, and at "
+            f"{recipe.image_size}x{recipe.image_size} there are others than at {first.image_size}x{first.image_size}: "
+            "name a head with places=1"
+        )
     start = train(images, labels, recipes.recipe(recipe.head), seed, classes, folder, None, weights, progress)
-    net, blocks = backbone(images.shape[1:], recipe.image_size, start.backbone.weights), _blocks(recipe)
+    net = backbone(images.shape[1:], recipe.image_size, start.backbone.weights, start.backbone.places)
     if recipe.batch_norm:
         net = put_batch_norm(net, recipe.trained, images)
-    model = assemble(net, start.head, blocks)
+    model = assemble(net, start.head, first.blocks)
     count = unfreeze(model, recipe.trained)
     prepare = lambda images: preprocessing.prepare(images, "rgb")  # noqa: E731
     looked_at = validation and (prepare(validation[0]), validation[1])
     checkpoint = folder and pathlib.Path(folder) / f"{recipe.name}.npz"
     history = training.train(model, prepare(images), labels, recipe, seed, looked_at, checkpoint, progress)
     net = fold_batch_norm(net)
-    model = assemble(net, start.head, blocks)
+    model = assemble(net, start.head, first.blocks)
     return Trained(model, net, start.head, recipe, history, start.seconds + history.seconds, count)
 
 
-def _blocks(recipe):
-    """The blocks that the head of a recipe sees: those of the recipe that the head was first trained by."""
-    return _blocks(recipes.recipe(recipe.head)) if recipe.head else recipe.blocks
+def _head_recipe(recipe):
+    """The recipe that a recipe's head was first trained by."""
+    return _head_recipe(recipes.recipe(recipe.head)) if recipe.head else recipe
 
 
 def _train_head(net, images, labels, recipe, seed, classes, folder, validation, progress):
-    seen = features(net, images, progress=progress)
+    views = [features(net, view, progress=progress) for view in _views(images, recipe)]
+    seen = np.concatenate([view.of(recipe.blocks) for view in views])
     looked_at = validation and (features(net, validation[0], progress=progress).of(recipe.blocks), validation[1])
     keras.utils.set_random_seed(seed)
-    own = head(recipe.blocks, classes, recipe.hidden, recipe.dropout)
+    own = head(recipe.blocks, classes, recipe.hidden, recipe.dropout, net.widths)
     checkpoint = folder and pathlib.Path(folder) / f"{recipe.name}.npz"
-    history = training.train(own, seen.of(recipe.blocks), labels, recipe, seed, looked_at, checkpoint, progress)
+    history = training.train(own, seen, np.tile(labels, len(views)), recipe, seed, looked_at, checkpoint, progress)
     model = assemble(net, own, recipe.blocks)
     count = unfreeze(model, "head")
-    return Trained(model, net, own, recipe, history, seen.seconds + history.seconds, count)
+    return Trained(model, net, own, recipe, history, sum(view.seconds for view in views) + history.seconds, count)
+
+
+def _views(images, recipe):
+    """What the frozen base sees of the images."""
+    return [images, images[:, :, ::-1]] if recipe.mirrored else [images]
 
 
 def predict(model, images, batch_size=100, views=1):
@@ -435,9 +470,12 @@ def predict(model, images, batch_size=100, views=1):
 
 def probabilities(trained, images, progress=True):
     """Class probabilities of a Trained, float32 (n, classes); where the base is frozen, through features that are kept."""
-    if trained.recipe.trained != "head":
-        return predict(trained.model, images, views=trained.recipe.test_views)
-    return training.predict(trained.head, features(trained.backbone, images, progress=progress).of(trained.recipe.blocks))
+    recipe = trained.recipe
+    if recipe.trained != "head":
+        return predict(trained.model, images, views=recipe.test_views)
+    seen = [features(trained.backbone, view, progress=progress).of(recipe.blocks) for view in _views(images, recipe)]
+    logits = np.mean([trained.head.predict(view, batch_size=1000, verbose=0) for view in seen], axis=0)
+    return keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1))
 
 
 # --- a data set's features, and the choice of a head

@@ -47,10 +47,10 @@ def tiny(weights, monkeypatch):
     return transfer.Backbone(_tiny((32, 32, 3)), 32, weights)
 
 
-def _tiny(shape):
+def _tiny(shape, features=1280):
     keras.utils.set_random_seed(0)
     images = keras.Input(shape)
-    model = keras.Model(images, keras.layers.Dense(1280)(keras.layers.GlobalAveragePooling2D()(images)))
+    model = keras.Model(images, keras.layers.Dense(features)(keras.layers.GlobalAveragePooling2D()(images)))
     model.compile(jit_compile=False)
     return model
 
@@ -102,6 +102,51 @@ class TestBackbone:
             transfer.backbone(image_size=16)
         with pytest.raises(InputError, match="another net"):
             transfer.backbone(weights=vgg.Weights(tuple(models.LeNet5().get_weights()), "lenet"))
+
+
+class TestPlaces:
+    @pytest.mark.parametrize("size", [32, 64, 96])
+    def test_features_are_the_means_of_parts_of_each_map(self, weights, size):
+        whole, parts = transfer.backbone(image_size=size, weights=weights), transfer.backbone(image_size=size, weights=weights, places=2)
+        images = IMAGES[:2].astype("float32")
+        maps = whole.model.get_layer("vgg16")(whole.model.get_layer("preprocessing")(images))
+        means = []
+        for each in map(keras.ops.convert_to_numpy, maps):
+            half, rest = -(-each.shape[1] // 2), each.shape[1] // 2  # of three rows, the one in the middle is in both halves
+            halves = (slice(None, half), slice(rest, None)) if rest else (slice(None),)
+            means += [each[:, rows, columns].mean((1, 2)) for rows in halves for columns in halves]
+        means = np.concatenate(means, axis=1)
+        np.testing.assert_allclose(expected(parts, IMAGES[:2]), means, rtol=1e-3, atol=1e-4 * np.abs(means).max())
+        assert sum(parts.widths.values()) == means.shape[1] == {32: 3_584, 64: 5_120, 96: 5_120}[size]
+        assert whole.widths == transfer.WIDTHS
+
+    def test_they_have_files_and_columns_of_their_own(self, tiny, weights):
+        wide = transfer.Backbone(_tiny((32, 32, 3), 3_584), 32, weights, 2)
+        seen = transfer.features(wide, IMAGES, progress=False)
+        np.testing.assert_array_equal(seen.of("5"), seen.array[:, 1_024 + 2_048 :])
+        np.testing.assert_array_equal(transfer.features(wide, IMAGES, progress=False).array, seen.array)
+        assert transfer.features(tiny, IMAGES, progress=False).array.shape == (50, 1_280)
+
+    def test_a_head_learns_from_both_views_and_answers_by_both(self, weights):
+        recipe = recipes.recipe("frozen-32-quarters", **SHORT, hidden=20)
+        trained = transfer.train(IMAGES, LABELS, recipe, weights=weights, validation=(IMAGES[:20], LABELS[:20]), progress=False)
+        assert trained.trainable_parameters == 3_585 * 20 + 21 * 10
+        answers = transfer.probabilities(trained, IMAGES[:8], progress=False)
+        np.testing.assert_allclose(answers, transfer.predict(trained.model, IMAGES[:8], views=2), atol=1e-4)
+        assert np.abs(answers - transfer.predict(trained.model, IMAGES[:8])).max() > 1e-3
+        np.testing.assert_allclose(transfer.probabilities(trained, IMAGES[:8, :, ::-1], progress=False), answers, atol=1e-4)
+        seen = sorted((files.results_folder() / "features").glob("*.npy"))
+        assert [len(np.load(path)) for path in seen].count(50) == 2
+        plain = transfer.train(IMAGES, LABELS, dataclasses.replace(recipe, mirrored=0), weights=weights, progress=False)
+        assert not np.array_equal(plain.head.get_weights()[-1], trained.head.get_weights()[-1])
+
+    def test_the_base_learns_on_with_such_a_head_at_a_size_with_as_many_parts(self, weights, short):
+        head = short("frozen-32-quarters", hidden=20, epochs=1)
+        recipe = recipes.recipe("fine-tuned-32", trained="block5", batch_size=16, epochs=1, head=head)
+        trained = transfer.train(IMAGES[:16], LABELS[:16], recipe, weights=weights, progress=False)
+        assert trained.backbone.places == 2 and moved(trained.backbone, weights) == ["C24", "C26", "C28"]
+        with pytest.raises(InputError, match="at 64x64 there are others than at 32x32: name a head with places=1"):
+            transfer.train(IMAGES, LABELS, recipes.recipe("fine-tuned-64", head=head), weights=weights, progress=False)
 
 
 class TestFeatures:
@@ -410,12 +455,19 @@ class TestTraining:
         ("protocol=crop-flip", "sees every image once, as it is"),
         ("trained=all", "head must name the recipe"),
         ("batch_norm=1", "batch_norm must be 0 or 1, and 0 where trained is head"),
+        ("places=0", "places must be a whole number of at least 1"),
+        ("mirrored=2", "mirrored must be 0 or 1"),
         ("widht=3", "unknown recipe field 'widht'"),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused(change, message):
     with pytest.raises(InputError, match=message):
         recipes.recipe(f"frozen-32-all-mlp,{change}")
+
+
+def test_mirror_images_are_for_heads_alone():
+    with pytest.raises(InputError, match="mirrored must be 0 or 1, and 0 where more than the head is trained, got 1"):
+        recipes.recipe("fine-tuned-32,mirrored=1")
 
 
 def test_a_recipe_goes_on_from_one_without_changes():
