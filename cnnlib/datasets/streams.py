@@ -1,5 +1,6 @@
 """Data sets as tf.data pipelines: decoded and resized on the fly, on all cores, in memory that does not grow with the set."""
 
+import functools
 import json
 
 from cnnlib.datasets import tfds_source
@@ -29,15 +30,21 @@ def batches(images, labels, batch_size):
     """A tf.data.Dataset of batches of arrays in memory, in their order, for one pass of Keras' `fit`.
 
     It is not tuned while it runs: of a pipeline that Keras makes of arrays, the tuner sleeps for up to a minute at a time, and the end of
-    `fit` waits until it wakes (benchmarks/README.md has the figures).
+    `fit` waits until it wakes (benchmarks/README.md has the figures). Nor does it hold a traced function: one that has captured the arrays
+    keeps them in memory until Python happens to look for cycles, and each pass over the data would add a copy of them.
     """
     import tensorflow as tf
 
-    images, labels = tf.constant(images), tf.constant(labels)
-    parts = tf.data.Dataset.range(0, len(labels), batch_size).map(lambda i: (images[i : i + batch_size], labels[i : i + batch_size]))
+    whole = len(labels) // batch_size * batch_size
+    parts = []
+    if whole:
+        stacked = tuple(each[:whole].reshape(-1, batch_size, *each.shape[1:]) for each in (images, labels))
+        parts.append(tf.data.Dataset.from_tensor_slices(stacked))
+    if whole < len(labels):
+        parts.append(tf.data.Dataset.from_tensors((images[whole:], labels[whole:])))
     options = tf.data.Options()
     options.autotune.enabled = False
-    return parts.prefetch(1).with_options(options)
+    return functools.reduce(tf.data.Dataset.concatenate, parts).prefetch(1).with_options(options)
 
 
 def from_folder(folder, splits, split, info, shuffle, seed):

@@ -1,15 +1,17 @@
 """Streams: what is in them, their order, sizes and splits, the same from a folder of ours and one that TFDS split itself."""
 
+import gc
 import shutil
 import subprocess
 import sys
 
 from cnnlib import datasets, files
-from cnnlib.datasets import caltech
+from cnnlib.datasets import caltech, streams
 from cnnlib.errors import InputError
 
 import numpy as np
 import PIL.Image
+import psutil
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -207,3 +209,30 @@ def test_the_first_stream_is_quiet(tmp_path):
     code = "from cnnlib import datasets; print(len(datasets.stream('mnist')))"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (process.stdout, process.stderr) == ("1875\n", "")
+
+
+class TestBatchesOfArrays:
+    @pytest.mark.parametrize(("n", "sizes"), [(10, [4, 4, 2]), (8, [4, 4]), (3, [3])])
+    def test_they_are_the_arrays_in_their_order(self, n, sizes):
+        images, labels = np.random.RandomState(0).rand(n, 2, 3).astype("float32"), np.arange(n)
+        found = list(streams.batches(images, labels, 4).as_numpy_iterator())
+        assert [len(batch) for batch, _ in found] == sizes == [len(batch) for _, batch in found]
+        np.testing.assert_array_equal(np.concatenate([batch for batch, _ in found]), images)
+        np.testing.assert_array_equal(np.concatenate([batch for _, batch in found]), labels)
+        assert len(streams.batches(images, labels, 4)) == len(sizes)
+
+    def test_a_pass_leaves_nothing_in_memory(self):
+        images, labels = np.ones((1_000, 12_500), "float32"), np.zeros(1_000, "int64")  # 50 MB
+        used = psutil.Process().memory_info
+        gc.collect()
+        gc.disable()  # what is left in cycles stays, as it does in a loop that makes few objects
+        try:
+            for _ in streams.batches(images, labels, 128):
+                pass
+            before = used().rss
+            for _ in range(8):
+                for _ in streams.batches(images, labels, 128):
+                    pass
+            assert used().rss - before < 4 * images.nbytes
+        finally:
+            gc.enable()
