@@ -50,15 +50,19 @@ class Recipe:
         check_name("precision", self.precision, ("float32", "mixed"))
         if self.test_views not in (1, 2, 6) or isinstance(self.test_views, bool):
             raise InputError(f"recipe {self.name}: test_views must be 1, 2 or 6, got {self.test_views!r}")
-        for field, (least, most) in {"epochs": (1, None), "batch_size": (1, None), "nesterov": (0, 1)}.items():
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-                upper = "" if most is None else f" and at most {most}"
-                raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}{upper}, got {value!r}")
+        self._check_whole_numbers({"epochs": (1, None), "batch_size": (1, None), "nesterov": (0, 1)})
         for field in ("learning_rate", "warmup_epochs", "weight_decay", "momentum", "label_smoothing"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
                 raise InputError(f"recipe {self.name}: {field} must be a number of at least 0, got {value!r}")
+
+    def _check_whole_numbers(self, bounds):
+        """Raise InputError unless each of these fields is a whole number within its (least, most), where most may be None."""
+        for field, (least, most) in bounds.items():
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+                upper = "" if most is None else f" and at most {most}"
+                raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}{upper}, got {value!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,16 +91,13 @@ class Transfer(Recipe):
             raise InputError(f"recipe {self.name}: head must be the name of a recipe without changes, got {self.head!r}")
         if not self.blocks or self.blocks not in ("3", "4", "5", "34", "35", "45", "345"):
             raise InputError(f"recipe {self.name}: blocks must be digits from 3 to 5 in order, such as 345, got {self.blocks!r}")
-        if self.batch_norm not in (0, 1) or isinstance(self.batch_norm, bool) or (self.batch_norm and self.trained == "head"):
-            raise InputError(f"recipe {self.name}: batch_norm must be 0 or 1, and 0 where trained is head, got {self.batch_norm!r}")
-        if self.mirrored not in (0, 1) or isinstance(self.mirrored, bool) or (self.mirrored and self.trained != "head"):
-            raise InputError(
-                f"recipe {self.name}: mirrored must be 0 or 1, and 0 where more than the head is trained, got {self.mirrored!r}"
-            )
-        for field, least in {"image_size": 32, "hidden": 0, "places": 1}.items():
+        head_alone = self.trained == "head"
+        switches = {"batch_norm": (not head_alone, "trained is head"), "mirrored": (head_alone, "more than the head is trained")}
+        for field, (allowed, elsewhere) in switches.items():
             value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"recipe {self.name}: {field} must be a whole number of at least {least}, got {value!r}")
+            if value not in (0, 1) or isinstance(value, bool) or (value and not allowed):
+                raise InputError(f"recipe {self.name}: {field} must be 0 or 1, and 0 where {elsewhere}, got {value!r}")
+        self._check_whole_numbers({"image_size": (32, None), "hidden": (0, None), "places": (1, None)})
         if isinstance(self.dropout, bool) or not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise InputError(f"recipe {self.name}: dropout must be a number from 0 to less than 1, got {self.dropout!r}")
 

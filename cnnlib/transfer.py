@@ -425,7 +425,7 @@ def train(images, labels, recipe, seed=0, classes=10, folder=None, validation=No
             "name a head with places=1"
         )
     start = train(images, labels, recipes.recipe(recipe.head), seed, classes, folder, None, weights, progress)
-    net = backbone(images.shape[1:], recipe.image_size, start.backbone.weights, start.backbone.places)
+    net = backbone(images.shape[1:], recipe.image_size, start.backbone.weights, first.places)
     if recipe.batch_norm:
         net = put_batch_norm(net, recipe.trained, images)
     model = assemble(net, start.head, first.blocks)
