@@ -27,7 +27,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=20_000_000, help="of the loop in a run: about two seconds")
+    parser.add_argument(
+        "--steps", type=int, default=20_000_000, help="of the loop in a run: about two seconds"
+    )
     parser.add_argument("--only", choices=["throughput", "overhead", "plan"])
     arguments = parser.parse_args()
     print(f"load of this machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
@@ -42,23 +44,36 @@ def main():
 
 def write_notebook(path, source):
     cells = [
-        {"cell_type": "code", "id": f"c{i}", "source": text, "metadata": {"tags": tags}, "outputs": [], "execution_count": None}
+        {
+            "cell_type": "code",
+            "id": f"c{i}",
+            "source": text,
+            "metadata": {"tags": tags},
+            "outputs": [],
+            "execution_count": None,
+        }
         for i, (text, tags) in enumerate([("seed = 0  # of the run", ["parameters"]), (source, [])])
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path.write_text(json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    path.write_text(
+        json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
+    )
 
 
 def seconds_of(command, results=None):
     environment = os.environ | ({"CNNLIB_RESULTS": str(results)} if results else {})
     start = time.perf_counter()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     return time.perf_counter() - start
 
 
 def batch(folder, notebook, runs):
     file = folder / f"{pathlib.Path(notebook).stem}.yaml"
-    file.write_text(f"- notebook: {{path: {notebook}, grid: {{seed: {list(range(1, runs + 1))}}}}}\n")
+    file.write_text(
+        f"- notebook: {{path: {notebook}, grid: {{seed: {list(range(1, runs + 1))}}}}}\n"
+    )
     return [sys.executable, "-m", "cnnlib", "batch", "run", str(file), "--threads", "1"]
 
 
@@ -66,9 +81,17 @@ def throughput(folder, arguments):
     ratios = []
     for round in range(arguments.rounds):
         command = batch(folder, "net.ipynb", arguments.runs)
-        one, two = (seconds_of([*command, "--workers", str(workers)], folder / f"throughput-{round}-{workers}") for workers in (1, 2))
+        one, two = (
+            seconds_of(
+                [*command, "--workers", str(workers)], folder / f"throughput-{round}-{workers}"
+            )
+            for workers in (1, 2)
+        )
         ratios.append(one / two)
-        print(f"throughput: {arguments.runs} runs: one worker {one:.1f} s, two {two:.1f} s: {one / two:.2f} times", flush=True)
+        print(
+            f"throughput: {arguments.runs} runs: one worker {one:.1f} s, two {two:.1f} s: {one / two:.2f} times",
+            flush=True,
+        )
     print(f"throughput: median {statistics.median(ratios):.2f} times")
 
 
@@ -77,13 +100,26 @@ def overhead(folder, arguments):
     differences = []
     for round in range(2 * arguments.rounds):
         plain = [
-            seconds_of([sys.executable, "-m", "papermill", str(folder / "empty.ipynb"), str(folder / "out.ipynb"), "-p", "seed", str(i)])
+            seconds_of(
+                [
+                    sys.executable,
+                    "-m",
+                    "papermill",
+                    str(folder / "empty.ipynb"),
+                    str(folder / "out.ipynb"),
+                    "-p",
+                    "seed",
+                    str(i),
+                ]
+            )
             for i in range(runs)
         ]
         command = batch(folder, "empty.ipynb", runs)
         results = folder / f"overhead-{round}"
         whole = seconds_of([*command, "--workers", "1"], results)
-        each = [json.loads(path.read_text())["seconds"] for path in (results / "batch").glob("*.json")]
+        each = [
+            json.loads(path.read_text())["seconds"] for path in (results / "batch").glob("*.json")
+        ]
         differences.append(statistics.median(each) - statistics.median(plain))
         print(
             f"overhead: papermill {statistics.median(plain):.2f} s, a run of a batch {statistics.median(each):.2f} s; "
@@ -98,20 +134,27 @@ def plan(folder, arguments):
     run = batch(folder, "empty.ipynb", runs)
     file, results = run[5], folder / "plan"
     command = [sys.executable, "-m", "cnnlib", "batch"]
-    taken = {name: [seconds_of([*command, name, file], results) for _ in range(3)] for name in ("plan", "status")}
+    taken = {
+        name: [seconds_of([*command, name, file], results) for _ in range(3)]
+        for name in ("plan", "status")
+    }
     environment, firsts = os.environ | {"CNNLIB_RESULTS": str(results)}, []
     for _ in range(3):
         for log in (results / "logs").glob("*.log"):
             log.unlink()
         start = time.perf_counter()
-        process = subprocess.Popen(run, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            run, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         while not list((results / "logs").glob("*.log")):
             time.sleep(0.02)
         firsts.append(time.perf_counter() - start)
         process.kill()
         process.wait()
     for name, seconds in {**taken, "first run of a resumed command": firsts}.items():
-        print(f"plan: {runs} runs, {name}: {statistics.median(seconds):.2f} s; from {min(seconds):.2f} to {max(seconds):.2f}")
+        print(
+            f"plan: {runs} runs, {name}: {statistics.median(seconds):.2f} s; from {min(seconds):.2f} to {max(seconds):.2f}"
+        )
 
 
 if __name__ == "__main__":

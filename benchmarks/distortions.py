@@ -21,11 +21,17 @@ def main():
     for _ in range(rounds):
         for protocol in seconds:
             recipe = training.recipe("plain", epochs=3, protocol=protocol)
-            history = training.train(models.build("lenet-5"), images, train.labels, recipe, progress=False)
+            history = training.train(
+                models.build("lenet-5"), images, train.labels, recipe, progress=False
+            )
             seconds[protocol] += history.epochs["seconds"].tolist()[1:]
     for protocol, found in seconds.items():
-        print(f"{protocol:10} {statistics.median(found):6.2f} s, {min(found):.2f} to {max(found):.2f}")
-    print(f"ratio {statistics.median(seconds['distorted']) / statistics.median(seconds['plain']):.2f}")
+        print(
+            f"{protocol:10} {statistics.median(found):6.2f} s, {min(found):.2f} to {max(found):.2f}"
+        )
+    print(
+        f"ratio {statistics.median(seconds['distorted']) / statistics.median(seconds['plain']):.2f}"
+    )
 
 
 if __name__ == "__main__":

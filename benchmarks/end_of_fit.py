@@ -11,9 +11,9 @@ import argparse
 import statistics
 import time
 
-from cnnlib import datasets, models, preprocessing, training
-
 import keras
+
+from cnnlib import datasets, models, preprocessing, training
 
 WAYS = {
     "arrays": lambda images, labels: {"x": images, "y": labels, "batch_size": 128},
@@ -32,7 +32,9 @@ def main():
     rounds = parser.parse_args().rounds
     train = datasets.load("mnist").train
     images, net = preprocessing.prepare(train.images, "32x32"), models.build("lenet-5")
-    net.compile(keras.optimizers.AdamW(5e-3), training.loss_of(net), jit_compile=training.jit_compile())
+    net.compile(
+        keras.optimizers.AdamW(5e-3), training.loss_of(net), jit_compile=training.jit_compile()
+    )
     net.fit(images[:128], train.labels[:128], verbose=0)
     seconds = {way: [] for way in WAYS}
     for _ in range(rounds):
@@ -40,7 +42,10 @@ def main():
             stamp, start = Stamp(), time.perf_counter()
             net.fit(**give(images, train.labels), shuffle=False, verbose=0, callbacks=[stamp])
             seconds[way].append((stamp.time - start, time.perf_counter() - stamp.time))
-            print(f"{way}: {seconds[way][-1][0]:.2f} s, and {seconds[way][-1][1]:.2f} s after the last batch", flush=True)
+            print(
+                f"{way}: {seconds[way][-1][0]:.2f} s, and {seconds[way][-1][1]:.2f} s after the last batch",
+                flush=True,
+            )
     for way, measured in seconds.items():
         before, after = zip(*measured, strict=True)
         later = f"{statistics.median(after):.2f} s (from {min(after):.2f} to {max(after):.2f})"

@@ -16,10 +16,10 @@ import statistics
 import tempfile
 import time
 
-from cnnlib import datasets, recipes, training, transfer
-
 import keras
 import numpy as np
+
+from cnnlib import datasets, recipes, training, transfer
 
 
 def images_and_labels(n):
@@ -45,7 +45,9 @@ def kept_features(net, images, folder):
 
 def bare_loop(model, images):
     batches = range(0, len(images), transfer.BATCH)
-    return np.concatenate([model.predict_on_batch(images[i : i + transfer.BATCH].astype("float32")) for i in batches])
+    return np.concatenate(
+        [model.predict_on_batch(images[i : i + transfer.BATCH].astype("float32")) for i in batches]
+    )
 
 
 def our_way(net, images, labels, epochs, folder):
@@ -65,7 +67,9 @@ def usual_way(net, images, labels, epochs):
         metrics=["accuracy"],
         jit_compile=False,
     )
-    model.fit(images.astype("float32"), labels, batch_size=recipe.batch_size, epochs=epochs, verbose=0)
+    model.fit(
+        images.astype("float32"), labels, batch_size=recipe.batch_size, epochs=epochs, verbose=0
+    )
 
 
 def main():
@@ -77,20 +81,30 @@ def main():
     options = parser.parse_args()
     images, labels = images_and_labels(options.images)
     net = transfer.backbone(images.shape[1:], options.image_size)
-    contenders = {"features": lambda: kept_features(net, images, folder), "predict_on_batch": lambda: bare_loop(net.model, images)}
+    contenders = {
+        "features": lambda: kept_features(net, images, folder),
+        "predict_on_batch": lambda: bare_loop(net.model, images),
+    }
     with tempfile.TemporaryDirectory() as folder:
         bare_loop(net.model, images[: 2 * transfer.BATCH])  # builds its graph
         rates = {name: [] for name in contenders}
         for number in range(options.rounds):
             for name, function in contenders.items():
                 rates[name].append(len(images) / seconds_of(function))
-                print(f"round {number + 1}: {name} {rates[name][-1]:.0f} images a second", flush=True)
+                print(
+                    f"round {number + 1}: {name} {rates[name][-1]:.0f} images a second", flush=True
+                )
         median = {name: statistics.median(values) for name, values in rates.items()}
-        print(f"features / predict_on_batch = {median['features'] / median['predict_on_batch']:.2f}", flush=True)
+        print(
+            f"features / predict_on_batch = {median['features'] / median['predict_on_batch']:.2f}",
+            flush=True,
+        )
         if options.epochs:
             ours = seconds_of(our_way, net, images, labels, options.epochs, folder)
             usual = seconds_of(usual_way, net, images, labels, options.epochs)
-            print(f"{options.epochs} epochs: cnnlib {ours:.1f} s, base in the model {usual:.1f} s, ratio {ours / usual:.2f}")
+            print(
+                f"{options.epochs} epochs: cnnlib {ours:.1f} s, base in the model {usual:.1f} s, ratio {ours / usual:.2f}"
+            )
 
 
 if __name__ == "__main__":

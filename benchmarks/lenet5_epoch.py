@@ -31,7 +31,13 @@ def run_cnnlib():
     from cnnlib import models, training
 
     images, labels = data()
-    history = training.train(models.build("lenet-5"), images, labels, training.recipe("plain", epochs=EPOCHS), progress=False)
+    history = training.train(
+        models.build("lenet-5"),
+        images,
+        labels,
+        training.recipe("plain", epochs=EPOCHS),
+        progress=False,
+    )
     return list(history.epochs["seconds"][1:])
 
 
@@ -50,12 +56,29 @@ def run_fit():
     tanh = lambda: layers.Activation("tanh")  # noqa: E731
     net = keras.Sequential(
         [
-            *(layers.Input((32, 32, 1)), layers.Conv2D(6, 5), tanh(), layers.AveragePooling2D(2), tanh()),
-            *(layers.Conv2D(16, 5), tanh(), layers.AveragePooling2D(2), tanh(), layers.Conv2D(120, 5), tanh()),
+            *(
+                layers.Input((32, 32, 1)),
+                layers.Conv2D(6, 5),
+                tanh(),
+                layers.AveragePooling2D(2),
+                tanh(),
+            ),
+            *(
+                layers.Conv2D(16, 5),
+                tanh(),
+                layers.AveragePooling2D(2),
+                tanh(),
+                layers.Conv2D(120, 5),
+                tanh(),
+            ),
             *(layers.Flatten(), layers.Dense(84), tanh(), layers.Dense(10)),
         ]
     )
-    net.compile(keras.optimizers.AdamW(RATE), keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    net.compile(
+        keras.optimizers.AdamW(RATE),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
     stamps = []
     stamp = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: stamps.append(time.perf_counter()),
@@ -73,8 +96,24 @@ def run_torch():
     images, labels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(labels)
     torch.set_num_threads(os.cpu_count())
     net = nn.Sequential(
-        *(nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Tanh(), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Tanh()),
-        *(nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10)),
+        *(
+            nn.Conv2d(1, 6, 5),
+            nn.Tanh(),
+            nn.AvgPool2d(2),
+            nn.Tanh(),
+            nn.Conv2d(6, 16, 5),
+            nn.Tanh(),
+            nn.AvgPool2d(2),
+            nn.Tanh(),
+        ),
+        *(
+            nn.Conv2d(16, 120, 5),
+            nn.Tanh(),
+            nn.Flatten(),
+            nn.Linear(120, 84),
+            nn.Tanh(),
+            nn.Linear(84, 10),
+        ),
     )
     optimizer, loss_of = torch.optim.AdamW(net.parameters(), RATE), nn.CrossEntropyLoss()
     seconds = []
@@ -85,7 +124,9 @@ def run_torch():
             logits = net(images[batch])
             loss_of(logits, labels[batch]).backward()
             optimizer.step()
-            wrong += (logits.detach().argmax(1) != labels[batch]).sum()  # the others count errors too
+            wrong += (
+                logits.detach().argmax(1) != labels[batch]
+            ).sum()  # the others count errors too
         int(wrong)
         seconds.append(time.perf_counter() - start)
     return seconds[1:]
@@ -93,7 +134,6 @@ def run_torch():
 
 def run_peak():
     """Billions of multiply-adds a second of large float32 matrix products, the median of ten."""
-    import cnnlib.backend  # noqa: F401
 
     import keras
 
@@ -113,7 +153,9 @@ CONTENDERS = {"cnnlib": run_cnnlib, "fit": run_fit, "torch": run_torch, "peak": 
 def measure(name, python, data_files):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("TF_", "OPENBLAS_"))}
     environment["LENET5_EPOCH_DATA"] = os.pathsep.join(data_files)
-    done = subprocess.run([python, __file__, "--worker", name], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [python, __file__, "--worker", name], env=environment, capture_output=True, text=True
+    )
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -122,7 +164,11 @@ def measure(name, python, data_files):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--torch-python", default=sys.executable, help="a Python that has PyTorch (default: this one)")
+    parser.add_argument(
+        "--torch-python",
+        default=sys.executable,
+        help="a Python that has PyTorch (default: this one)",
+    )
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -147,10 +193,14 @@ def main():
     for name in ("cnnlib", "fit", "torch"):
         low, high = min(seconds[name]), max(seconds[name])
         print(f"{name:7s} {median[name]:6.2f} s an epoch (from {low:.2f} to {high:.2f})")
-    print(f"cnnlib / fit = {median['cnnlib'] / median['fit']:.2f}   cnnlib / PyTorch = {median['cnnlib'] / median['torch']:.2f}")
+    print(
+        f"cnnlib / fit = {median['cnnlib'] / median['fit']:.2f}   cnnlib / PyTorch = {median['cnnlib'] / median['torch']:.2f}"
+    )
     used = 3 * MULTIPLY_ADDS * 60_000 / median["cnnlib"] / 1e9  # forward, and twice that backward
     share = 100 * used / median["peak"]
-    print(f"{used:.0f} of {median['peak']:.0f} billion multiply-adds a second: {share:.0f} % of the matrix-multiply peak")
+    print(
+        f"{used:.0f} of {median['peak']:.0f} billion multiply-adds a second: {share:.0f} % of the matrix-multiply peak"
+    )
 
 
 if __name__ == "__main__":

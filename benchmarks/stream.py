@@ -12,11 +12,11 @@ import io
 import statistics
 import time
 
-from cnnlib import datasets
-from cnnlib.datasets import tfds_source
-
 import numpy as np
 import PIL.Image
+
+from cnnlib import datasets
+from cnnlib.datasets import tfds_source
 
 SIZE, BATCH = 224, 32
 
@@ -26,7 +26,9 @@ def encoded_images(name):
     import tensorflow_datasets as tfds
 
     reader = tfds_source.builder(tfds_source.find(datasets.info(name)))
-    examples = reader.as_dataset(split="train", decoders={"image": tfds.decode.SkipDecoding()}).repeat()
+    examples = reader.as_dataset(
+        split="train", decoders={"image": tfds.decode.SkipDecoding()}
+    ).repeat()
     return (example["image"] for example in examples.as_numpy_iterator())
 
 
@@ -34,7 +36,11 @@ def pillow_image(content):
     image = PIL.Image.open(io.BytesIO(content)).convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    return np.asarray(image.resize((SIZE, SIZE), PIL.Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)))
+    return np.asarray(
+        image.resize(
+            (SIZE, SIZE), PIL.Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+        )
+    )
 
 
 def rate_of_pillow(name, seconds):
@@ -46,7 +52,11 @@ def rate_of_pillow(name, seconds):
 
 
 def rate_of_stream(name, seconds, partial):
-    batches = datasets.stream(name, "train", SIZE, BATCH, partial=partial, shuffle=False).repeat().as_numpy_iterator()
+    batches = (
+        datasets.stream(name, "train", SIZE, BATCH, partial=partial, shuffle=False)
+        .repeat()
+        .as_numpy_iterator()
+    )
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         count += len(next(batches)[1])
@@ -65,7 +75,9 @@ def resident_megabytes():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--name", default="caltech101")
-    parser.add_argument("--partial", action="store_true", help="the prepared folder holds a part of the set")
+    parser.add_argument(
+        "--partial", action="store_true", help="the prepared folder holds a part of the set"
+    )
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -10,20 +10,24 @@ import argparse
 import statistics
 import time
 
+import numpy as np
+
 from cnnlib import preprocessing, recipes, training, transfer
 from cnnlib.models import winograd
-
-import numpy as np
 
 STEPS = 4  # in a round
 
 
 def net_of(size, recipe, images):
     """An assembled VGG16 with batch norm, of which the last three blocks learn, compiled."""
-    base = transfer.put_batch_norm(transfer.backbone(images.shape[1:], size), recipe.trained, images)
+    base = transfer.put_batch_norm(
+        transfer.backbone(images.shape[1:], size), recipe.trained, images
+    )
     net = transfer.assemble(base, transfer.head(hidden=1024, dropout=0.5))
     transfer.unfreeze(net, recipe.trained)
-    net.compile(training._optimizer(recipe, 100), training.loss_of(net), jit_compile=training.jit_compile())
+    net.compile(
+        training._optimizer(recipe, 100), training.loss_of(net), jit_compile=training.jit_compile()
+    )
     return net
 
 
@@ -34,8 +38,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     random = np.random.RandomState(0)
-    images, labels = random.randint(0, 256, (options.batch, 32, 32, 3)).astype(np.uint8), random.randint(0, 10, options.batch)
-    recipe, inputs = recipes.recipe("fine-tuned-32", warmup_epochs=0.0), preprocessing.prepare(images, "rgb")
+    images, labels = (
+        random.randint(0, 256, (options.batch, 32, 32, 3)).astype(np.uint8),
+        random.randint(0, 10, options.batch),
+    )
+    recipe, inputs = (
+        recipes.recipe("fine-tuned-32", warmup_epochs=0.0),
+        preprocessing.prepare(images, "rgb"),
+    )
     pays = winograd.FastConv2D._pays
     for size in options.sizes:
         nets = {}
@@ -52,7 +62,10 @@ def main():
                 times[way].append(1000 * (time.perf_counter() - start) / STEPS / options.batch)
                 print(f"{size}x{size}, {way}: {times[way][-1]:.1f} ms an image", flush=True)
         median = {way: statistics.median(values) for way, values in times.items()}
-        print(f"{size}x{size}: {median['winograd']:.1f} and {median['library']:.1f} ms an image, ratio", end=" ")
+        print(
+            f"{size}x{size}: {median['winograd']:.1f} and {median['library']:.1f} ms an image, ratio",
+            end=" ",
+        )
         print(f"{median['winograd'] / median['library']:.2f}", flush=True)
 
 

@@ -10,7 +10,15 @@ import statistics
 
 from cnnlib import datasets, models, preprocessing, training
 
-NETS = ["linear-20x20", "mlp-28x28-300-100", "mlp-28x28-1000-150", "lenet-1", "lenet-4", "lenet-5", "lenet-5-paper"]
+NETS = [
+    "linear-20x20",
+    "mlp-28x28-300-100",
+    "mlp-28x28-1000-150",
+    "lenet-1",
+    "lenet-4",
+    "lenet-5",
+    "lenet-5-paper",
+]
 
 
 def main():
@@ -24,9 +32,13 @@ def main():
         seconds = {False: [], True: []}
         for _ in range(rounds):
             for xla in seconds:
-                training.jit_compile = lambda xla=xla: xla  # the choice is measured here, so that it need not be an option there
+                training.jit_compile = lambda xla=xla: (
+                    xla
+                )  # the choice is measured here, so that it need not be an option there
                 recipe = training.recipe("plain", epochs=2)
-                history = training.train(models.build(name), images, train.labels, recipe, progress=False)
+                history = training.train(
+                    models.build(name), images, train.labels, recipe, progress=False
+                )
                 seconds[xla].append(history.epochs["seconds"].iloc[1])
         without, with_xla = (statistics.median(seconds[xla]) for xla in (False, True))
         print(f"{name:20} {without:8.2f} {with_xla:9.2f} {with_xla / without:6.2f}", flush=True)

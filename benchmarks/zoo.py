@@ -20,16 +20,34 @@ import subprocess
 import sys
 import time
 
-from cnnlib import datasets, files, nets, results
-
 import psutil
 
-PATH = files.ROOT / "benchmarks" / "zoo.csv"
-NETS = [name.removeprefix("cifar10/") for name in nets.names() if name.startswith("cifar10/")]
+from cnnlib import datasets, storage
+from cnnlib.lab import environment
+from cnnlib.models import registry
+
+PATH = storage.ROOT / "benchmarks" / "zoo.csv"
+NETS = [name.removeprefix("cifar10/") for name in registry.names() if name.startswith("cifar10/")]
 BATCH, BATCHES, PASSES, FORWARD = 32, 5, 6, 5
 COLUMNS = [
-    *("model", "parameters", "multiply_adds", "batch_size", "forward_images_per_second", "training_images_per_second"),
-    *("peak_memory_mib", "epoch_minutes", "first_loss", "last_loss", "busy_cores", "device", "versions", "date"),
+    *(
+        "model",
+        "parameters",
+        "multiply_adds",
+        "batch_size",
+        "forward_images_per_second",
+        "training_images_per_second",
+    ),
+    *(
+        "peak_memory_mib",
+        "epoch_minutes",
+        "first_loss",
+        "last_loss",
+        "busy_cores",
+        "device",
+        "versions",
+        "date",
+    ),
 ]
 
 
@@ -37,19 +55,24 @@ def measure(name):
     """What one net costs (dict). It trains by the optimizer of `benchmark`, at a rate that suits so few steps."""
     import resource
 
-    from cnnlib import models, preprocessing, training
-
     import keras
+
+    from cnnlib import models, preprocessing, training
 
     train = datasets.load("cifar10", train_size=BATCH * BATCHES).train
     images, labels = preprocessing.prepare(train.images, models.input_form(name)), train.labels
     keras.utils.set_random_seed(0)
     model = models.build(name)
-    forward = [seconds(lambda: keras.ops.convert_to_numpy(model(images[:BATCH], training=False)))[0] for _ in range(1 + FORWARD)]
+    forward = [
+        seconds(lambda: keras.ops.convert_to_numpy(model(images[:BATCH], training=False)))[0]
+        for _ in range(1 + FORWARD)
+    ]
     model.compile(training.TorchSGD(0.002, 0.9, 5e-4), training.loss_of(model), jit_compile=False)
     steps = []
     for i in [*range(0, len(images), BATCH)] * PASSES:
-        steps.append(seconds(lambda i=i: model.train_on_batch(images[i : i + BATCH], labels[i : i + BATCH])))
+        steps.append(
+            seconds(lambda i=i: model.train_on_batch(images[i : i + BATCH], labels[i : i + BATCH]))
+        )
         model.reset_metrics()
     step = statistics.median(time for time, _ in steps[1:])
     losses = [float(loss) for _, loss in steps]
@@ -60,12 +83,13 @@ def measure(name):
         "batch_size": BATCH,
         "forward_images_per_second": round(BATCH / statistics.median(forward[1:]), 1),
         "training_images_per_second": round(BATCH / step, 1),
-        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (2**20 if sys.platform == "darwin" else 2**10),
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        // (2**20 if sys.platform == "darwin" else 2**10),
         "epoch_minutes": round(datasets.info("cifar10").train_count / BATCH * step / 60, 1),
         "first_loss": round(statistics.mean(losses[:BATCHES]), 3),
         "last_loss": round(statistics.mean(losses[-BATCHES:]), 3),
-        "device": results.device(),
-        "versions": results.versions(),
+        "device": environment.device(),
+        "versions": environment.versions(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
 
@@ -89,13 +113,19 @@ def write(rows):
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(rows[name] for name in nets.names() if name in rows)
-    files.write_atomically(PATH, text.getvalue())
+    table.writerows(rows[name] for name in registry.names() if name in rows)
+    storage.write_atomically(PATH, text.getvalue())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("nets", nargs="*", metavar="NET", default=NETS, help=f"among {', '.join(NETS)}; default: all")
+    parser.add_argument(
+        "nets",
+        nargs="*",
+        metavar="NET",
+        default=NETS,
+        help=f"among {', '.join(NETS)}; default: all",
+    )
     parser.add_argument("--again", action="store_true", help="measure anew what the file has")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -108,7 +138,9 @@ def main():
         if name in read() and not options.again:
             continue
         busy = round(psutil.cpu_percent(interval=3) / 100 * os.cpu_count(), 1)
-        done = subprocess.run([sys.executable, __file__, "--worker", name], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, __file__, "--worker", name], capture_output=True, text=True
+        )
         if done.returncode:
             sys.exit(f"{name} failed:\n{done.stderr[-2000:]}")
         row = {"busy_cores": busy, **json.loads(done.stdout.splitlines()[-1])}

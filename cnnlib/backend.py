@@ -1,24 +1,75 @@
-"""Imports Keras and its backend without the start-up notes that TensorFlow's C++ code writes to stderr whatever the settings; says what
-they compute on.
+"""Prepare Keras and its backend: the environment they read at import, their start-up notes, their devices.
 
-`cnnlib.models` imports it before Keras. If the import fails, the notes are shown.
+`import cnnlib` calls `prepare`, so nothing else in the package has to care about the order of its imports.
 """
 
+import importlib.abc
+import importlib.util
 import os
 import sys
 import tempfile
+import warnings
+from collections.abc import Callable
 
-import cnnlib  # noqa: F401  its environment variables must be set before TensorFlow is imported
+
+def prepare() -> None:
+    """Set the environment variables that TensorFlow reads at import, and silence Keras' start-up notes.
+
+    On CPUs without AVX-512 TensorFlow leaves oneDNN off unless told otherwise, and trains convolutions two to
+    three times slower. A variable that the user has set is left alone.
+    """
+    if "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
+        if "tensorflow" in sys.modules:
+            warnings.warn(
+                "TensorFlow was imported before cnnlib, so oneDNN may be off and training two to three times "
+                "slower: import cnnlib first, or set TF_ENABLE_ONEDNN_OPTS=1 before Python starts.",
+                stacklevel=3,
+            )
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "keras" not in sys.modules:
+        sys.meta_path.insert(0, _QuietKeras())
 
 
-def _import_keras():
+def on_cpu() -> bool:
+    """Return True if Keras has nothing but processors to compute on."""
     import keras
 
-    keras.distribution.list_devices()  # looks for a GPU now, so that "no CUDA driver" is among the swallowed notes
+    # Asked for GPUs where there are none, JAX raises: so list all devices.
+    return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
-def _quietly(function):
-    """Call `function` with the process' stderr kept back; show what was kept back only if it raises."""
+class _QuietKeras(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Import hook that loads Keras once, without the notes that TensorFlow's C++ code writes to stderr.
+
+    TensorFlow writes them whatever its log settings are. If the import fails, they are shown.
+    """
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec("keras")
+        if spec is not None:
+            self.loader = spec.loader
+            spec.loader = self
+        return spec
+
+    def create_module(self, spec):
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self.loader
+        without_stderr(lambda: self._load(module))
+
+    def _load(self, module):
+        self.loader.exec_module(module)
+        # Look for a GPU now, so that "no CUDA driver" is among the notes that are not shown.
+        module.distribution.list_devices()
+
+
+def without_stderr(function: Callable[[], object]) -> None:
+    """Call `function` with the process' stderr withheld; show what was withheld only if it raises."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as notes:
         stderr = os.dup(2)
@@ -33,14 +84,3 @@ def _quietly(function):
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-
-
-if "keras" not in sys.modules:
-    _quietly(_import_keras)
-
-
-def on_cpu():
-    """True if Keras has nothing but processors to compute on. (Asked for GPUs where there are none, JAX raises.)"""
-    import keras
-
-    return all(device.startswith("cpu") for device in keras.distribution.list_devices())

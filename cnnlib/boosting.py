@@ -22,11 +22,11 @@ import math
 import pathlib
 import time
 
-from cnnlib import files, models, preprocessing, training
-from cnnlib.errors import InputError
-
 import keras
 import numpy as np
+
+from cnnlib import models, preprocessing, storage, training
+from cnnlib.errors import InputError
 
 CHUNK = 10_000  # candidates made and judged at a time: bounds the memory
 KINDS = {  # what the next net learns from, by the number of nets before it: as many of each kind
@@ -60,7 +60,18 @@ class Boosted:
     seconds: float
 
 
-def train(name, images, labels, recipe, seed=0, folder=None, wanted=None, cap=None, classes=10, progress=True):
+def train(
+    name,
+    images,
+    labels,
+    recipe,
+    seed=0,
+    folder=None,
+    wanted=None,
+    cap=None,
+    classes=10,
+    progress=True,
+):
     """Train three nets of the batch name `name`, one after the other. The same arguments give the same weights on the same machine.
 
     Args:
@@ -77,12 +88,14 @@ def train(name, images, labels, recipe, seed=0, folder=None, wanted=None, cap=No
     wanted = max(2, len(images)) if wanted is None else wanted
     cap = 100 * wanted if cap is None else cap
     _check_limits(wanted, cap)
-    folder = None if folder is None else files.make_folder(folder)
+    folder = None if folder is None else storage.make_folder(folder)
     nets, counts, found, seconds = [], [], [], 0.0
     for k in (1, 2, 3):
         inputs, answers, own_recipe = images, labels, recipe
         if nets:
-            numbers, count = _filtered_once(folder, nets, images, labels, wanted, cap, (seed, k), progress)
+            numbers, count = _filtered_once(
+                folder, nets, images, labels, wanted, cap, (seed, k), progress
+            )
             inputs, answers = patterns(images, labels, numbers, (seed, k))
             # They are distorted already. Distorted once more in each epoch they are no longer what the filter found hard: then the error
             # above is 2.71 and 2.00 % in the place of 2.54 and 1.77 %.
@@ -94,7 +107,9 @@ def train(name, images, labels, recipe, seed=0, folder=None, wanted=None, cap=No
         keras.utils.set_random_seed(own_seed)
         net = models.build(name, input_shape=np.shape(images)[1:], classes=classes)
         checkpoint = folder and folder / f"net-{k}.npz"  # that of the last epoch is the trained net
-        seconds += training.train(net, inputs, answers, own_recipe, own_seed, checkpoint=checkpoint, progress=progress).seconds
+        seconds += training.train(
+            net, inputs, answers, own_recipe, own_seed, checkpoint=checkpoint, progress=progress
+        ).seconds
         nets.append(net)
     return Boosted(committee(nets, f"boosted-{name}"), tuple(counts), tuple(found), seconds)
 
@@ -129,10 +144,14 @@ def filtered(nets, images, labels, wanted, cap, seed, progress=False):
     judged, each = np.concatenate(judged, axis=1), min(goal, found.min())
     taken = [np.flatnonzero(row)[:each] for row in judged]
     if each == goal:
-        judged = judged[:, : 1 + max(row[-1] for row in taken)]  # the rest of the last chunk was not needed
+        judged = judged[
+            :, : 1 + max(row[-1] for row in taken)
+        ]  # the rest of the last chunk was not needed
     numbers = np.sort(np.concatenate(taken))
     found = dict(zip(kinds, judged.sum(axis=1).tolist(), strict=True))
-    return numbers, Counts(wanted, cap, judged.shape[1], len(numbers), found, time.perf_counter() - start)
+    return numbers, Counts(
+        wanted, cap, judged.shape[1], len(numbers), found, time.perf_counter() - start
+    )
 
 
 def patterns(images, labels, numbers, seed):
@@ -158,7 +177,9 @@ def members(model):
     """The three nets of a committee, in order. Raises InputError for another model."""
     nets = [layer for layer in model.layers if layer.name in ("net-1", "net-2", "net-3")]
     if len(nets) != 3:
-        raise InputError(f"{model.name} is not a boosted net: train one with boosting.train, or load one that was")
+        raise InputError(
+            f"{model.name} is not a boosted net: train one with boosting.train, or load one that was"
+        )
     return nets
 
 
@@ -172,7 +193,9 @@ def predict(model, images, confidence=math.inf):
     probabilities = np.array(training.predict(first, images))
     asked = probabilities.max(axis=1) < confidence
     if asked.any():
-        probabilities[asked] = sum((training.predict(net, images[asked]) for net in others), probabilities[asked]) / 3
+        probabilities[asked] = (
+            sum((training.predict(net, images[asked]) for net in others), probabilities[asked]) / 3
+        )
     return probabilities, asked
 
 
@@ -193,7 +216,9 @@ def choose_confidence(model, images, labels):
     wrong_together, wrong_alone = (p.argmax(axis=1) != labels for p in (together, alone))
     order = alone.max(axis=1).argsort()
     certainty = alone.max(axis=1)[order]
-    saved = np.cumsum(wrong_alone[order].astype(int) - wrong_together[order])  # mistakes, if the least certain 1, 2, ... are asked about
+    saved = np.cumsum(
+        wrong_alone[order].astype(int) - wrong_together[order]
+    )  # mistakes, if the least certain 1, 2, ... are asked about
     saved = np.concatenate([[0], saved])
     choices = np.append(np.unique(certainty), math.inf)
     enough = saved[np.searchsorted(certainty, choices)] >= saved[-1]
@@ -210,7 +235,9 @@ def _judge(nets, images, labels):
 
 def _answers(net, images, batch_size=1000):
     """The classes that a net names, int (n,): those of `training.predict`, by the net's compiled graph in two thirds of the time."""
-    outputs = [net.predict_on_batch(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+    outputs = [
+        net.predict_on_batch(images[i : i + batch_size]) for i in range(0, len(images), batch_size)
+    ]
     return np.asarray(models.scores(net, np.concatenate(outputs))).argmax(axis=1)
 
 
@@ -219,7 +246,9 @@ def _filtered_once(folder, nets, images, labels, wanted, cap, seed, progress):
     if folder is None:
         return filtered(nets, images, labels, wanted, cap, seed, progress)
     path = pathlib.Path(folder) / f"patterns-{len(nets) + 1}.json"
-    weights = hashlib.sha256(b"".join(w.tobytes() for net in nets for w in net.get_weights())).hexdigest()
+    weights = hashlib.sha256(
+        b"".join(w.tobytes() for net in nets for w in net.get_weights())
+    ).hexdigest()
     run = {"nets": weights, "images": len(images), "seed": list(seed), "wanted": wanted, "cap": cap}
     if path.exists():
         saved = json.loads(path.read_text(encoding="utf-8"))
@@ -227,12 +256,19 @@ def _filtered_once(folder, nets, images, labels, wanted, cap, seed, progress):
             raise InputError(f"{path} is of another run: delete the folder to train from the start")
         return np.array(saved["numbers"]), Counts(**saved["counts"])
     numbers, counts = filtered(nets, images, labels, wanted, cap, seed, progress)
-    files.write_atomically(path, json.dumps({"run": run, "counts": dataclasses.asdict(counts), "numbers": numbers.tolist()}))
+    storage.write_atomically(
+        path,
+        json.dumps({"run": run, "counts": dataclasses.asdict(counts), "numbers": numbers.tolist()}),
+    )
     return numbers, counts
 
 
 def _check_limits(wanted, cap):
     if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 2:
-        raise InputError(f"wanted must be a whole number of at least 2, half of them mistakes of net 1; got {wanted!r}")
+        raise InputError(
+            f"wanted must be a whole number of at least 2, half of them mistakes of net 1; got {wanted!r}"
+        )
     if isinstance(cap, bool) or not isinstance(cap, int) or cap < wanted:
-        raise InputError(f"cap must be a whole number of at least wanted, which is {wanted}; got {cap!r}")
+        raise InputError(
+            f"cap must be a whole number of at least wanted, which is {wanted}; got {cap!r}"
+        )

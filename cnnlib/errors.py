@@ -13,6 +13,8 @@ def check_name(kind, name, known):
     if name in known:
         return name
     folded = {str(k).lower(): k for k in known}
-    near = [folded[m] for m in difflib.get_close_matches(str(name).lower(), folded, n=3, cutoff=0.4)]
+    near = [
+        folded[m] for m in difflib.get_close_matches(str(name).lower(), folded, n=3, cutoff=0.4)
+    ]
     others = [k for k in known if k not in near]
     raise InputError(f"unknown {kind} {name!r}. Known: {', '.join(map(str, near + others))}")

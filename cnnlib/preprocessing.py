@@ -7,14 +7,17 @@ Source: LeCun, Bottou, Bengio & Haffner 1998, sections II-B and III-A, unless an
 
 import dataclasses
 
-from cnnlib.errors import InputError, check_name
-
 import numpy as np
+
+from cnnlib.errors import InputError, check_name
 
 # What the nets take; 16-in-28 is a 16x16 digit in 28x28, for LeNet-1, cifar10 a 32x32 colour image by CIFAR-10's mean and deviation, and
 # rgb a colour image of any size as it is, 0 to 255.
 FORMS = ("20x20", "28x28", "16-in-28", "32x32", "cifar10", "rgb")
-BACKGROUND, FOREGROUND = -0.1, 1.175  # the paper's grey levels, meant to make the mean about 0 and the variance about 1 (section II-B)
+BACKGROUND, FOREGROUND = (
+    -0.1,
+    1.175,
+)  # the paper's grey levels, meant to make the mean about 0 and the variance about 1 (section II-B)
 # Of the training images' red, green and blue, 0 to 1, as the published table's recipe has them. These deviations are means of each image's
 # own; over all pixels they are 0.2470, 0.2435 and 0.2616. Any batch norm undoes the difference.
 CIFAR10_MEAN, CIFAR10_DEVIATION = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -37,7 +40,9 @@ def colour(images):
     """Images as float32 with three channels, 0 to 255: grey ones three times. uint8 (n, h, w, 1 or 3) -> float32 (n, h, w, 3)."""
     _check(images)
     if images.shape[3] not in (1, 3):
-        raise InputError(f"images must be grey or RGB, (n, height, width, 1 or 3), got {images.shape}")
+        raise InputError(
+            f"images must be grey or RGB, (n, height, width, 1 or 3), got {images.shape}"
+        )
     return np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32)
 
 
@@ -78,8 +83,12 @@ def digit_16_in_28(images, middle_columns=False):
     pixels wide and high.
     """
     box = crop_to_20x20(images, middle_columns)[..., 0]
-    edges = np.clip(np.arange(21) - 1.25 * np.arange(17)[:, None], 0, 1.25)  # (17, 21): input edges as seen from each output pixel's edge
-    share = (np.diff(edges, axis=1)[:16] / 1.25).astype(np.float32)  # (16, 20): how much of output pixel i is input pixel j
+    edges = np.clip(
+        np.arange(21) - 1.25 * np.arange(17)[:, None], 0, 1.25
+    )  # (17, 21): input edges as seen from each output pixel's edge
+    share = (np.diff(edges, axis=1)[:16] / 1.25).astype(
+        np.float32
+    )  # (16, 20): how much of output pixel i is input pixel j
     small = np.rint(share @ box.astype(np.float32) @ share.T).astype(np.uint8)
     return np.pad(small, ((0, 0), (6, 6), (6, 6)))[..., None]
 
@@ -92,7 +101,11 @@ def deslant(images):
     """
     _check(images, channels=1)
     step = 4000  # images at a time: little memory
-    return np.concatenate([_deslant(images[i : i + step]) for i in range(0, len(images), step)]) if len(images) else images.copy()
+    return (
+        np.concatenate([_deslant(images[i : i + step]) for i in range(0, len(images), step)])
+        if len(images)
+        else images.copy()
+    )
 
 
 def _deslant(images):
@@ -101,16 +114,24 @@ def _deslant(images):
     row, column = np.arange(ink.shape[1], dtype=np.float32), np.arange(width, dtype=np.float32)
     mass = np.maximum(ink.sum(axis=(1, 2)), 1)  # an empty image has no slant
     centre = (ink.sum(axis=1) @ column / mass)[:, None]
-    row_offset = row - (ink.sum(axis=2) @ row / mass)[:, None]  # (n, h): rows from the centre of mass
+    row_offset = (
+        row - (ink.sum(axis=2) @ row / mass)[:, None]
+    )  # (n, h): rows from the centre of mass
     mu11 = np.einsum("nhw,nh,nw->n", ink, row_offset, column - centre, optimize=True)
     mu02 = np.einsum("nh,nh->n", ink.sum(axis=2), row_offset**2)
-    shift = (mu11 / np.maximum(mu02, 1))[:, None] * row_offset + centre - (width - 1) / 2  # (n, h): how far each row's pixels come
+    shift = (
+        (mu11 / np.maximum(mu02, 1))[:, None] * row_offset + centre - (width - 1) / 2
+    )  # (n, h): how far each row's pixels come
     source = column + shift[..., None]  # (n, h, w)
     left = np.floor(source).astype(np.int32)
     right_share = source - left
-    padded = np.pad(ink, ((0, 0), (0, 0), (1, 1)))  # one column of background on each side stands for everything outside
+    padded = np.pad(
+        ink, ((0, 0), (0, 0), (1, 1))
+    )  # one column of background on each side stands for everything outside
     at = lambda index: np.take_along_axis(padded, np.clip(index + 1, 0, width + 1), axis=2)  # noqa: E731
-    return np.rint(at(left) * (1 - right_share) + at(left + 1) * right_share).astype(np.uint8)[..., None]
+    return np.rint(at(left) * (1 - right_share) + at(left + 1) * right_share).astype(np.uint8)[
+        ..., None
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,18 +153,21 @@ def distort(images, seed, distortion=Distortion(), only=None):
     Returns: float32 of the same shape (of k images with `only`): linear interpolation, background where the map leaves the image. Keras'
         backend does the work.
     """
-    import cnnlib.backend  # noqa: F401  before keras
 
     import keras
 
     if images.dtype != np.float32 or images.ndim != 4:
-        raise InputError(f"distort takes float32 images (n, height, width, channels) from `prepare`, got {images.dtype} {images.shape}")
+        raise InputError(
+            f"distort takes float32 images (n, height, width, channels) from `prepare`, got {images.dtype} {images.shape}"
+        )
     maps = affine_maps(len(images), images.shape[1:3], seed, distortion)
     if only is not None:
         images, maps = images[only], maps[only]
     step = 2000  # images at a time: fast, and little memory
     parts = [
-        keras.ops.image.affine_transform(images[i : i + step], maps[i : i + step], fill_mode="constant", fill_value=BACKGROUND)
+        keras.ops.image.affine_transform(
+            images[i : i + step], maps[i : i + step], fill_mode="constant", fill_value=BACKGROUND
+        )
         for i in range(0, len(images), step)
     ]
     return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
@@ -154,8 +178,16 @@ def affine_maps(n, size, seed, distortion):
 
     Row i is (a, b, c, 0, e, f, 0, 0): the output pixel in column x, row y is read from column a x + b y + c, row e y + f of the input.
     """
-    right, down, scale, squeeze, shear = np.random.RandomState(seed).uniform(-1, 1, (5, n)) * np.array(
-        [[distortion.translation], [distortion.translation], [distortion.scaling], [distortion.squeezing], [distortion.shear]]
+    right, down, scale, squeeze, shear = np.random.RandomState(seed).uniform(
+        -1, 1, (5, n)
+    ) * np.array(
+        [
+            [distortion.translation],
+            [distortion.translation],
+            [distortion.scaling],
+            [distortion.squeezing],
+            [distortion.shear],
+        ]
     )
     middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
     a, e = np.exp(-scale - squeeze), np.exp(-scale + squeeze)
@@ -174,7 +206,9 @@ def crop_and_flip(images, seed, padding, mirrored=None, form="cifar10"):
     Returns: float32 of the same shape, the same on every machine.
     """
     if images.dtype != np.float32 or images.ndim != 4 or images.shape[3] != 3:
-        raise InputError(f"crops are made of float32 images (n, height, width, 3) from `prepare`, got {images.dtype} {images.shape}")
+        raise InputError(
+            f"crops are made of float32 images (n, height, width, 3) from `prepare`, got {images.dtype} {images.shape}"
+        )
     n, height, width, _ = images.shape
     random = np.random.RandomState(seed)
     top, left = random.randint(0, 2 * padding + 1, (2, n))
@@ -185,10 +219,14 @@ def crop_and_flip(images, seed, padding, mirrored=None, form="cifar10"):
     result, step = np.empty_like(images), 5000  # images at a time: little memory
     for i in range(0, n, step):
         part = images[i : i + step]
-        padded = np.broadcast_to(black, (len(part), height + 2 * padding, width + 2 * padding, 3)).copy()
+        padded = np.broadcast_to(
+            black, (len(part), height + 2 * padding, width + 2 * padding, 3)
+        ).copy()
         padded[:, padding : padding + height, padding : padding + width] = part
         result[i : i + step] = padded[
-            np.arange(len(part))[:, None, None], rows[i : i + step][:, :, None], columns[i : i + step][:, None, :]
+            np.arange(len(part))[:, None, None],
+            rows[i : i + step][:, :, None],
+            columns[i : i + step][:, None, :],
         ]
     return result
 
@@ -224,10 +262,18 @@ def _check(images, size=None, channels=None):
     """Raise InputError unless `images` is uint8 (n, h, w, c) of the given size and number of channels (None: any)."""
     images = np.asanyarray(images)
     if images.dtype != np.uint8:
-        raise InputError(f"images must be uint8 with values 0 to 255, got {images.dtype}: pass the images as `datasets.load` returns them")
-    if images.ndim != 4 or (size and images.shape[1:3] != size) or (channels and images.shape[3] != channels):
+        raise InputError(
+            f"images must be uint8 with values 0 to 255, got {images.dtype}: pass the images as `datasets.load` returns them"
+        )
+    if (
+        images.ndim != 4
+        or (size and images.shape[1:3] != size)
+        or (channels and images.shape[3] != channels)
+    ):
         height, width = size or ("height", "width")
-        raise InputError(f"images must have the shape (n, {height}, {width}, {channels or 'channels'}), got {images.shape}")
+        raise InputError(
+            f"images must have the shape (n, {height}, {width}, {channels or 'channels'}), got {images.shape}"
+        )
 
 
 def _extent(present):

@@ -14,14 +14,19 @@ import sys
 import time
 import zlib
 
-from cnnlib import backend, distribution, files, models, preprocessing, recipes
-from cnnlib.datasets import streams
-from cnnlib.errors import InputError
-
 import keras
 import numpy as np
 
-Recipe, recipe, recipe_names = recipes.Recipe, recipes.recipe, recipes.recipe_names  # found here too
+from cnnlib import backend, models, preprocessing, recipes, storage
+from cnnlib.datasets import streams
+from cnnlib.errors import InputError
+from cnnlib.lab import distributed
+
+Recipe, recipe, recipe_names = (
+    recipes.Recipe,
+    recipes.recipe,
+    recipes.recipe_names,
+)  # found here too
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,27 +60,51 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
         if isinstance(layer, models.cifar10.Whitening):
             layer.adapt(images)
     model.compile(
-        _optimizer(recipe, steps), loss_of(model, recipe.label_smoothing), metrics=[_error_metric(model)], jit_compile=jit_compile()
+        _optimizer(recipe, steps),
+        loss_of(model, recipe.label_smoothing),
+        metrics=[_error_metric(model)],
+        jit_compile=jit_compile(),
     )
     model.optimizer.build(model.trainable_variables)
-    run = {"recipe": dataclasses.asdict(recipe), "seed": seed, "data": [zlib.crc32(np.ascontiguousarray(a)) for a in (images, labels)]}
+    run = {
+        "recipe": dataclasses.asdict(recipe),
+        "seed": seed,
+        "data": [zlib.crc32(np.ascontiguousarray(a)) for a in (images, labels)],
+    }
     rows = _restore(checkpoint, model, run) if checkpoint else []
-    distribution.check_same("epochs in the checkpoint", len(rows))
-    shown = _Progress(recipe.epochs, steps) if progress and distribution.is_first() else None
+    distributed.check_same("epochs in the checkpoint", len(rows))
+    shown = _Progress(recipe.epochs, steps) if progress and distributed.is_first() else None
     for epoch in range(len(rows), recipe.epochs):
         start = time.perf_counter()
-        order = np.random.RandomState((seed, epoch)).permutation(len(images))  # depends on nothing before: a resumed run is the same run
-        inputs, targets, batch_size = distribution.part(_inputs(images, order, recipe, seed, epoch), labels[order], recipe.batch_size)
-        logs = model.fit(**_batches(inputs, targets, batch_size), shuffle=False, verbose=0, callbacks=[shown] if shown else None).history
+        order = np.random.RandomState((seed, epoch)).permutation(
+            len(images)
+        )  # depends on nothing before: a resumed run is the same run
+        inputs, targets, batch_size = distributed.part(
+            _inputs(images, order, recipe, seed, epoch), labels[order], recipe.batch_size
+        )
+        logs = model.fit(
+            **_batches(inputs, targets, batch_size),
+            shuffle=False,
+            verbose=0,
+            callbacks=[shown] if shown else None,
+        ).history
         if not np.isfinite(logs["loss"][0]):
             raise InputError(
                 f"the loss is {logs['loss'][0]} after epoch {epoch + 1}: training diverged. "
                 f"Lower the recipe's learning_rate, which is {recipe.learning_rate}."
             )
-        error = evaluate(model, *validation, recipe.test_views) if validation is not None else float("nan")
-        losses = {"loss": logs["loss"][0], "train_error": logs["error_percent"][0], "validation_error": error}
+        error = (
+            evaluate(model, *validation, recipe.test_views)
+            if validation is not None
+            else float("nan")
+        )
+        losses = {
+            "loss": logs["loss"][0],
+            "train_error": logs["error_percent"][0],
+            "validation_error": error,
+        }
         rows.append({"epoch": epoch + 1, **losses, "seconds": time.perf_counter() - start})
-        if checkpoint and distribution.is_first():
+        if checkpoint and distributed.is_first():
             _save(checkpoint, model, run, rows)
         if shown:
             shown.epoch_done(rows)
@@ -96,10 +125,16 @@ def _inputs(images, order, recipe, seed, epoch):
         return preprocessing.distort(inputs, (seed, epoch, 1))
     if recipe.protocol in recipes.CROPPED:
         mirrored = None
-        if recipe.protocol == "crop-alternating":  # a coin for each image decides whether it begins mirrored
-            mirrored = (np.random.RandomState((seed, 2)).randint(0, 2, len(images))[order] + epoch) % 2 == 1
+        if (
+            recipe.protocol == "crop-alternating"
+        ):  # a coin for each image decides whether it begins mirrored
+            mirrored = (
+                np.random.RandomState((seed, 2)).randint(0, 2, len(images))[order] + epoch
+            ) % 2 == 1
         form = "rgb" if isinstance(recipe, recipes.Transfer) else "cifar10"
-        return preprocessing.crop_and_flip(inputs, (seed, epoch, 1), recipes.CROPPED[recipe.protocol], mirrored, form)
+        return preprocessing.crop_and_flip(
+            inputs, (seed, epoch, 1), recipes.CROPPED[recipe.protocol], mirrored, form
+        )
     return inputs
 
 
@@ -113,7 +148,12 @@ def predict(model, images, batch_size=1000, views=1):
     outputs = []
     for i in range(0, len(images), batch_size):
         seen = _views(images[i : i + batch_size], views)
-        outputs.append(sum(weight * keras.ops.convert_to_numpy(model(view, training=False)) for weight, view in seen))
+        outputs.append(
+            sum(
+                weight * keras.ops.convert_to_numpy(model(view, training=False))
+                for weight, view in seen
+            )
+        )
     scores = models.scores(model, np.concatenate(outputs))
     return keras.ops.convert_to_numpy(keras.ops.softmax(scores, axis=-1))
 
@@ -166,7 +206,9 @@ class SmoothedCrossEntropy(keras.losses.CategoricalCrossentropy):
     """Cross-entropy from logits (n, classes) and whole-number labels, (n,) or (n, 1), of whose target all classes share a part."""
 
     def __init__(self, label_smoothing=0.1, name="smoothed_cross_entropy", **options):
-        super().__init__(**{**options, "from_logits": True}, label_smoothing=label_smoothing, name=name)
+        super().__init__(
+            **{**options, "from_logits": True}, label_smoothing=label_smoothing, name=name
+        )
 
     def call(self, labels, logits):
         labels = keras.ops.cast(keras.ops.reshape(labels, (-1,)), "int32")
@@ -176,7 +218,9 @@ class SmoothedCrossEntropy(keras.losses.CategoricalCrossentropy):
 @keras.saving.register_keras_serializable(package="cnnlib")
 def error_percent(labels, scores):
     """100 where the largest score is not the label's, else 0: its mean is the error in %. Tensors (n,) or (n, 1), and (n, classes)."""
-    wrong = keras.ops.argmax(scores, axis=-1) != keras.ops.cast(keras.ops.reshape(labels, (-1,)), "int32")
+    wrong = keras.ops.argmax(scores, axis=-1) != keras.ops.cast(
+        keras.ops.reshape(labels, (-1,)), "int32"
+    )
     return 100 * keras.ops.cast(wrong, "float32")
 
 
@@ -194,12 +238,17 @@ class TorchSGD(keras.optimizers.SGD):
     number decays ten times less), and the rate multiplies the sum (in Keras each gradient keeps the rate of its step).
     """
 
-    def __init__(self, learning_rate=0.1, momentum=0.9, coupled_decay=0.0, nesterov=False, **options):
+    def __init__(
+        self, learning_rate=0.1, momentum=0.9, coupled_decay=0.0, nesterov=False, **options
+    ):
         super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, **options)
         self.coupled_decay = coupled_decay
 
     def update_step(self, gradient, variable, learning_rate):
-        rate, step = keras.ops.cast(learning_rate, variable.dtype), keras.ops.cast(gradient, variable.dtype)
+        rate, step = (
+            keras.ops.cast(learning_rate, variable.dtype),
+            keras.ops.cast(gradient, variable.dtype),
+        )
         step = step + self.coupled_decay * variable
         if self.momentum:
             velocity = self.momentums[self._get_variable_index(variable)]
@@ -212,7 +261,11 @@ class TorchSGD(keras.optimizers.SGD):
 
 
 def _error_metric(model):
-    function = error_percent_of_distances if isinstance(model.layers[-1], models.RBFOutput) else error_percent
+    function = (
+        error_percent_of_distances
+        if isinstance(model.layers[-1], models.RBFOutput)
+        else error_percent
+    )
     return keras.metrics.MeanMetricWrapper(function, name="error_percent")
 
 
@@ -221,19 +274,31 @@ def _optimizer(recipe, steps):
     rate = recipe.learning_rate
     if recipe.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else rate, max(total - warmup, 1), warmup_target=rate if warmup else None, warmup_steps=warmup
+            0.0 if warmup else rate,
+            max(total - warmup, 1),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
         )
     if recipe.schedule == "cosine-by-epoch":
         boundaries = [epoch * steps - 1 for epoch in range(1, recipe.epochs)]
-        by_epoch = [rate * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2 for epoch in range(recipe.epochs)]
+        by_epoch = [
+            rate * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2
+            for epoch in range(recipe.epochs)
+        ]
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, by_epoch)
     if recipe.schedule == "lecun-1998":
-        boundaries = [last * steps - 1 for last, _ in recipes.LECUN_1998_RATES[:-1]]  # the last step of a rate
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [part * rate for _, part in recipes.LECUN_1998_RATES])
+        boundaries = [
+            last * steps - 1 for last, _ in recipes.LECUN_1998_RATES[:-1]
+        ]  # the last step of a rate
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+            boundaries, [part * rate for _, part in recipes.LECUN_1998_RATES]
+        )
     if recipe.optimizer == "torch-sgd":
         return TorchSGD(rate, recipe.momentum, recipe.weight_decay, bool(recipe.nesterov))
     if recipe.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay or None)
+        return keras.optimizers.SGD(
+            rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay or None
+        )
     return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
 
 
@@ -248,16 +313,24 @@ def check(model, images, labels=None):
     shape = tuple(model.input_shape[1:])
     if not isinstance(images, np.ndarray) or images.dtype != np.float32:
         kind = getattr(images, "dtype", type(images).__name__)
-        raise InputError(f"images must be a float32 array, got {kind}: pass them through preprocessing.prepare(images, form) first")
+        raise InputError(
+            f"images must be a float32 array, got {kind}: pass them through preprocessing.prepare(images, form) first"
+        )
     if images.shape[1:] != shape or not len(images):
-        raise InputError(f"{model.name} takes images of shape (n, {', '.join(map(str, shape))}), got {images.shape}")
+        raise InputError(
+            f"{model.name} takes images of shape (n, {', '.join(map(str, shape))}), got {images.shape}"
+        )
     if labels is None:
         return
     labels, classes = np.asarray(labels), model.output_shape[-1]
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-        raise InputError(f"labels must be {len(images)} integers, one for each image, got {labels.dtype} {labels.shape}")
+        raise InputError(
+            f"labels must be {len(images)} integers, one for each image, got {labels.dtype} {labels.shape}"
+        )
     if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(f"labels must be from 0 to {classes - 1}, the classes of {model.name}; found {labels.min()} to {labels.max()}")
+        raise InputError(
+            f"labels must be from 0 to {classes - 1}, the classes of {model.name}; found {labels.min()} to {labels.max()}"
+        )
 
 
 def _history(rows):
@@ -267,14 +340,16 @@ def _history(rows):
 
 
 def _variables(model):
-    return model.variables + [v for v in model.optimizer.variables if v is not model.optimizer.learning_rate]
+    return model.variables + [
+        v for v in model.optimizer.variables if v is not model.optimizer.learning_rate
+    ]
 
 
 def _save(path, model, run, rows):
     run = json.dumps({**run, "epochs": rows})
     buffer = io.BytesIO()
     np.savez(buffer, *[keras.ops.convert_to_numpy(v) for v in _variables(model)], run=run)
-    files.write_atomically(path, buffer.getvalue())
+    storage.write_atomically(path, buffer.getvalue())
 
 
 def _restore(path, model, run):
@@ -284,12 +359,19 @@ def _restore(path, model, run):
         return []
     try:
         with np.load(path, allow_pickle=False) as saved:
-            found, arrays = json.loads(str(saved["run"])), [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
+            found, arrays = (
+                json.loads(str(saved["run"])),
+                [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)],
+            )
     except Exception as error:  # zipfile, zlib, json and NumPy each have their own
-        raise InputError(f"the checkpoint {path} cannot be read ({error}): delete it to train from the start") from error
+        raise InputError(
+            f"the checkpoint {path} cannot be read ({error}): delete it to train from the start"
+        ) from error
     epochs = found.pop("epochs", None)
     if found != run or [a.shape for a in arrays] != [tuple(v.shape) for v in _variables(model)]:
-        raise InputError(f"the checkpoint {path} is of another net, recipe, seed or data: delete it to train from the start")
+        raise InputError(
+            f"the checkpoint {path} is of another net, recipe, seed or data: delete it to train from the start"
+        )
     for variable, array in zip(_variables(model), arrays, strict=True):
         variable.assign(array)
     return epochs
@@ -327,7 +409,9 @@ class _Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if time.perf_counter() - self.last > 0.5:
             self.last = time.perf_counter()
-            self.line.show(f"epoch {len(self.rows) + 1}/{self.epochs}: {100 * (batch + 1) // self.steps} %")
+            self.line.show(
+                f"epoch {len(self.rows) + 1}/{self.epochs}: {100 * (batch + 1) // self.steps} %"
+            )
 
     def epoch_done(self, rows):
         self.rows = rows
@@ -335,7 +419,9 @@ class _Progress(keras.callbacks.Callback):
         text = f"epoch {row['epoch']}/{self.epochs}: loss {row['loss']:.4f}, training error {row['train_error']:.2f} %"
         if row["validation_error"] == row["validation_error"]:
             text += f", validation error {row['validation_error']:.2f} %"
-        self.line.show(text + f", {sum(r['seconds'] for r in rows):.0f} s", last=row["epoch"] == self.epochs)
+        self.line.show(
+            text + f", {sum(r['seconds'] for r in rows):.0f} s", last=row["epoch"] == self.epochs
+        )
 
 
 def _in_notebook():

@@ -16,15 +16,15 @@ import pathlib
 import time
 import zlib
 
-from cnnlib import datasets, files, models, preprocessing, recipes, training
-from cnnlib.errors import InputError, check_name
-from cnnlib.models.checks import check_classes
-from cnnlib.models.vgg import Weights
-
 import filelock
 import keras
 import numpy as np
 from keras import layers
+
+from cnnlib import datasets, models, preprocessing, recipes, storage, training
+from cnnlib.errors import InputError, check_name
+from cnnlib.models.checks import check_classes
+from cnnlib.models.vgg import Weights
 
 BLOCKS = {"3": "S16", "4": "S23", "5": "S30"}  # the layer that ends each block that a head can see
 WIDTHS = {"3": 256, "4": 512, "5": 512}  # maps of that layer
@@ -34,7 +34,12 @@ TRAINED = {  # the layers of the base that learn
     "blocks345": ("C10", "C12", "C14", "C17", "C19", "C21", "C24", "C26", "C28"),
     "all": ("C0", "C2", "C5", "C7", "C10", "C12", "C14", "C17", "C19", "C21", "C24", "C26", "C28"),
 }
-PARAMETERS = {"head": 0, "block5": 7_079_424, "blocks345": 14_454_528, "all": 14_714_688}  # what these layers hold
+PARAMETERS = {
+    "head": 0,
+    "block5": 7_079_424,
+    "blocks345": 14_454_528,
+    "all": 14_714_688,
+}  # what these layers hold
 SAMPLE = 512  # training images by which `put_batch_norm` measures the maps
 BATCH = 64  # images that the frozen base sees at a time
 CHUNK = 16 * BATCH  # images after which features are on the disk for good
@@ -59,7 +64,9 @@ class Backbone:
 
 def _widths(image_size, places):
     sides = [min(places, image_size // shrunk) for shrunk in (8, 16, 32)]
-    return {block: maps * side**2 for (block, maps), side in zip(WIDTHS.items(), sides, strict=True)}
+    return {
+        block: maps * side**2 for (block, maps), side in zip(WIDTHS.items(), sides, strict=True)
+    }
 
 
 def backbone(input_shape=(32, 32, 3), image_size=None, weights="imagenet", places=1):
@@ -74,7 +81,14 @@ def backbone(input_shape=(32, 32, 3), image_size=None, weights="imagenet", place
         )
     weights = weights if isinstance(weights, Weights) else models.vgg16_weights(weights)
     base = models.VGG16(weights, include_top=False, input_shape=(image_size, image_size, 3))
-    return _backbone_of(base, {layer.name: layer.output for layer in base.layers}, input_shape, image_size, weights, places)
+    return _backbone_of(
+        base,
+        {layer.name: layer.output for layer in base.layers},
+        input_shape,
+        image_size,
+        weights,
+        places,
+    )
 
 
 def _backbone_of(base, outputs, input_shape, image_size, weights, places):
@@ -82,9 +96,13 @@ def _backbone_of(base, outputs, input_shape, image_size, weights, places):
     maps = keras.Model(base.input, [outputs[name] for name in BLOCKS.values()], name="vgg16")
     images = keras.Input(tuple(input_shape), name="images")
     x = models.VGGPreprocessing(image_size, name="preprocessing")(images)
-    means = [_means(m, places, f"mean_{name}") for name, m in zip(BLOCKS.values(), maps(x), strict=True)]
+    means = [
+        _means(m, places, f"mean_{name}") for name, m in zip(BLOCKS.values(), maps(x), strict=True)
+    ]
     model = keras.Model(images, layers.Concatenate(name="features")(means), name="backbone")
-    model.compile(jit_compile=training.jit_compile())  # for predict_on_batch: a graph takes a tenth less time than single calls
+    model.compile(
+        jit_compile=training.jit_compile()
+    )  # for predict_on_batch: a graph takes a tenth less time than single calls
     return Backbone(model, image_size, weights, places)
 
 
@@ -93,20 +111,33 @@ def _means(maps, places, name):
     side = min(places, maps.shape[1])
     if side == 1:
         return layers.GlobalAveragePooling2D(name=name)(maps)
-    return layers.Flatten(name=name)(layers.AdaptiveAveragePooling2D(side, name=f"parts_{name}")(maps))
+    return layers.Flatten(name=name)(
+        layers.AdaptiveAveragePooling2D(side, name=f"parts_{name}")(maps)
+    )
 
 
 def check_images(images, shape=None):
     """Raise InputError unless the images are RGB, 0 to 255: uint8 or float (n, h, w, 3), of this `shape` (h, w, 3) if it is given."""
     images = np.asanyarray(images)
     expected = f"(n, {', '.join(map(str, shape or ('height', 'width', 3)))})"
-    if images.ndim != 4 or images.shape[3] != 3 or not len(images) or (shape and images.shape[1:] != tuple(shape)):
-        hint = ": preprocessing.prepare(images, 'rgb') makes three channels of one" if images.shape[-1:] == (1,) else ""
+    if (
+        images.ndim != 4
+        or images.shape[3] != 3
+        or not len(images)
+        or (shape and images.shape[1:] != tuple(shape))
+    ):
+        hint = (
+            ": preprocessing.prepare(images, 'rgb') makes three channels of one"
+            if images.shape[-1:] == (1,)
+            else ""
+        )
         raise InputError(f"images must be of shape {expected}, got {images.shape}{hint}")
     if images.dtype.kind == "f":
         low, high = float(images.min()), float(images.max())
         if not (low >= 0 and high <= 255):
-            raise InputError(f"images must be from 0 to 255, found {low:g} to {high:g}: give them as `datasets.load` returns them")
+            raise InputError(
+                f"images must be from 0 to 255, found {low:g} to {high:g}: give them as `datasets.load` returns them"
+            )
         if high <= 1:
             raise InputError(
                 f"images must be from 0 to 255, and these look like 0 to 1 (the largest value is {high:g}): multiply them by 255. The "
@@ -131,7 +162,9 @@ class Features:
 
     def of(self, blocks):
         """The columns of some blocks, such as "45". float32 (n, columns), in memory."""
-        return np.concatenate([self.array[:, columns] for columns in _columns(blocks, self.widths)], axis=1)
+        return np.concatenate(
+            [self.array[:, columns] for columns in _columns(blocks, self.widths)], axis=1
+        )
 
 
 def features(backbone, images, folder=None, progress=True):
@@ -145,7 +178,7 @@ def features(backbone, images, folder=None, progress=True):
     Returns: Features. Raises InputError for images that the backbone cannot take, a damaged file, a full disk.
     """
     check_images(images, backbone.model.input_shape[1:])
-    folder = files.make_folder(folder or files.results_folder() / "features")
+    folder = storage.make_folder(folder or storage.results_folder() / "features")
     identity = _identity(backbone, images)
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"vgg16-{backbone.image_size}-{key}.npy"
@@ -191,13 +224,19 @@ def _compute(path, backbone, images, identity, progress):
                 os.fsync(file.fileno())
                 sums.append(zlib.crc32(chunk))
                 seconds += time.perf_counter() - before
-                files.write_atomically(log, json.dumps({**identity, "seconds": seconds, "sums": sums}))
+                storage.write_atomically(
+                    log, json.dumps({**identity, "seconds": seconds, "sums": sums})
+                )
                 done = min(n, start + CHUNK)
                 if progress:
-                    line.show(f"features of {done:,} of {n:,} images, {seconds:.0f} s", last=done == n)
+                    line.show(
+                        f"features of {done:,} of {n:,} images, {seconds:.0f} s", last=done == n
+                    )
         os.replace(part, path)
     except OSError as error:
-        raise InputError(f"cannot write {part} ({error.strerror or error}): make room, then do the same again: it goes on") from error
+        raise InputError(
+            f"cannot write {part} ({error.strerror or error}): make room, then do the same again: it goes on"
+        ) from error
 
 
 def _seen(model, images):
@@ -205,8 +244,14 @@ def _seen(model, images):
     outputs = []
     for i in range(0, len(images), BATCH):
         batch = images[i : i + BATCH].astype("float32")
-        missing = BATCH - len(batch)  # filled up: a batch of another size would have the graph built anew
-        outputs.append(model.predict_on_batch(np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0))))[: len(batch)])
+        missing = BATCH - len(
+            batch
+        )  # filled up: a batch of another size would have the graph built anew
+        outputs.append(
+            model.predict_on_batch(np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0))))[
+                : len(batch)
+            ]
+        )
     return np.concatenate(outputs).astype("<f4").tobytes()
 
 
@@ -231,18 +276,24 @@ def _open(path, identity, widths):
     saved, n = _read_log(path.with_suffix(".json")), identity["count"]
     repair = f"Delete it: the next run computes it again. ({path.with_suffix('.json').name} beside it holds its checksums.)"
     if saved is None or {k: saved.get(k) for k in identity} != identity:
-        raise InputError(f"the features {path} cannot be checked: what was noted about them is missing or of another file. {repair}")
+        raise InputError(
+            f"the features {path} cannot be checked: what was noted about them is missing or of another file. {repair}"
+        )
     width = sum(widths.values())
     size, expected = path.stat().st_size, len(_header(n, width)) + 4 * width * n
     if size != expected:
-        raise InputError(f"the features {path} are damaged: {size:,} bytes, expected {expected:,}. {repair}")
+        raise InputError(
+            f"the features {path} are damaged: {size:,} bytes, expected {expected:,}. {repair}"
+        )
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise InputError(f"the features {path} are damaged ({error}). {repair}") from error
     for start, expected in zip(range(0, n, CHUNK), saved["sums"], strict=True):
         if zlib.crc32(array[start : start + CHUNK]) != expected:
-            raise InputError(f"the features {path} are damaged: those of the images from {start} on are not what was written. {repair}")
+            raise InputError(
+                f"the features {path} are damaged: those of the images from {start} on are not what was written. {repair}"
+            )
     return Features(array, path, saved["seconds"], widths)
 
 
@@ -257,7 +308,9 @@ def _read_log(path):
 def _header(n, width):
     """What an .npy file of n rows of so many features begins with."""
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (n, width)})
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": "<f4", "fortran_order": False, "shape": (n, width)}
+    )
     return buffer.getvalue()
 
 
@@ -294,8 +347,12 @@ def head(blocks="345", classes=10, hidden=0, dropout=0.0, widths=WIDTHS):
     `widths`: those of the Backbone, if it has more places than 1.
     """
     check_classes("head", classes)
-    features = keras.Input((sum(widths[check_name("block", b, widths)] for b in blocks),), name="features")
-    x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="scale")(features)  # nothing in it is trained
+    features = keras.Input(
+        (sum(widths[check_name("block", b, widths)] for b in blocks),), name="features"
+    )
+    x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="scale")(
+        features
+    )  # nothing in it is trained
     if hidden:
         x = layers.Dense(hidden, activation="relu", name="hidden")(x)
         x = layers.Dropout(dropout, name="dropout")(x)
@@ -325,7 +382,10 @@ def unfreeze(model, trained):
     its features stays what it was: batch norm's averages lag behind a base that moves, and the net that is tested would be another one
     than the net that learned. Batch norm that `put_batch_norm` put in learns with its convolution, two weights a map.
     """
-    names, base = TRAINED[check_name("part of the net to train", trained, TRAINED)], model.get_layer("vgg16")
+    names, base = (
+        TRAINED[check_name("part of the net to train", trained, TRAINED)],
+        model.get_layer("vgg16"),
+    )
     norms = [layer for layer in base.layers if isinstance(layer, layers.BatchNormalization)]
     for layer in base.layers:
         layer.trainable = (_convolution(layer) if layer in norms else layer.name) in names
@@ -334,7 +394,9 @@ def unfreeze(model, trained):
     expected += sum(2 * layer.gamma.shape[0] for layer in norms if _convolution(layer) in names)
     found = training.trainable_parameters(model)
     if found != expected:
-        raise AssertionError(f"{found:,} weights of {model.name} would be trained where {trained!r} means {expected:,}")
+        raise AssertionError(
+            f"{found:,} weights of {model.name} would be trained where {trained!r} means {expected:,}"
+        )
     return found
 
 
@@ -347,12 +409,20 @@ def put_batch_norm(net, trained, images):
     steps of one size; a convolution's bias has no effect then. `fold_batch_norm` takes the layers out again. The new net shares its
     convolutions with `net`. Source of the layer: Ioffe & Szegedy 2015; of calibrating it to change nothing: the course.
     """
-    names, old = TRAINED[check_name("part of the net to train", trained, TRAINED)], net.model.get_layer("vgg16")
+    names, old = (
+        TRAINED[check_name("part of the net to train", trained, TRAINED)],
+        net.model.get_layer("vgg16"),
+    )
     if not names:
-        raise InputError("where only the head is trained there is no convolution that learns, and so none to put batch norm after")
+        raise InputError(
+            "where only the head is trained there is no convolution that learns, and so none to put batch norm after"
+        )
     maps = keras.Model(old.input, [old.get_layer(name).output for name in names])
     sample = images[np.linspace(0, len(images) - 1, min(len(images), SAMPLE)).astype(int)]
-    moments = _moments(keras.Model(net.model.input, maps(net.model.get_layer("preprocessing")(net.model.input))), sample)
+    moments = _moments(
+        keras.Model(net.model.input, maps(net.model.get_layer("preprocessing")(net.model.input))),
+        sample,
+    )
     x = first = keras.Input(old.input_shape[1:], name="input")
     outputs = {}
     for layer in old.layers[1:]:
@@ -363,14 +433,23 @@ def put_batch_norm(net, trained, images):
             mean, variance = moments[names.index(layer.name)]
             norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
         outputs[layer.name] = x
-    return _backbone_of(keras.Model(first, x), outputs, net.model.input_shape[1:], net.image_size, net.weights, net.places)
+    return _backbone_of(
+        keras.Model(first, x),
+        outputs,
+        net.model.input_shape[1:],
+        net.image_size,
+        net.weights,
+        net.places,
+    )
 
 
 def _moments(model, images):
     """For each output of the model the mean and the variance of each map, over the images and all places: float64, (maps,) each."""
     sums = [np.zeros((2, output.shape[-1])) for output in model.outputs]
     for i in range(0, len(images), BATCH):
-        for total, maps in zip(sums, model.predict_on_batch(images[i : i + BATCH].astype("float32")), strict=True):
+        for total, maps in zip(
+            sums, model.predict_on_batch(images[i : i + BATCH].astype("float32")), strict=True
+        ):
             maps = maps.astype("float64")
             total += [maps.mean((1, 2)).sum(0), np.square(maps).mean((1, 2)).sum(0)]
     return [(mean, square - mean**2) for mean, square in (total / len(images) for total in sums)]
@@ -380,7 +459,11 @@ def fold_batch_norm(net):
     """A Backbone of VGG16 as it was published, without batch norm, that answers as `net` does in tests, and shares nothing with it:
     what batch norm does to a convolution's maps, each of its kernels does."""
     base, arrays = net.model.get_layer("vgg16"), []
-    norms = {_convolution(layer): layer for layer in base.layers if isinstance(layer, layers.BatchNormalization)}
+    norms = {
+        _convolution(layer): layer
+        for layer in base.layers
+        if isinstance(layer, layers.BatchNormalization)
+    }
     for name in TRAINED["all"]:
         kernel, bias = base.get_layer(name).get_weights()
         if name in norms:
@@ -397,7 +480,17 @@ def _convolution(norm):
     return f"C{norm.name[1:]}"
 
 
-def train(images, labels, recipe, seed=0, classes=10, folder=None, validation=None, weights="imagenet", progress=True):
+def train(
+    images,
+    labels,
+    recipe,
+    seed=0,
+    classes=10,
+    folder=None,
+    validation=None,
+    weights="imagenet",
+    progress=True,
+):
     """Train VGG16 on images by a Transfer recipe. The same arguments give the same net on the same machine.
 
     A recipe that trains more than the head goes on from what the recipe that it names as `head` has trained: a head on the frozen base, or
@@ -411,8 +504,14 @@ def train(images, labels, recipe, seed=0, classes=10, folder=None, validation=No
     Raises InputError for images, labels or a recipe that do not fit.
     """
     if not isinstance(recipe, recipes.Transfer):
-        known = [name for name in recipes.recipe_names() if isinstance(recipes.recipe(name), recipes.Transfer)]
-        raise InputError(f"the recipe {recipe.name} is not for transfer learning: use one of {', '.join(known)}")
+        known = [
+            name
+            for name in recipes.recipe_names()
+            if isinstance(recipes.recipe(name), recipes.Transfer)
+        ]
+        raise InputError(
+            f"the recipe {recipe.name} is not for transfer learning: use one of {', '.join(known)}"
+        )
     check_images(images)
     if recipe.trained == "head":
         net = backbone(images.shape[1:], recipe.image_size, weights, recipe.places)
@@ -424,7 +523,9 @@ def train(images, labels, recipe, seed=0, classes=10, folder=None, validation=No
             f"{recipe.image_size}x{recipe.image_size} there are others than at {first.image_size}x{first.image_size}: "
             "name a head with places=1"
         )
-    start = train(images, labels, recipes.recipe(recipe.head), seed, classes, folder, None, weights, progress)
+    start = train(
+        images, labels, recipes.recipe(recipe.head), seed, classes, folder, None, weights, progress
+    )
     net = backbone(images.shape[1:], recipe.image_size, start.backbone.weights, first.places)
     if recipe.batch_norm:
         net = put_batch_norm(net, recipe.trained, images)
@@ -433,7 +534,9 @@ def train(images, labels, recipe, seed=0, classes=10, folder=None, validation=No
     prepare = lambda images: preprocessing.prepare(images, "rgb")  # noqa: E731
     looked_at = validation and (prepare(validation[0]), validation[1])
     checkpoint = folder and pathlib.Path(folder) / f"{recipe.name}.npz"
-    history = training.train(model, prepare(images), labels, recipe, seed, looked_at, checkpoint, progress)
+    history = training.train(
+        model, prepare(images), labels, recipe, seed, looked_at, checkpoint, progress
+    )
     net = fold_batch_norm(net)
     model = assemble(net, start.head, first.blocks)
     return Trained(model, net, start.head, recipe, history, start.seconds + history.seconds, count)
@@ -447,14 +550,27 @@ def _head_recipe(recipe):
 def _train_head(net, images, labels, recipe, seed, classes, folder, validation, progress):
     views = [features(net, view, progress=progress) for view in _views(images, recipe)]
     seen = np.concatenate([view.of(recipe.blocks) for view in views])
-    looked_at = validation and (features(net, validation[0], progress=progress).of(recipe.blocks), validation[1])
+    looked_at = validation and (
+        features(net, validation[0], progress=progress).of(recipe.blocks),
+        validation[1],
+    )
     keras.utils.set_random_seed(seed)
     own = head(recipe.blocks, classes, recipe.hidden, recipe.dropout, net.widths)
     checkpoint = folder and pathlib.Path(folder) / f"{recipe.name}.npz"
-    history = training.train(own, seen, np.tile(labels, len(views)), recipe, seed, looked_at, checkpoint, progress)
+    history = training.train(
+        own, seen, np.tile(labels, len(views)), recipe, seed, looked_at, checkpoint, progress
+    )
     model = assemble(net, own, recipe.blocks)
     count = unfreeze(model, "head")
-    return Trained(model, net, own, recipe, history, sum(view.seconds for view in views) + history.seconds, count)
+    return Trained(
+        model,
+        net,
+        own,
+        recipe,
+        history,
+        sum(view.seconds for view in views) + history.seconds,
+        count,
+    )
 
 
 def _views(images, recipe):
@@ -473,8 +589,13 @@ def probabilities(trained, images, progress=True):
     recipe = trained.recipe
     if recipe.trained != "head":
         return predict(trained.model, images, views=recipe.test_views)
-    seen = [features(trained.backbone, view, progress=progress).of(recipe.blocks) for view in _views(images, recipe)]
-    logits = np.mean([trained.head.predict(view, batch_size=1000, verbose=0) for view in seen], axis=0)
+    seen = [
+        features(trained.backbone, view, progress=progress).of(recipe.blocks)
+        for view in _views(images, recipe)
+    ]
+    logits = np.mean(
+        [trained.head.predict(view, batch_size=1000, verbose=0) for view in seen], axis=0
+    )
     return keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1))
 
 
@@ -496,11 +617,18 @@ def features_of(dataset, image_size=32, train_size=None):
 # Settings that `compare_heads` tries: (hidden, dropout, learning rate, weight decay)
 SETTINGS = [
     *((0, 0.0, rate, decay) for rate in (5e-4, 2e-3) for decay in (0.02, 0.2)),
-    *((hidden, dropout, 1e-3, decay) for hidden in (512, 1024, 2048) for dropout in (0.3, 0.6) for decay in (0.05, 0.3)),
+    *(
+        (hidden, dropout, 1e-3, decay)
+        for hidden in (512, 1024, 2048)
+        for dropout in (0.3, 0.6)
+        for decay in (0.05, 0.3)
+    ),
 ]
 
 
-def compare_heads(dataset, image_size=32, train_size=None, blocks="345", epochs=30, settings=SETTINGS):
+def compare_heads(
+    dataset, image_size=32, train_size=None, blocks="345", epochs=30, settings=SETTINGS
+):
     """Train a head by each of the settings on 90 % of the training images, and look at the other 10 %.
 
     Returns a pandas.DataFrame, best first: the settings, the validation and training error in % after the last epoch, seconds of training.
@@ -514,7 +642,12 @@ def compare_heads(dataset, image_size=32, train_size=None, blocks="345", epochs=
     seen = features(net, rgb(data.train.images)).of(blocks)
     order = np.random.RandomState(0).permutation(n)
     held_out, kept = np.sort(order[: n // 10]), np.sort(order[n // 10 :])
-    base, rows = recipes.recipe("quick-frozen", epochs=epochs, batch_size=256, blocks=blocks, image_size=image_size), []
+    base, rows = (
+        recipes.recipe(
+            "quick-frozen", epochs=epochs, batch_size=256, blocks=blocks, image_size=image_size
+        ),
+        [],
+    )
     for hidden, dropout, rate, decay in settings:
         keras.utils.set_random_seed(0)
         own = head(blocks, len(data.info.class_names), hidden, dropout)

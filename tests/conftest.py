@@ -1,7 +1,5 @@
 """What every test shares: none reads or writes the user's own results and data folders."""
 
-import cnnlib  # noqa: F401 - before any test module imports TensorFlow, which reads cnnlib's environment variables once
-
 import pytest
 
 

@@ -1,13 +1,12 @@
 import dataclasses
 import math
 
-import cnnlib.backend  # noqa: F401
-from cnnlib import boosting, datasets, models, preprocessing, training
-from cnnlib.errors import InputError
-
 import keras
 import numpy as np
 import pytest
+
+from cnnlib import boosting, datasets, models, preprocessing, training
+from cnnlib.errors import InputError
 
 RECIPE = training.recipe("plain", epochs=2, batch_size=50)
 DISTORTED = dataclasses.replace(RECIPE, protocol="distorted")
@@ -16,7 +15,10 @@ DISTORTED = dataclasses.replace(RECIPE, protocol="distorted")
 @pytest.fixture(scope="module")
 def data():
     data = datasets.load("mnist", train_size=400, test_size=300, seed=1)
-    return [(preprocessing.prepare(part.images, "28x28"), part.labels) for part in (data.train, data.test)]
+    return [
+        (preprocessing.prepare(part.images, "28x28"), part.labels)
+        for part in (data.train, data.test)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,14 @@ def labels(data):
 def trained(images, labels, seed, epochs=2):
     keras.utils.set_random_seed(seed)
     net = models.build("linear-28x28")
-    training.train(net, images, labels, training.recipe("plain", epochs=epochs, batch_size=50), seed, progress=False)
+    training.train(
+        net,
+        images,
+        labels,
+        training.recipe("plain", epochs=epochs, batch_size=50),
+        seed,
+        progress=False,
+    )
     return net
 
 
@@ -48,13 +57,21 @@ def boosted(images, labels):
 
 
 def train(images, labels, **options):
-    return boosting.train("linear-28x28", images, labels, DISTORTED, **{"seed": 5, "wanted": 100, "cap": 1500, "progress": False} | options)
+    return boosting.train(
+        "linear-28x28",
+        images,
+        labels,
+        DISTORTED,
+        **{"seed": 5, "wanted": 100, "cap": 1500, "progress": False} | options,
+    )
 
 
 def stream(images, labels, seed, passes):
     """The first passes of a stream, each distorted as a whole: what the filters look at a part at a time."""
     orders = [np.random.RandomState((*seed, k, 0)).permutation(len(images)) for k in range(passes)]
-    distorted = [preprocessing.distort(images, (*seed, k, 1))[order] for k, order in enumerate(orders)]
+    distorted = [
+        preprocessing.distort(images, (*seed, k, 1))[order] for k, order in enumerate(orders)
+    ]
     return np.concatenate(distorted), np.concatenate([labels[order] for order in orders])
 
 
@@ -74,7 +91,9 @@ def same_weights(a, b):
 
 
 @pytest.mark.parametrize("chunk", [10_000, 130])
-def test_net_2_learns_from_as_many_patterns_that_net_1_gets_right_as_wrong(nets, images, labels, monkeypatch, chunk):
+def test_net_2_learns_from_as_many_patterns_that_net_1_gets_right_as_wrong(
+    nets, images, labels, monkeypatch, chunk
+):
     monkeypatch.setattr(boosting, "CHUNK", chunk)
     numbers, counts = boosting.filtered(nets[:1], images, labels, wanted=601, cap=5000, seed=(3, 2))
     candidates, answers = stream(images, labels, (3, 2), 10)
@@ -84,7 +103,9 @@ def test_net_2_learns_from_as_many_patterns_that_net_1_gets_right_as_wrong(nets,
     seen = max(numbers) + 1
     assert seen > 400  # so that more than one pass was needed
     found = {"net 1 is right": right[:seen].sum(), "net 1 is wrong": (~right[:seen]).sum()}
-    assert counts == boosting.Counts(wanted=601, cap=5000, candidates=seen, accepted=600, found=found)
+    assert counts == boosting.Counts(
+        wanted=601, cap=5000, candidates=seen, accepted=600, found=found
+    )
 
     inputs, own = boosting.patterns(images, labels, numbers, (3, 2))
     assert inputs.dtype == np.float32
@@ -98,7 +119,9 @@ def test_net_3_learns_from_the_first_patterns_on_which_nets_1_and_2_disagree(net
     candidates, _ = stream(images, labels, (3, 3), 10)
     disagree = np.flatnonzero(says(nets[0], candidates) != says(nets[1], candidates))
     np.testing.assert_array_equal(numbers, disagree[:150])
-    assert counts == boosting.Counts(150, 5000, candidates=disagree[149] + 1, accepted=150, found={"nets 1 and 2 disagree": 150})
+    assert counts == boosting.Counts(
+        150, 5000, candidates=disagree[149] + 1, accepted=150, found={"nets 1 and 2 disagree": 150}
+    )
 
 
 def test_at_the_cap_there_are_as_many_of_each_kind_as_of_the_rarest(nets, images, labels):
@@ -111,10 +134,15 @@ def test_at_the_cap_there_are_as_many_of_each_kind_as_of_the_rarest(nets, images
 
 
 def test_a_stream_has_other_patterns_for_another_seed_and_in_each_pass(images, labels):
-    first, again, other = (boosting.patterns(images, labels, np.arange(0, 800), seed) for seed in [(0, 2), (0, 2), (0, 3)])
+    first, again, other = (
+        boosting.patterns(images, labels, np.arange(0, 800), seed)
+        for seed in [(0, 2), (0, 2), (0, 3)]
+    )
     np.testing.assert_array_equal(first[0], again[0])
     assert (first[0] != other[0]).any(axis=(1, 2, 3)).all()
-    assert np.array_equal(np.sort(first[1][:400]), np.sort(labels)) and not np.array_equal(first[1][:400], first[1][400:])
+    assert np.array_equal(np.sort(first[1][:400]), np.sort(labels)) and not np.array_equal(
+        first[1][:400], first[1][400:]
+    )
 
 
 def test_each_net_is_trained_by_the_recipe_on_its_own_patterns_as_they_are(boosted, images, labels):
@@ -128,9 +156,18 @@ def test_each_net_is_trained_by_the_recipe_on_its_own_patterns_as_they_are(boost
         assert counts == boosted.counts[k - 2] and np.array_equal(numbers, boosted.numbers[k - 2])
         keras.utils.set_random_seed(seed)
         expected = models.build("linear-28x28")
-        training.train(expected, *boosting.patterns(images, labels, numbers, (5, k)), RECIPE, seed, progress=False)
+        training.train(
+            expected,
+            *boosting.patterns(images, labels, numbers, (5, k)),
+            RECIPE,
+            seed,
+            progress=False,
+        )
         assert same_weights(nets[k - 1], expected)
-    assert boosted.model.name == "boosted-linear-28x28" and boosted.seconds > sum(counts.seconds for counts in boosted.counts) > 0
+    assert (
+        boosted.model.name == "boosted-linear-28x28"
+        and boosted.seconds > sum(counts.seconds for counts in boosted.counts) > 0
+    )
 
 
 class Killed(BaseException):
@@ -147,7 +184,9 @@ class Killed(BaseException):
         (3, "in its last epoch", 1, 0),
     ],
 )
-def test_a_killed_run_goes_on_to_the_same_weights(boosted, images, labels, tmp_path, monkeypatch, net, when, epochs_left, filters_left):
+def test_a_killed_run_goes_on_to_the_same_weights(
+    boosted, images, labels, tmp_path, monkeypatch, net, when, epochs_left, filters_left
+):
     monkeypatch.setattr(boosting, "CHUNK", 40)
     saved, judge = training._save, boosting._judge
     epochs, filters = [], []
@@ -172,9 +211,18 @@ def test_a_killed_run_goes_on_to_the_same_weights(boosted, images, labels, tmp_p
     epochs.clear()
     filters.clear()
     resumed = train(images, labels, folder=tmp_path)
-    assert (len(epochs), len(set(filters))) == (epochs_left, filters_left)  # no more than was left to do
+    assert (len(epochs), len(set(filters))) == (
+        epochs_left,
+        filters_left,
+    )  # no more than was left to do
     assert same_weights(resumed.model, boosted.model) and resumed.counts == boosted.counts
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["net-1.npz", "net-2.npz", "net-3.npz", "patterns-2.json", "patterns-3.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "net-1.npz",
+        "net-2.npz",
+        "net-3.npz",
+        "patterns-2.json",
+        "patterns-3.json",
+    ]
 
 
 def test_a_folder_of_another_run_is_refused(images, labels, tmp_path):
@@ -204,9 +252,14 @@ def test_the_outputs_of_the_three_nets_are_added(nets, images, tmp_path):
 def test_distances_of_an_rbf_output_are_added_as_probabilities_too():
     nets = [models.build("lenet-5-paper") for _ in range(3)]
     images = np.random.RandomState(0).uniform(-0.1, 1.175, (20, 32, 32, 1)).astype(np.float32)
-    powers = [np.exp(-(d - d.min(axis=1, keepdims=True))) for d in (net(images).numpy().astype(np.float64) for net in nets)]
+    powers = [
+        np.exp(-(d - d.min(axis=1, keepdims=True)))
+        for d in (net(images).numpy().astype(np.float64) for net in nets)
+    ]
     expected = sum(p / p.sum(axis=1, keepdims=True) for p in powers) / 3
-    np.testing.assert_allclose(training.predict(boosting.committee(nets, "boosted"), images), expected, atol=1e-4)
+    np.testing.assert_allclose(
+        training.predict(boosting.committee(nets, "boosted"), images), expected, atol=1e-4
+    )
 
 
 def test_nets_2_and_3_are_asked_only_where_net_1_is_not_confident(nets, images):
@@ -215,13 +268,17 @@ def test_nets_2_and_3_are_asked_only_where_net_1_is_not_confident(nets, images):
     for confidence in (0, 0.5, 0.9, 1):
         probabilities, asked = boosting.predict(model, images, confidence)
         np.testing.assert_array_equal(asked, alone.max(axis=1) < confidence)
-        np.testing.assert_allclose(probabilities, np.where(asked[:, None], together, alone), atol=1e-5)
+        np.testing.assert_allclose(
+            probabilities, np.where(asked[:, None], together, alone), atol=1e-5
+        )
         assert boosting.cost(asked) == pytest.approx(1 + 2 * asked.sum() / len(images))
     none, everywhere = (boosting.predict(model, images, confidence) for confidence in (0, 1.1))
     assert boosting.cost(none[1]) == 1 and boosting.cost(everywhere[1]) == 3
     np.testing.assert_array_equal(none[0], training.predict(nets[0], images))
     certainty = none[0].max(axis=1)
-    np.testing.assert_array_equal(boosting.predict(model, images, float(certainty[7]))[1], certainty < certainty[7])
+    np.testing.assert_array_equal(
+        boosting.predict(model, images, float(certainty[7]))[1], certainty < certainty[7]
+    )
     np.testing.assert_array_equal(everywhere[0], boosting.predict(model, images)[0])
 
 
@@ -263,7 +320,10 @@ def test_without_a_pattern_of_a_kind_the_error_says_what_to_do(nets, images, lab
     [
         ({"wanted": 1}, "wanted must be a whole number of at least 2, .* got 1"),
         ({"wanted": 50.0}, "wanted must be a whole number .* got 50.0"),
-        ({"wanted": 100, "cap": 99}, "cap must be a whole number of at least wanted, which is 100; got 99"),
+        (
+            {"wanted": 100, "cap": 99},
+            "cap must be a whole number of at least wanted, which is 100; got 99",
+        ),
         ({"images": np.zeros((400, 28, 28, 1))}, "float32 array, got float64"),
         ({"images": np.zeros((400, 8, 8, 1), np.float32), "name": "lenet-4"}, "8x8|8, 8"),
         ({"labels": np.zeros(399, int)}, "400 integers"),
@@ -287,7 +347,9 @@ def test_bad_arguments_are_refused_and_leave_nothing(images, labels, tmp_path, c
 
 
 def test_what_is_for_boosted_nets_refuses_another(nets, images, labels):
-    with pytest.raises(InputError, match=r"linear-28x28 is not a boosted net: train one with boosting\.train"):
+    with pytest.raises(
+        InputError, match=r"linear-28x28 is not a boosted net: train one with boosting\.train"
+    ):
         boosting.predict(nets[0], images)
     with pytest.raises(InputError, match="400 integers"):
         boosting.choose_confidence(boosting.committee(nets, "boosted"), images, labels[1:])
@@ -298,5 +360,11 @@ def test_what_is_for_boosted_nets_refuses_another(nets, images, labels):
 def test_progress_is_a_line_for_each_net_and_filter(images, labels, capsys):
     boosted = train(images, labels, progress=True)
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["epoch 2/2", "patterns for net 2", "epoch 2/2", "patterns for net 3", "epoch 2/2"]
+    assert [line.split(":")[0] for line in lines] == [
+        "epoch 2/2",
+        "patterns for net 2",
+        "epoch 2/2",
+        "patterns for net 3",
+        "epoch 2/2",
+    ]
     assert lines[1].endswith("100 of 100 in 400 candidates") and boosted.counts[0].candidates <= 400

@@ -1,10 +1,13 @@
-from cnnlib import exercises
-
 import numpy as np
 import pytest
 
+from cnnlib import exercises
 
-@pytest.mark.parametrize(("answer", "right"), [(61706, 61706), (np.int64(61706), 61706.0), (0.33333333, 1 / 3), (" Tanh", "tanh")])
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [(61706, 61706), (np.int64(61706), 61706.0), (0.33333333, 1 / 3), (" Tanh", "tanh")],
+)
 def test_right_answers(answer, right, capsys):
     assert exercises.check(answer, exercises.digest_of(right)) is True
     assert capsys.readouterr().out == "Right.\n"

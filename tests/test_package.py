@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tomllib
 
-from cnnlib import files, notebooks, results
-
 import pytest
 import yaml
+
+from cnnlib import storage
+from cnnlib.lab import notebooks, readme
 
 # Nothing imports what stands to its right.
 ORDER = (
@@ -31,17 +32,19 @@ ORDER = (
     ),
     *("runs", "plots", "exercises", "predict", "report", "notebooks", "batch", "__main__"),
 )
-MODULES = sorted((files.ROOT / "cnnlib").rglob("*.py"))
-REPOSITORY = tomllib.loads((files.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+MODULES = sorted((storage.ROOT / "cnnlib").rglob("*.py"))
+REPOSITORY = tomllib.loads((storage.ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]["urls"]["Repository"]
 
 
 def read(name):
-    return (files.ROOT / name).read_text(encoding="utf-8")
+    return (storage.ROOT / name).read_text(encoding="utf-8")
 
 
 def layer(path):
     """The name in ORDER that a file of cnnlib belongs to."""
-    return path.relative_to(files.ROOT / "cnnlib").parts[0].removesuffix(".py")
+    return path.relative_to(storage.ROOT / "cnnlib").parts[0].removesuffix(".py")
 
 
 def imported(path):
@@ -54,7 +57,7 @@ def imported(path):
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(files.ROOT)))
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(storage.ROOT)))
 def test_imports_point_one_way(path):
     if path.parent.name == "cnnlib" and path.name == "__init__.py":
         assert not [name for _, name in imported(path) if name.startswith("cnnlib")]
@@ -63,13 +66,19 @@ def test_imports_point_one_way(path):
     for line, name in imported(path):
         parts = name.split(".")
         if parts[0] == "cnnlib" and len(parts) > 1 and not parts[1].startswith("__version__"):
-            assert ORDER.index(parts[1]) <= own, f"{path.name}:{line} imports {name}, which stands to its right"
+            assert ORDER.index(parts[1]) <= own, (
+                f"{path.name}:{line} imports {name}, which stands to its right"
+            )
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(files.ROOT)))
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(storage.ROOT)))
 def test_tensorflow_is_imported_in_datasets_alone(path):
     if layer(path) != "datasets":
-        assert not [name for _, name in imported(path) if name.split(".")[0] in ("tensorflow", "tensorflow_datasets")]
+        assert not [
+            name
+            for _, name in imported(path)
+            if name.split(".")[0] in ("tensorflow", "tensorflow_datasets")
+        ]
 
 
 def test_importing_cnnlib_is_light_and_turns_onednn_on():
@@ -79,7 +88,13 @@ assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
 assert not {"tensorflow", "keras", "pandas", "numpy"} & set(sys.modules)
 """
     environment = {"PATH": "", "SYSTEMROOT": "C:\\Windows"}
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=files.ROOT, env=environment)
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=storage.ROOT,
+        env=environment,
+    )
     assert process.returncode == 0, process.stderr
 
 
@@ -94,15 +109,28 @@ class TestRequirements:
 
     def test_lock_has_every_requirement_with_hashes(self):
         lock = read("requirements.lock")
-        entries = re.findall(r"^([a-z0-9.-]+)==.* \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", lock, re.MULTILINE)
+        entries = re.findall(
+            r"^([a-z0-9.-]+)==.* \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)",
+            lock,
+            re.MULTILINE,
+        )
         pinned = {name for name, _ in entries}
-        assert pinned == set(re.findall(r"^([A-Za-z][\w.-]*)", lock, re.MULTILINE)) and len(pinned) > 100
-        names = {re.split(r"[>=<]", line)[0].lower().replace("_", "-") for line in self.requirements()}
+        assert (
+            pinned == set(re.findall(r"^([A-Za-z][\w.-]*)", lock, re.MULTILINE))
+            and len(pinned) > 100
+        )
+        names = {
+            re.split(r"[>=<]", line)[0].lower().replace("_", "-") for line in self.requirements()
+        }
         assert names <= pinned
-        assert not re.search(r"^ *(-i|--index|--extra|--find|-f|--trusted)|://|@ file", lock, re.MULTILINE)
+        assert not re.search(
+            r"^ *(-i|--index|--extra|--find|-f|--trusted)|://|@ file", lock, re.MULTILINE
+        )
 
     def test_lock_keeps_to_the_lower_bounds(self):
-        pinned = dict(re.findall(r"^([a-z0-9.-]+)==([\d.]+)", read("requirements.lock"), re.MULTILINE))
+        pinned = dict(
+            re.findall(r"^([a-z0-9.-]+)==([\d.]+)", read("requirements.lock"), re.MULTILINE)
+        )
         for line in self.requirements():
             name, bound = re.match(r"([A-Za-z0-9_-]+)>=([\d.]+)", line).groups()
             version = pinned[name.lower().replace("_", "-")]
@@ -112,12 +140,22 @@ class TestRequirements:
 class TestAddress:
     """The repository's address is written in pyproject.toml; wherever else it stands it must be the same."""
 
-    FILES = ("README.md", "CITATION.cff", "docs/architecture.md", "LICENSE", ".github/workflows/ci.yml", "data/README.md")
+    FILES = (
+        "README.md",
+        "CITATION.cff",
+        "docs/architecture.md",
+        "LICENSE",
+        ".github/workflows/ci.yml",
+        "data/README.md",
+    )
 
     def test_it_is_the_same_everywhere(self):
         owner_and_name = REPOSITORY.removeprefix("https://github.com/")
         for name in (*self.FILES, *(f"notebooks/{n}.ipynb" for n in notebooks.names())):
-            for address in re.findall(r"(?:colab\.research\.google\.com/github/|colab/github/)([\w.-]+/[\w.-]+)/blob", read(name)):
+            for address in re.findall(
+                r"(?:colab\.research\.google\.com/github/|colab/github/)([\w.-]+/[\w.-]+)/blob",
+                read(name),
+            ):
                 assert address == owner_and_name, name
         assert f"git clone {REPOSITORY}\n" in read("README.md")
         assert yaml.safe_load(read("CITATION.cff"))["repository-code"] == REPOSITORY
@@ -126,20 +164,24 @@ class TestAddress:
     def test_the_map_links_every_notebook_and_its_colab_page(self):
         readme = read("README.md")
         for name in notebooks.names():
-            assert f"(notebooks/{name}.ipynb)" in readme and f"({notebooks.colab_url(name)})" in readme
+            assert (
+                f"(notebooks/{name}.ipynb)" in readme and f"({notebooks.colab_url(name)})" in readme
+            )
         for name in re.findall(r"\(notebooks/(\w+)\.ipynb\)", readme):
-            assert (files.NOTEBOOKS / f"{name}.ipynb").exists(), f"README.md links {name}, which does not exist"
+            assert (storage.NOTEBOOKS / f"{name}.ipynb").exists(), (
+                f"README.md links {name}, which does not exist"
+            )
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
 def test_links_between_files_lead_somewhere(name):
-    folder = (files.ROOT / name).parent
+    folder = (storage.ROOT / name).parent
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", read(name)):
         assert (folder / target).exists(), f"{name} links {target}"
 
 
 def test_readme_table_is_that_of_the_ledger():
-    assert not results.update_readme(check=True), "run: python -m cnnlib results readme"
+    assert not readme.update_readme(check=True), "run: python -m cnnlib results readme"
 
 
 def test_version_is_the_same_in_the_citation():
@@ -163,19 +205,34 @@ class TestContinuousIntegration:
         workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
         matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
         assert matrix["python"] == ["3.11", "3.12", "3.13"]
-        assert {system.split("-")[0] for system in matrix["system"]} == {"ubuntu", "macos", "windows"}
+        assert {system.split("-")[0] for system in matrix["system"]} == {
+            "ubuntu",
+            "macos",
+            "windows",
+        }
         assert "schedule" in workflow[True]  # YAML reads the key `on` as true
         assert workflow["permissions"] == {"contents": "read"}
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no executable bit")
     def test_ci_script_runs(self):
-        script = files.ROOT / ".ci" / "run"
+        script = storage.ROOT / ".ci" / "run"
         assert script.stat().st_mode & 0o111 and "set -euo pipefail" in script.read_text()
 
 
 def test_no_source_file_names_a_folder_of_one_machine():
-    tracked = [*MODULES, *(files.ROOT / "tests").rglob("*.py"), *(files.ROOT / "docs").rglob("*.md")]
-    tracked += [files.ROOT / n for n in ("README.md", "Makefile", "pyproject.toml", "requirements.lock", "data/README.md")]
+    tracked = [
+        *MODULES,
+        *(storage.ROOT / "tests").rglob("*.py"),
+        *(storage.ROOT / "docs").rglob("*.md"),
+    ]
+    tracked += [
+        storage.ROOT / n
+        for n in ("README.md", "Makefile", "pyproject.toml", "requirements.lock", "data/README.md")
+    ]
     absolute = re.compile(r"/(?:home|Users|root)/\w|[A-Z]:\\+Users")
     own = pathlib.Path(__file__)
-    assert not [str(path) for path in tracked if path.resolve() != own.resolve() and absolute.search(path.read_text(encoding="utf-8"))]
+    assert not [
+        str(path)
+        for path in tracked
+        if path.resolve() != own.resolve() and absolute.search(path.read_text(encoding="utf-8"))
+    ]

@@ -1,11 +1,11 @@
 """Each step against an independent computation, on real digits."""
 
-from cnnlib import datasets, preprocessing
-from cnnlib.errors import InputError
-
 import numpy as np
 import pytest
 from scipy import ndimage
+
+from cnnlib import datasets, preprocessing
+from cnnlib.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,10 @@ def test_grey_levels_are_the_papers(digits):
     grey = preprocessing.grey_levels(digits)
     assert grey.dtype == np.float32 and grey.shape == digits.shape
     np.testing.assert_allclose(grey, -0.1 + digits / 255 * 1.275, atol=1e-6)
-    assert grey[digits == 0].max() == np.float32(-0.1) and abs(grey[digits == 255].min() - 1.175) < 1e-6
+    assert (
+        grey[digits == 0].max() == np.float32(-0.1)
+        and abs(grey[digits == 255].min() - 1.175) < 1e-6
+    )
 
 
 def test_pad_to_32_sets_the_image_in_the_middle(digits):
@@ -66,7 +69,9 @@ def test_crop_of_deslanted_digits_takes_the_middle_columns():
     assert (cropped[0, 7:13] == 200).all() and cropped.sum() == 6 * 20 * 200
     data = datasets.load("mnist")
     straight = preprocessing.deslant(data.train.images)
-    kept = preprocessing.crop_to_20x20(straight, middle_columns=True).sum(dtype=np.int64) / straight.sum(dtype=np.int64)
+    kept = preprocessing.crop_to_20x20(straight, middle_columns=True).sum(
+        dtype=np.int64
+    ) / straight.sum(dtype=np.int64)
     assert 0.995 < kept < 1
 
 
@@ -93,16 +98,26 @@ def test_deslant_equals_scipys_affine_transform(digits):
     assert straight.shape == digits.shape and straight.dtype == np.uint8
     for image, result in zip(digits, straight, strict=True):
         shear, (row, column) = slant(image), ndimage.center_of_mass(image[..., 0])
-        matrix, offset = [[1, 0], [shear, 1]], [0, column - 13.5 - shear * row]  # output pixel -> input pixel
-        expected = ndimage.affine_transform(image[..., 0].astype(float), matrix, offset, order=1, mode="grid-constant")
+        matrix, offset = (
+            [[1, 0], [shear, 1]],
+            [0, column - 13.5 - shear * row],
+        )  # output pixel -> input pixel
+        expected = ndimage.affine_transform(
+            image[..., 0].astype(float), matrix, offset, order=1, mode="grid-constant"
+        )
         assert np.abs(result[..., 0] - expected).max() <= 0.51
 
 
 def test_deslant_leaves_hardly_any_slant(digits):
-    before, after = (np.mean([abs(slant(i)) for i in images]) for images in (digits, preprocessing.deslant(digits)))
+    before, after = (
+        np.mean([abs(slant(i)) for i in images])
+        for images in (digits, preprocessing.deslant(digits))
+    )
     assert before > 0.15 and after < 0.01
     columns = [ndimage.center_of_mass(i[..., 0])[1] for i in preprocessing.deslant(digits)]
-    assert np.mean(np.abs(np.array(columns) - 13.5) < 0.01) > 0.98  # but for a long digit whose end leaves the image
+    assert (
+        np.mean(np.abs(np.array(columns) - 13.5) < 0.01) > 0.98
+    )  # but for a long digit whose end leaves the image
 
 
 def test_deslant_leaves_an_empty_image_empty():
@@ -114,13 +129,23 @@ def test_distort_equals_scipys_affine_transform(digits):
     distortion = preprocessing.Distortion(translation=2, scaling=0.2, squeezing=0.2, shear=0.3)
     distorted = preprocessing.distort(images, (1, 2), distortion)
     assert distorted.shape == images.shape and distorted.dtype == np.float32
-    right, down, scale, squeeze, shear = np.random.RandomState((1, 2)).uniform(-1, 1, (5, 60)) * [[2], [2], [0.2], [0.2], [0.3]]
+    right, down, scale, squeeze, shear = np.random.RandomState((1, 2)).uniform(-1, 1, (5, 60)) * [
+        [2],
+        [2],
+        [0.2],
+        [0.2],
+        [0.3],
+    ]
     for i, (image, result) in enumerate(zip(images, distorted, strict=True)):
         # where the input lands, as (row, column): moved, then scaled about the middle, then sheared
-        forward = np.array([[1, 0], [-shear[i], 1]]) @ np.diag([np.exp(scale[i] - squeeze[i]), np.exp(scale[i] + squeeze[i])])
+        forward = np.array([[1, 0], [-shear[i], 1]]) @ np.diag(
+            [np.exp(scale[i] - squeeze[i]), np.exp(scale[i] + squeeze[i])]
+        )
         backward, middle = np.linalg.inv(forward), np.array([15.5, 15.5])
         offset = middle - [down[i], right[i]] - backward @ middle
-        expected = ndimage.affine_transform(image[..., 0], backward, offset, order=1, mode="grid-constant", cval=-0.1)
+        expected = ndimage.affine_transform(
+            image[..., 0], backward, offset, order=1, mode="grid-constant", cval=-0.1
+        )
         assert np.abs(result[..., 0] - expected).max() < 2e-3
 
 
@@ -129,18 +154,25 @@ def test_distort_is_a_deterministic_stream(digits):
     first, again, other = (preprocessing.distort(images, seed) for seed in [(3, 0), (3, 0), (3, 1)])
     np.testing.assert_array_equal(first, again)
     assert (first != other).any(axis=(1, 2, 3)).all()
-    np.testing.assert_array_equal(preprocessing.distort(images, (3, 0), only=[7, 0, 11]), first[[7, 0, 11]])
+    np.testing.assert_array_equal(
+        preprocessing.distort(images, (3, 0), only=[7, 0, 11]), first[[7, 0, 11]]
+    )
     still = preprocessing.distort(images, 0, preprocessing.Distortion(0, 0, 0, 0))
     np.testing.assert_allclose(still, images, atol=1e-5)
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 28, 28, 1), np.uint8), np.zeros((28, 28, 1), np.float32)])
+@pytest.mark.parametrize(
+    "images", [np.zeros((2, 28, 28, 1), np.uint8), np.zeros((28, 28, 1), np.float32)]
+)
 def test_distort_says_what_it_takes(images):
     with pytest.raises(InputError, match="distort takes float32 images"):
         preprocessing.distort(images, 0)
 
 
-@pytest.mark.parametrize(("form", "shape"), [("20x20", (20, 20)), ("28x28", (28, 28)), ("16-in-28", (28, 28)), ("32x32", (32, 32))])
+@pytest.mark.parametrize(
+    ("form", "shape"),
+    [("20x20", (20, 20)), ("28x28", (28, 28)), ("16-in-28", (28, 28)), ("32x32", (32, 32))],
+)
 @pytest.mark.parametrize("deslanted", [False, True])
 def test_prepare_gives_the_input_of_each_form(digits, form, shape, deslanted):
     before = digits.copy()
@@ -152,7 +184,9 @@ def test_prepare_gives_the_input_of_each_form(digits, form, shape, deslanted):
 
 def test_prepare_takes_colour_images_of_32x32_as_they_are():
     images = np.random.RandomState(0).randint(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(preprocessing.prepare(images, "32x32"), preprocessing.grey_levels(images))
+    np.testing.assert_array_equal(
+        preprocessing.prepare(images, "32x32"), preprocessing.grey_levels(images)
+    )
 
 
 def test_rgb_is_the_image_as_it_is_and_grey_three_times():
@@ -160,7 +194,9 @@ def test_rgb_is_the_image_as_it_is_and_grey_three_times():
     prepared = preprocessing.prepare(colour, "rgb")
     assert prepared.dtype == np.float32 and np.array_equal(prepared, colour)
     grey = preprocessing.prepare(colour[..., :1], "rgb")
-    assert grey.shape == (2, 40, 50, 3) and all(np.array_equal(grey[..., c], colour[..., 0]) for c in range(3))
+    assert grey.shape == (2, 40, 50, 3) and all(
+        np.array_equal(grey[..., c], colour[..., 0]) for c in range(3)
+    )
     with pytest.raises(InputError, match=r"1 or 3\), got \(2, 40, 50, 2\)"):
         preprocessing.prepare(colour[..., :2], "rgb")
 
@@ -168,7 +204,9 @@ def test_rgb_is_the_image_as_it_is_and_grey_three_times():
 def test_crops_of_rgb_images_are_framed_in_black():
     white = np.full((200, 8, 8, 3), 255, np.float32)
     crops = preprocessing.crop_and_flip(white, 0, padding=4, form="rgb")
-    assert set(np.unique(crops)) == {0, 255} and crops.min(axis=(1, 2, 3)).tolist().count(255) < 20  # few are not moved at all
+    assert (
+        set(np.unique(crops)) == {0, 255} and crops.min(axis=(1, 2, 3)).tolist().count(255) < 20
+    )  # few are not moved at all
 
 
 @pytest.mark.parametrize(
@@ -176,9 +214,21 @@ def test_crops_of_rgb_images_are_framed_in_black():
     [
         (np.zeros((2, 28, 28, 1), np.float32), "32x32", "must be uint8 .* got float32"),
         (np.zeros((28, 28), np.uint8), "28x28", r"shape .* got \(28, 28\)"),
-        (np.zeros((2, 30, 30, 1), np.uint8), "32x32", r"\(n, 28, 28, channels\), got \(2, 30, 30, 1\)"),
-        (np.zeros((2, 32, 32, 3), np.uint8), "28x28", r"\(n, 28, 28, channels\), got \(2, 32, 32, 3\)"),
-        (np.zeros((2, 32, 32, 3), np.uint8), "20x20", r"\(n, height, width, 1\), got \(2, 32, 32, 3\)"),
+        (
+            np.zeros((2, 30, 30, 1), np.uint8),
+            "32x32",
+            r"\(n, 28, 28, channels\), got \(2, 30, 30, 1\)",
+        ),
+        (
+            np.zeros((2, 32, 32, 3), np.uint8),
+            "28x28",
+            r"\(n, 28, 28, channels\), got \(2, 32, 32, 3\)",
+        ),
+        (
+            np.zeros((2, 32, 32, 3), np.uint8),
+            "20x20",
+            r"\(n, height, width, 1\), got \(2, 32, 32, 3\)",
+        ),
         (np.zeros((2, 28, 28, 1), np.uint8), "30x30", "unknown input form '30x30'. Known: .*20x20"),
     ],
 )

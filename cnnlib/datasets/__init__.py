@@ -7,14 +7,14 @@ download. They never put another data set in the place of the one asked for, nor
 import dataclasses
 import numbers
 
+import numpy as np
+
 from cnnlib.datasets import download as _download
 from cnnlib.datasets import embedded, tfds_source
 from cnnlib.datasets.catalogue import CATALOGUE, Info
 from cnnlib.datasets.errors import Damaged, Unavailable
 from cnnlib.datasets.inventory import Status, status
 from cnnlib.errors import InputError, check_name
-
-import numpy as np
 
 __all__ = ["Damaged", "Dataset", "Images", "Info", "Status", "Unavailable"]
 __all__ += ["class_counts", "info", "load", "names", "prepare", "status", "stream"]
@@ -59,7 +59,17 @@ def prepare(name, archive=None, partial=False):
     return _download.prepare(facts, archive, partial)
 
 
-def load(name, train_size=None, test_size=None, validation_size=0, seed=0, *, sample=False, partial=False, download=True):
+def load(
+    name,
+    train_size=None,
+    test_size=None,
+    validation_size=0,
+    seed=0,
+    *,
+    sample=False,
+    partial=False,
+    download=True,
+):
     """Load a data set whose images have one size, whole or cut down.
 
     Args:
@@ -79,7 +89,9 @@ def load(name, train_size=None, test_size=None, validation_size=0, seed=0, *, sa
     """
     facts = info(name)
     if facts.image_shape is None:
-        raise InputError(f"the images of {name} differ in size, so they make no array: use datasets.stream({name!r}, image_size=...)")
+        raise InputError(
+            f"the images of {name} differ in size, so they make no array: use datasets.stream({name!r}, image_size=...)"
+        )
     counts = (facts.train_count, facts.test_count)
     if sample:
         file = _sample(facts)
@@ -88,13 +100,26 @@ def load(name, train_size=None, test_size=None, validation_size=0, seed=0, *, sa
         _check_sizes(facts, counts, train_size, test_size, validation_size, seed)
     arrays, source = _read(facts, sample, partial, download)
     if partial:
-        _check_sizes(facts, [len(arrays[split][1]) for split in ("train", "test")], train_size, test_size, validation_size, seed)
+        _check_sizes(
+            facts,
+            [len(arrays[split][1]) for split in ("train", "test")],
+            train_size,
+            test_size,
+            validation_size,
+            seed,
+        )
     images, labels = arrays["train"]
-    validation = _draw(labels, validation_size, [seed, 0])  # each draw has a stream of its own, so none depends on another's size
+    validation = _draw(
+        labels, validation_size, [seed, 0]
+    )  # each draw has a stream of its own, so none depends on another's size
     rest = np.setdiff1d(np.arange(len(labels)), validation, assume_unique=True)
     train = rest if train_size is None else rest[_draw(labels[rest], train_size, [seed, 1])]
     test_images, test_labels = arrays["test"]
-    test = np.arange(len(test_labels)) if test_size is None else _draw(test_labels, test_size, [seed, 2])
+    test = (
+        np.arange(len(test_labels))
+        if test_size is None
+        else _draw(test_labels, test_size, [seed, 2])
+    )
     return Dataset(
         train=_chosen(images, labels, train),
         validation=_chosen(images, labels, validation),
@@ -106,7 +131,11 @@ def load(name, train_size=None, test_size=None, validation_size=0, seed=0, *, sa
 
 def _chosen(images, labels, indices):
     """The Images at these places, in rising order; where it is all of them, without a copy."""
-    return Images(images, labels) if len(indices) == len(labels) else Images(images[indices], labels[indices])
+    return (
+        Images(images, labels)
+        if len(indices) == len(labels)
+        else Images(images[indices], labels[indices])
+    )
 
 
 def stream(
@@ -144,10 +173,9 @@ def stream(
     check_name("fit", fit, ("crop", "stretch"))
     size = _check_image_size(facts, image_size, batch_size)
     shuffle = split == "train" if shuffle is None else shuffle
-    import cnnlib.backend  # noqa: F401  before TensorFlow, for a start without its notes
-    from cnnlib.datasets import streams
-
     import tensorflow as tf
+
+    from cnnlib.datasets import streams
 
     folder = None if sample else _folder(facts, download)
     if folder:
@@ -170,10 +198,14 @@ def class_counts(name, *, sample=False, partial=False, download=True):
     folder = None if sample else _folder(facts, download)
     if folder is None:
         arrays = embedded.read(_sample(facts) if sample else embedded.WHOLE[name])
-        return sum(np.bincount(labels, minlength=len(facts.class_names)) for _, labels in arrays.values())
+        return sum(
+            np.bincount(labels, minlength=len(facts.class_names)) for _, labels in arrays.values()
+        )
     from cnnlib.datasets import streams
 
-    return streams.class_counts(folder, tfds_source.check(folder, facts, partial), len(facts.class_names))
+    return streams.class_counts(
+        folder, tfds_source.check(folder, facts, partial), len(facts.class_names)
+    )
 
 
 def _check_sizes(facts, counts, train_size, test_size, validation_size, seed):
@@ -187,8 +219,14 @@ def _check_sizes(facts, counts, train_size, test_size, validation_size, seed):
     ):
         if value is None and argument in ("train_size", "test_size"):
             continue
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
-            raise InputError(f"{argument} for {facts.name} is {value!r}, expected a whole number from {least} to {most}")
+        if (
+            not isinstance(value, numbers.Integral)
+            or isinstance(value, bool)
+            or not least <= value <= most
+        ):
+            raise InputError(
+                f"{argument} for {facts.name} is {value!r}, expected a whole number from {least} to {most}"
+            )
     if train_size and train_size + validation_size > train_count:
         raise InputError(
             f"train_size {train_size} and validation_size {validation_size} together exceed the {train_count} training images "
@@ -205,17 +243,25 @@ def _check_image_size(facts, image_size, batch_size):
         )
     if size is not None:
         size = tuple(size)
-        if len(size) != 2 or not all(isinstance(side, numbers.Integral) and side > 0 for side in size):
-            raise InputError(f"image_size is {image_size!r}, expected a side or (height, width) in pixels")
+        if len(size) != 2 or not all(
+            isinstance(side, numbers.Integral) and side > 0 for side in size
+        ):
+            raise InputError(
+                f"image_size is {image_size!r}, expected a side or (height, width) in pixels"
+            )
     if batch_size is not None and (not isinstance(batch_size, numbers.Integral) or batch_size < 1):
-        raise InputError(f"batch_size is {batch_size!r}, expected a whole number from 1, or None for single images")
+        raise InputError(
+            f"batch_size is {batch_size!r}, expected a whole number from 1, or None for single images"
+        )
     return size
 
 
 def _sample(facts):
     if facts.name not in embedded.SAMPLES:
         whole = " (it is in the repository as a whole)" if facts.name in embedded.WHOLE else ""
-        raise InputError(f"there is no sample of {facts.name}{whole}; there is one of {', '.join(embedded.SAMPLES)}")
+        raise InputError(
+            f"there is no sample of {facts.name}{whole}; there is one of {', '.join(embedded.SAMPLES)}"
+        )
     return embedded.SAMPLES[facts.name]
 
 
@@ -277,4 +323,6 @@ def _draw(labels, size, seed):
     shares, remainders = np.divmod(size * counts, len(labels))
     shares[np.argsort(-remainders, kind="stable")[: size - shares.sum()]] += 1
     orders = [random.permutation(np.flatnonzero(labels == label)) for label in classes]
-    return np.sort(np.concatenate([order[:share] for order, share in zip(orders, shares, strict=True)]))
+    return np.sort(
+        np.concatenate([order[:share] for order, share in zip(orders, shares, strict=True)])
+    )

@@ -9,12 +9,12 @@ import re
 import tarfile
 import zipfile
 
+import numpy as np
+import tensorflow_datasets as tfds
+
 from cnnlib.datasets.catalogue import BY_NAME, CATALOGUE
 from cnnlib.datasets.download import ADDRESSES, digest_problem
 from cnnlib.errors import InputError
-
-import numpy as np
-import tensorflow_datasets as tfds
 
 TRAINING_IMAGES = 30  # of a class, as is usual with both sets
 
@@ -67,7 +67,9 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         names = {}
         for class_name, file_name, _ in self._checked(archive, labels):
             names.setdefault(class_name, []).append(file_name)
-        train = {name: training_names(file_names, labels[name]) for name, file_names in names.items()}
+        train = {
+            name: training_names(file_names, labels[name]) for name, file_names in names.items()
+        }
         return {
             "train": self._generate_examples(archive, train, wanted=True),
             "test": self._generate_examples(archive, train, wanted=False),
@@ -76,27 +78,39 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, archive, train, wanted):
         for class_name, file_name, content in self._images(archive):
             if (file_name in train[class_name]) is wanted:
-                record = {"image": io.BytesIO(content), "label": class_name, "image/file_name": file_name}
+                record = {
+                    "image": io.BytesIO(content),
+                    "label": class_name,
+                    "image/file_name": file_name,
+                }
                 yield f"{class_name}/{file_name}", record
 
     def _checked(self, archive, labels):
         """The images of the archive, after and while looking that it is the set's. Raises InputError."""
         ways_out = f"Download it again from {self.facts.homepage}"
         if not self._partial:
-            problems = [digest_problem(archive, digest) for digest in (self.digest, *self.older_digests)]
+            problems = [
+                digest_problem(archive, digest) for digest in (self.digest, *self.older_digests)
+            ]
             if all(problems):
-                raise InputError(f"{archive} is not the published archive of {self.facts.title}: {problems[0]}. {ways_out}.")
+                raise InputError(
+                    f"{archive} is not the published archive of {self.facts.title}: {problems[0]}. {ways_out}."
+                )
         count = 0
         for class_name, file_name, content in self._images(archive):
             if class_name not in labels:
-                raise InputError(f"{archive} has a class {class_name!r}, which {self.facts.title} has not. {ways_out}.")
+                raise InputError(
+                    f"{archive} has a class {class_name!r}, which {self.facts.title} has not. {ways_out}."
+                )
             if self._partial:
                 self._decode(archive, f"{class_name}/{file_name}", content)
             count += 1
             yield class_name, file_name, content
         expected = self.facts.train_count + self.facts.test_count
         if not count or (count != expected and not self._partial):
-            raise InputError(f"{archive} has {count:,} images of {self.facts.title}, expected {expected:,}. {ways_out}.")
+            raise InputError(
+                f"{archive} has {count:,} images of {self.facts.title}, expected {expected:,}. {ways_out}."
+            )
 
     def _images(self, archive):
         """(class folder, file name, bytes) of each image in the archive. Raises InputError if it cannot be read."""
@@ -111,7 +125,9 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             with open(archive, "rb") as file:
                 if file.read(512).lstrip()[:1] == b"<":
                     problem = "it is a web page (HTML), not an archive"
-            raise InputError(f"{archive} cannot be read ({problem}). Download it again from {self.facts.homepage}.") from error
+            raise InputError(
+                f"{archive} cannot be read ({problem}). Download it again from {self.facts.homepage}."
+            ) from error
 
     def _decode(self, archive, name, content):
         import PIL.Image
@@ -119,7 +135,9 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         try:
             PIL.Image.open(io.BytesIO(content)).load()
         except OSError as error:
-            raise InputError(f"{archive}: {name} is not a whole picture ({error}). Download the archive again.") from error
+            raise InputError(
+                f"{archive}: {name} is not a whole picture ({error}). Download the archive again."
+            ) from error
 
 
 class Caltech101(_Caltech, skip_registration=True):  # TFDS has registered its own under the name
@@ -164,8 +182,13 @@ def _open_tar(path):
     """The tar file at `path`, plain or compressed, or the first one inside a zip."""
     if zipfile.is_zipfile(path):
         archive = zipfile.ZipFile(path)
-        inside = next((name for name in archive.namelist() if name.endswith("101_ObjectCategories.tar.gz")), None)
+        inside = next(
+            (name for name in archive.namelist() if name.endswith("101_ObjectCategories.tar.gz")),
+            None,
+        )
         if inside is None:
-            raise KeyError(f"no 101_ObjectCategories.tar.gz among its {len(archive.namelist())} files")
+            raise KeyError(
+                f"no 101_ObjectCategories.tar.gz among its {len(archive.namelist())} files"
+            )
         return tarfile.open(fileobj=archive.open(inside), mode="r|gz")
     return tarfile.open(path)

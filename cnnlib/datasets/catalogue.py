@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 
-from cnnlib import files
+from cnnlib import storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Info:
     class_names: tuple[str, ...]  # by label
     train_count: int
     test_count: int
-    image_shape: tuple[int, int, int] | None  # height, width, channels; None where images differ in size
+    image_shape: (
+        tuple[int, int, int] | None
+    )  # height, width, channels; None where images differ in size
     licence: str
     homepage: str
     citation: str
@@ -35,7 +37,10 @@ class Info:
     note: str = ""  # where the lecture's figures differ from the source's, and why
     split: str = "official"  # how training and test images are told apart
     tfds_name: str = ""  # the folder's name in a TFDS data folder; `name` where empty
-    tfds_splits: tuple[str, str] = ("train", "test")  # under which TFDS has the training and the test images
+    tfds_splits: tuple[str, str] = (
+        "train",
+        "test",
+    )  # under which TFDS has the training and the test images
     download_bytes: int = 0
 
     def __post_init__(self):
@@ -46,7 +51,7 @@ BY_NAME = "30 images of each class to train, drawn from the sorted file names; t
 
 
 def _read_names(name):
-    return (files.DATA / "class_names" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return (storage.DATA / "class_names" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
 
 
 def imagenet_names():
@@ -54,7 +59,10 @@ def imagenet_names():
     synsets = dict(line.split(" ", 1) for line in _read_names("imagenet"))
     first = {wordnet_id: words.split(", ")[0] for wordnet_id, words in synsets.items()}
     uses = Counter(first.values())
-    return {wordnet_id: name if uses[name] == 1 else f"{name} ({wordnet_id})" for wordnet_id, name in first.items()}
+    return {
+        wordnet_id: name if uses[name] == 1 else f"{name} ({wordnet_id})"
+        for wordnet_id, name in first.items()
+    }
 
 
 _IMAGENET = imagenet_names()
@@ -120,7 +128,18 @@ CATALOGUE = {
         Info(
             name="cifar10",
             title="CIFAR-10",
-            class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+            class_names=(
+                "airplane",
+                "automobile",
+                "bird",
+                "cat",
+                "deer",
+                "dog",
+                "frog",
+                "horse",
+                "ship",
+                "truck",
+            ),
             lecture=Lecture("10", "50,000 + 10,000 (6,000 a class)", "32x32"),
             download_bytes=170_052_171,
             **_CIFAR,
@@ -163,7 +182,9 @@ CATALOGUE = {
             homepage="https://doi.org/10.22002/D1.20087",
             citation="G. Griffin, A. Holub, P. Perona: Caltech-256 Object Category Dataset. Technical report CNS-TR-2007-001, "
             "California Institute of Technology, 2007.",
-            lecture=Lecture("256 and background", "30,608 (80 to 827 a class)", "about 300x200", "2006"),
+            lecture=Lecture(
+                "256 and background", "30,608 (80 to 827 a class)", "about 300x200", "2006"
+            ),
             note="The lecture has one image more than the 30,607 of the report. The archive also holds stray files that are no images of "
             "the set; they are left out. The lecture's year, 2006, is that of the collection; the report is of 2007.",
             split=BY_NAME,

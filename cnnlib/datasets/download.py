@@ -11,22 +11,34 @@ import sys
 import threading
 import urllib.parse
 
-from cnnlib import files
+from cnnlib import storage
 from cnnlib.datasets import embedded, tfds_source
 from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.datasets.errors import Unavailable
 from cnnlib.errors import InputError, check_name
 
-_IDX = [f"{part}-idx{n}-ubyte.gz" for part, n in (("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-labels", 1))]
+_IDX = [
+    f"{part}-idx{n}-ubyte.gz"
+    for part, n in (
+        ("train-images", 3),
+        ("train-labels", 1),
+        ("t10k-images", 3),
+        ("t10k-labels", 1),
+    )
+]
 # The files that TFDS would fetch. Fetched here they can be resumed, which TFDS cannot do, and a host that does not answer is given up
 # after PATIENCE seconds: TFDS itself goes on trying for three and a half minutes.
 ADDRESSES = {
     "mnist": [f"https://storage.googleapis.com/cvdf-datasets/mnist/{name}" for name in _IDX],
-    "fashion_mnist": [f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{name}" for name in _IDX],
+    "fashion_mnist": [
+        f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{name}" for name in _IDX
+    ],
     "cifar10": ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"],
     "cifar100": ["https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"],
     "caltech101": ["https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip?download=1"],
-    "caltech256": ["https://data.caltech.edu/records/nyy15-4j048/files/256_ObjectCategories.tar?download=1"],
+    "caltech256": [
+        "https://data.caltech.edu/records/nyy15-4j048/files/256_ObjectCategories.tar?download=1"
+    ],
     "imagenette": ["https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz"],
 }
 PATIENCE = 6
@@ -43,13 +55,15 @@ def prepare(info, archive=None, partial=False):
         InputError (an archive that is not the set's). What has been downloaded is kept; the next call goes on from there.
     """
     if archive and info.name not in TAKE_ARCHIVES:
-        raise InputError(f"{info.name} is not made of an archive of yours: only {' and '.join(TAKE_ARCHIVES)} are")
+        raise InputError(
+            f"{info.name} is not made of an archive of yours: only {' and '.join(TAKE_ARCHIVES)} are"
+        )
     if archive:
         open(archive, "rb").close()  # it is there and can be read, or this says what is the matter
     elif info.name in ADDRESSES:
         _check_host(ADDRESSES[info.name][0])
     try:
-        folder = files.make_folder(tfds_source.data_folder(), variable="CNNLIB_DATA")
+        folder = storage.make_folder(tfds_source.data_folder(), variable="CNNLIB_DATA")
     except InputError as error:
         raise Unavailable(str(error)) from error
     with one_at_a_time(folder, info.name):
@@ -92,22 +106,33 @@ def _prepare(info, folder, archive, partial):
         digests = dict.fromkeys(ADDRESSES[info.name], builder.digest)
     else:
         builder = tfds.builder(info.tfds_name, data_dir=folder)
-        digests = {address: ("sha256", known.checksum) for address, known in (builder.url_infos or {}).items()}
+        digests = {
+            address: ("sha256", known.checksum)
+            for address, known in (builder.url_infos or {}).items()
+        }
     downloads = folder / "downloads" / "manual"
     if info.name == "imagenet":
         _check_imagenet(downloads, digests, partial)
     elif not archive:
-        downloads = files.make_folder(folder / "downloads" / "cnnlib" / info.name)
-        fetched = [_fetch(address, downloads, digests.get(address)) for address in ADDRESSES[info.name]]
+        downloads = storage.make_folder(folder / "downloads" / "cnnlib" / info.name)
+        fetched = [
+            _fetch(address, downloads, digests.get(address)) for address in ADDRESSES[info.name]
+        ]
         if info.name in TAKE_ARCHIVES:
             builder.archive = fetched[0]
-    config = tfds.download.DownloadConfig(manual_dir=downloads, try_download_gcs=False)  # TFDS' own copies carry no checksums
+    config = tfds.download.DownloadConfig(
+        manual_dir=downloads, try_download_gcs=False
+    )  # TFDS' own copies carry no checksums
     try:
         builder.download_and_prepare(download_config=config)
     except InputError:
         raise
-    except Exception as error:  # disk full, a file that went away: the name and the way out are the same
-        raise Unavailable(f"preparing {info.name} broke off ({_reason(error)}). Do the same again: it goes on from here") from error
+    except (
+        Exception
+    ) as error:  # disk full, a file that went away: the name and the way out are the same
+        raise Unavailable(
+            f"preparing {info.name} broke off ({_reason(error)}). Do the same again: it goes on from here"
+        ) from error
     if info.name in ADDRESSES and not archive:
         _remove(downloads)
     return pathlib.Path(builder.data_dir)
@@ -127,22 +152,30 @@ def _fetch(address, folder, digest):
     try:
         with requests.get(address, headers=headers, stream=True, timeout=10 * PATIENCE) as answer:
             if have and answer.status_code != 416:  # 416: nothing is missing
-                have = have if answer.status_code == 206 else 0  # a host that cannot resume sends it all again
+                have = (
+                    have if answer.status_code == 206 else 0
+                )  # a host that cannot resume sends it all again
             if answer.status_code != 416:
                 answer.raise_for_status()
                 total = have + int(answer.headers.get("Content-Length", 0)) or None
-                bar = tqdm.tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=path.name)
+                bar = tqdm.tqdm(
+                    total=total, initial=have, unit="B", unit_scale=True, desc=path.name
+                )
                 with bar, part.open("ab" if have else "wb") as file:
                     for chunk in answer.iter_content(1 << 16):
                         file.write(chunk)
                         bar.update(len(chunk))
     except (requests.RequestException, OSError) as error:  # requests' errors are OSErrors too
         host = urllib.parse.urlsplit(address).hostname
-        raise Unavailable(f"the download from {host} broke off ({_reason(error)}). Do the same again: it goes on from here") from error
+        raise Unavailable(
+            f"the download from {host} broke off ({_reason(error)}). Do the same again: it goes on from here"
+        ) from error
     problem = digest and digest_problem(part, digest)
     if problem:
         part.unlink()
-        raise Unavailable(f"{address} is not the file that was published: {problem}. It was thrown away; try again later")
+        raise Unavailable(
+            f"{address} is not the file that was published: {problem}. It was thrown away; try again later"
+        )
     os.replace(part, path)
     return path
 
@@ -176,7 +209,9 @@ def _check_imagenet(folder, digests, partial):
         print(f"Checking {name} ...", file=sys.stderr, flush=True)
         problem = digest_problem(folder / name, published)
         if problem:
-            raise InputError(f"{folder / name} is not the file that was published: {problem}. Download it again.")
+            raise InputError(
+                f"{folder / name} is not the file that was published: {problem}. Download it again."
+            )
 
 
 def _check_host(address):

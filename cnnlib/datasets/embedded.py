@@ -5,10 +5,10 @@ import hashlib
 import io
 import pathlib
 
-from cnnlib import files
-from cnnlib.datasets.errors import Damaged
-
 import numpy as np
+
+from cnnlib import storage
+from cnnlib.datasets.errors import Damaged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +27,26 @@ class File:
 
 
 def _file(name, sha256, train_count, test_count):
-    return File(f"data/{name}", sha256, train_count, test_count, files.DATA / name)
+    return File(f"data/{name}", sha256, train_count, test_count, storage.DATA / name)
 
 
-WHOLE = {"mnist": _file("mnist.npz", "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64", 60_000, 10_000)}
+WHOLE = {
+    "mnist": _file(
+        "mnist.npz",
+        "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64",
+        60_000,
+        10_000,
+    )
+}
 SAMPLES = {
     name: _file(f"samples/{name}.npz", sha256, train_count, test_count)
     for name, sha256, train_count, test_count in (
-        ("fashion_mnist", "1e5ffc8062459f5b6761bc5c6c589d9928b3f40fd7afc5e90f68cabcdd7ad67e", 6_000, 1_000),
+        (
+            "fashion_mnist",
+            "1e5ffc8062459f5b6761bc5c6c589d9928b3f40fd7afc5e90f68cabcdd7ad67e",
+            6_000,
+            1_000,
+        ),
         ("cifar10", "99dd85fe1f8dfb685209baf20703e16e5dcd57eac21821c0e0c63beaf7d97ab5", 0, 20),
         ("cifar100", "2fdbdb2ecc104384a6b043a6f3a246bbb3655539e3b352cee9ee13474b3a6f7a", 0, 20),
     )
@@ -49,9 +61,14 @@ def read(file):
     content = file.path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
-        raise Damaged(f"{file.path} is truncated or altered: SHA-256 {found}, expected {file.sha256}. {file.repair}.")
+        raise Damaged(
+            f"{file.path} is truncated or altered: SHA-256 {found}, expected {file.sha256}. {file.repair}."
+        )
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {split: (_with_channels(arrays[f"x_{split}"]), arrays[f"y_{split}"].astype(np.int64)) for split in ("train", "test")}
+        return {
+            split: (_with_channels(arrays[f"x_{split}"]), arrays[f"y_{split}"].astype(np.int64))
+            for split in ("train", "test")
+        }
 
 
 def _with_channels(images):

@@ -29,14 +29,24 @@ def status(name):
     if folder:
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         try:
-            images = sum(split.count for split in tfds_source.check(folder, info, partial=True).values())
+            images = sum(
+                split.count for split in tfds_source.check(folder, info, partial=True).values()
+            )
         except Damaged as error:
             return Status(name, "damaged", folder, size, 0, str(error))
-        return Status(name, "prepared" if images == info.train_count + info.test_count else "part", folder, size, images)
+        return Status(
+            name,
+            "prepared" if images == info.train_count + info.test_count else "part",
+            folder,
+            size,
+            images,
+        )
     for state, known in (("embedded", embedded.WHOLE), ("sample", embedded.SAMPLES)):
         file = known.get(name)
         if file and file.path.exists():
-            return Status(name, state, file.path, file.path.stat().st_size, file.train_count + file.test_count)
+            return Status(
+                name, state, file.path, file.path.stat().st_size, file.train_count + file.test_count
+            )
     return Status(name, "absent")
 
 
@@ -47,12 +57,30 @@ def table():
         found = status(info.name)
         whole = info.train_count + info.test_count
         address = download.ADDRESSES.get(info.name, ["https://image-net.org"])[0]
-        source = "this repository" if found.state in ("embedded", "sample") else urllib.parse.urlsplit(address).hostname
+        source = (
+            "this repository"
+            if found.state in ("embedded", "sample")
+            else urllib.parse.urlsplit(address).hostname
+        )
         size = megabytes(found.size or info.download_bytes)
-        where = found.where or f"{size} to download" + (" by you: it asks for registration" if info.name == "imagenet" else "")
-        rows.append((info.name, found.state, f"{found.images:,} of {whole:,}", size if found.size else "", source, str(where)))
+        where = found.where or f"{size} to download" + (
+            " by you: it asks for registration" if info.name == "imagenet" else ""
+        )
+        rows.append(
+            (
+                info.name,
+                found.state,
+                f"{found.images:,} of {whole:,}",
+                size if found.size else "",
+                source,
+                str(where),
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
     return "\n".join([*lines, "", f"Prepared sets are looked for in {tfds_source.data_folder()}"])
 
 

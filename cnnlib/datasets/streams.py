@@ -3,12 +3,12 @@
 import functools
 import json
 
+import numpy as np
+
 from cnnlib.datasets import tfds_source
 from cnnlib.datasets.catalogue import BY_NAME
 from cnnlib.datasets.errors import Damaged
 from cnnlib.errors import InputError
-
-import numpy as np
 
 # Images, still encoded: about 0.2 GB of ImageNet, less of the others. It can be this small because TFDS has shuffled the files themselves.
 SHUFFLE_BUFFER = 2048
@@ -22,7 +22,9 @@ def from_arrays(images, labels, shuffle, seed):
     if shuffle:
         dataset = dataset.shuffle(max(len(labels), 1), seed=seed, reshuffle_each_iteration=True)
     count, images, labels = len(labels), tf.constant(images), tf.constant(labels)
-    dataset = dataset.batch(256).map(lambda i: (tf.gather(images, i), tf.gather(labels, i))).unbatch()  # one by one is far slower
+    dataset = (
+        dataset.batch(256).map(lambda i: (tf.gather(images, i), tf.gather(labels, i))).unbatch()
+    )  # one by one is far slower
     return dataset.apply(tf.data.experimental.assert_cardinality(count))
 
 
@@ -38,7 +40,9 @@ def batches(images, labels, batch_size):
     whole = len(labels) // batch_size * batch_size
     parts = []
     if whole:
-        stacked = tuple(each[:whole].reshape(-1, batch_size, *each.shape[1:]) for each in (images, labels))
+        stacked = tuple(
+            each[:whole].reshape(-1, batch_size, *each.shape[1:]) for each in (images, labels)
+        )
         parts.append(tf.data.Dataset.from_tensor_slices(stacked))
     if whole < len(labels):
         parts.append(tf.data.Dataset.from_tensors((images[whole:], labels[whole:])))
@@ -58,8 +62,12 @@ def from_folder(folder, splits, split, info, shuffle, seed):
     reader = tfds_source.builder(folder)
     how = {
         "shuffle_files": shuffle,
-        "read_config": tfds.ReadConfig(shuffle_seed=seed, shuffle_reshuffle_each_iteration=True, try_autocache=False),
-        "decoders": {"image": tfds.decode.SkipDecoding()},  # first shuffle, which is cheap while the images are small, then decode
+        "read_config": tfds.ReadConfig(
+            shuffle_seed=seed, shuffle_reshuffle_each_iteration=True, try_autocache=False
+        ),
+        "decoders": {
+            "image": tfds.decode.SkipDecoding()
+        },  # first shuffle, which is cheap while the images are small, then decode
     }
     if info.split == BY_NAME and not _is_ours(folder):
         dataset, count = _split_by_name(reader, splits, split, how)
@@ -68,36 +76,55 @@ def from_folder(folder, splits, split, info, shuffle, seed):
     else:
         raise InputError(f"{folder} holds a part of {info.name}, and no {split} images")
     if shuffle:
-        dataset = dataset.shuffle(min(SHUFFLE_BUFFER, count), seed=seed, reshuffle_each_iteration=True)
+        dataset = dataset.shuffle(
+            min(SHUFFLE_BUFFER, count), seed=seed, reshuffle_each_iteration=True
+        )
     decode = reader.info.features["image"].decode_example
-    dataset = dataset.map(lambda example: (decode(example["image"]), example["label"]), num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.map(
+        lambda example: (decode(example["image"]), example["label"]),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
     return dataset.apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _is_ours(folder):
     """Whether cnnlib's builder wrote the folder, and so split it by name."""
-    return json.loads((folder / "dataset_info.json").read_text(encoding="utf-8")).get("moduleName", "").startswith("cnnlib.")
+    return (
+        json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
+        .get("moduleName", "")
+        .startswith("cnnlib.")
+    )
 
 
 def _split_by_name(reader, splits, split, how):
     """The records of a split by name, and their number, from a folder that TFDS itself split in another way."""
-    from cnnlib.datasets.caltech import training_names
-
     import tensorflow as tf
     import tensorflow_datasets as tfds
+
+    from cnnlib.datasets.caltech import training_names
 
     everything = "+".join(part.name for part in splits.values())
     names = {}
     try:
-        for example in tfds.as_numpy(reader.as_dataset(split=everything, **how | {"shuffle_files": False})):
+        for example in tfds.as_numpy(
+            reader.as_dataset(split=everything, **how | {"shuffle_files": False})
+        ):
             names.setdefault(int(example["label"]), []).append(example["image/file_name"].decode())
     except tf.errors.DataLossError as error:
-        raise Damaged(f"{reader.data_dir} cannot be read ({error}). Delete it and prepare it again.") from error
-    keys = [f"{label}/{name}" for label in names for name in sorted(training_names(names[label], label))]
-    table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, np.ones(len(keys), np.int64)), 0)
+        raise Damaged(
+            f"{reader.data_dir} cannot be read ({error}). Delete it and prepare it again."
+        ) from error
+    keys = [
+        f"{label}/{name}" for label in names for name in sorted(training_names(names[label], label))
+    ]
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(keys, np.ones(len(keys), np.int64)), 0
+    )
 
     def is_wanted(example):
-        key = tf.strings.join([tf.strings.as_string(example["label"]), "/", example["image/file_name"]])
+        key = tf.strings.join(
+            [tf.strings.as_string(example["label"]), "/", example["image/file_name"]]
+        )
         return (table.lookup(key) == 1) == (split == "train")
 
     count = len(keys) if split == "train" else sum(map(len, names.values())) - len(keys)
@@ -111,12 +138,16 @@ def class_counts(folder, splits, classes):
 
     reader = tfds_source.builder(folder)
     encoded = {"image": tfds.decode.SkipDecoding()}
-    examples = reader.as_dataset(split="+".join(part.name for part in splits.values()), decoders=encoded)
+    examples = reader.as_dataset(
+        split="+".join(part.name for part in splits.values()), decoders=encoded
+    )
     labels = examples.map(lambda example: example["label"]).batch(4096)
     try:
         return sum(np.bincount(batch, minlength=classes) for batch in tfds.as_numpy(labels))
     except tf.errors.DataLossError as error:
-        raise Damaged(f"{folder} cannot be read ({error}). Delete it and prepare it again.") from error
+        raise Damaged(
+            f"{folder} cannot be read ({error}). Delete it and prepare it again."
+        ) from error
 
 
 def resized(dataset, size, fit):

@@ -10,10 +10,10 @@ import os
 import pathlib
 import re
 
+import numpy as np
+
 from cnnlib.datasets.catalogue import BY_NAME
 from cnnlib.datasets.errors import Damaged
-
-import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +34,14 @@ def data_folder():
 
 def find(info):
     """The newest version folder of the data set that `info` describes, or None. Looks at folder names only."""
-    versions = [path for path in (data_folder() / info.tfds_name).glob("*") if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
-    return max(versions, key=lambda path: [int(part) for part in path.name.split(".")], default=None)
+    versions = [
+        path
+        for path in (data_folder() / info.tfds_name).glob("*")
+        if re.fullmatch(r"\d+\.\d+\.\d+", path.name)
+    ]
+    return max(
+        versions, key=lambda path: [int(part) for part in path.name.split(".")], default=None
+    )
 
 
 def check(folder, info, partial=False):
@@ -47,7 +53,9 @@ def check(folder, info, partial=False):
     """
     path = folder / "dataset_info.json"
     try:
-        splits = {split["name"]: split for split in json.loads(path.read_text(encoding="utf-8"))["splits"]}
+        splits = {
+            split["name"]: split for split in json.loads(path.read_text(encoding="utf-8"))["splits"]
+        }
         found = {
             ours: _split(folder, info, splits[theirs])
             for ours, theirs in zip(("train", "test"), info.tfds_splits, strict=True)
@@ -68,10 +76,16 @@ def _check_counts(folder, info, counts):
     """Raise Damaged unless a folder has as many images as the catalogue says: in each split, or in all where the split is not official."""
     expected = {"train": info.train_count, "test": info.test_count}
     if info.split == BY_NAME:  # the folder may be split in another way than `stream` splits
-        counts, expected = {"train and test": sum(counts.values())}, {"train and test": sum(expected.values())}
+        counts, expected = (
+            {"train and test": sum(counts.values())},
+            {"train and test": sum(expected.values())},
+        )
     for split, count in expected.items():
         if counts.get(split, 0) != count:
-            raise _damaged(folder, f"{folder / 'dataset_info.json'} has {counts.get(split, 0)} {split} images, expected {count}")
+            raise _damaged(
+                folder,
+                f"{folder / 'dataset_info.json'} has {counts.get(split, 0)} {split} images, expected {count}",
+            )
 
 
 def _split(folder, info, promised):
@@ -82,7 +96,10 @@ def _split(folder, info, promised):
     for shard in shards:
         if not shard.is_file() or shard.stat().st_size == 0:
             raise _damaged(folder, f"{shard} is {'empty' if shard.is_file() else 'missing'}")
-    size, expected = sum(shard.stat().st_size for shard in shards), int(promised["numBytes"]) + 16 * sum(lengths)
+    size, expected = (
+        sum(shard.stat().st_size for shard in shards),
+        int(promised["numBytes"]) + 16 * sum(lengths),
+    )
     if size != expected:
         where = ", ".join(map(str, shards[:3])) + (", ..." if len(shards) > 3 else "")
         raise _damaged(folder, f"{where}: {size} bytes, expected {expected}")
@@ -91,14 +108,15 @@ def _split(folder, info, promised):
 
 def builder(folder):
     """TFDS' read-only builder of a prepared version folder. Raises Damaged if TFDS cannot read its metadata."""
-    import cnnlib.backend  # noqa: F401  before TensorFlow, for a start without its notes
 
     import tensorflow_datasets as tfds
 
     try:
         return tfds.builder_from_directory(folder)
     except Exception as error:  # whatever TFDS and its parsers make of broken metadata
-        raise _damaged(folder, f"dataset_info.json or features.json in {folder} cannot be read ({error})") from error
+        raise _damaged(
+            folder, f"dataset_info.json or features.json in {folder} cannot be read ({error})"
+        ) from error
 
 
 def read(folder, info, partial=False):
@@ -110,7 +128,10 @@ def read(folder, info, partial=False):
     """
     splits = check(folder, info, partial)
     empty = np.empty((0, *info.image_shape), np.uint8), np.empty(0, np.int64)
-    return {ours: _read_split(splits[ours], ours, info) if ours in splits else empty for ours in ("train", "test")}
+    return {
+        ours: _read_split(splits[ours], ours, info) if ours in splits else empty
+        for ours in ("train", "test")
+    }
 
 
 def _read_split(split, name, info):
@@ -118,25 +139,37 @@ def _read_split(split, name, info):
 
     A thousand records at a time: TFDS' own reader, which takes each by itself, needs twice as long.
     """
-    import cnnlib.backend  # noqa: F401  before TensorFlow, for a start without its notes
 
     import tensorflow as tf
 
-    features = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.int64),
+    }
 
     def decoded(records):
         found = tf.io.parse_example(records, features)
-        return tf.map_fn(tf.io.decode_png, found["image"], fn_output_signature=tf.uint8), found["label"]
+        return tf.map_fn(tf.io.decode_png, found["image"], fn_output_signature=tf.uint8), found[
+            "label"
+        ]
 
     folder, where = split.shards[0].parent, ", ".join(map(str, split.shards))
     records = tf.data.TFRecordDataset([str(shard) for shard in split.shards]).batch(1000)
-    images, labels, n = np.empty((split.count, *info.image_shape), np.uint8), np.empty(split.count, np.int64), 0
+    images, labels, n = (
+        np.empty((split.count, *info.image_shape), np.uint8),
+        np.empty(split.count, np.int64),
+        0,
+    )
     try:
-        for some_images, some_labels in records.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator():
+        for some_images, some_labels in records.map(
+            decoded, num_parallel_calls=tf.data.AUTOTUNE
+        ).as_numpy_iterator():
             end = n + len(some_labels)
             if some_images.dtype != np.uint8 or some_images.shape[1:] != info.image_shape:
                 found = f"{some_images.dtype} {(split.count, *some_images.shape[1:])}"
-                raise _damaged(folder, f"{where}: the {name} images are {found}, expected uint8 {images.shape}")
+                raise _damaged(
+                    folder, f"{where}: the {name} images are {found}, expected uint8 {images.shape}"
+                )
             if end <= split.count:
                 images[n:end], labels[n:end] = some_images, some_labels
             n = end
@@ -147,7 +180,10 @@ def _read_split(split, name, info):
         raise _damaged(folder, f"{where}: {n} {name} images, expected {split.count}")
     last = len(info.class_names) - 1
     if labels.min() < 0 or labels.max() > last:
-        raise _damaged(folder, f"{where}: the {name} labels go from {labels.min()} to {labels.max()}, expected 0 to {last}")
+        raise _damaged(
+            folder,
+            f"{where}: the {name} labels go from {labels.min()} to {labels.max()}, expected 0 to {last}",
+        )
     return images, labels
 
 

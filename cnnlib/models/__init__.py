@@ -42,15 +42,14 @@ import inspect
 import operator
 import sys
 
-import cnnlib.backend  # noqa: F401  before keras
 from cnnlib.errors import check_name
 from cnnlib.models import cifar10
 from cnnlib.models.layers import RBFLoss, RBFOutput, digit_codes
 from cnnlib.models.lenet import LeNet1, LeNet4, LeNet5
 from cnnlib.models.linear import MLP, Linear
+from cnnlib.models.registry import NETS, input_form, names
 from cnnlib.models.tables import layer_table, multiply_adds
 from cnnlib.models.vgg import VGG16, VGGPreprocessing, vgg16_weights
-from cnnlib.nets import NETS, input_form, names
 
 __all__ = [
     "MLP",

@@ -8,12 +8,12 @@ Paper: LeCun, Bottou, Bengio & Haffner 1998, "Gradient-Based Learning Applied to
 
 import math
 
-from cnnlib.errors import InputError
-from cnnlib.models.checks import check_classes
-
 import keras
 import numpy as np
 from keras import ops
+
+from cnnlib.errors import InputError
+from cnnlib.models.checks import check_classes
 
 register = keras.saving.register_keras_serializable(package="cnnlib")
 
@@ -24,7 +24,11 @@ def scaled_tanh(x):
     return 1.7159 * ops.tanh(2.0 / 3.0 * x)
 
 
-ACTIVATIONS = {"tanh": "tanh", "scaled_tanh": scaled_tanh, "relu": "relu"}  # what the nets take as activation=
+ACTIVATIONS = {
+    "tanh": "tanh",
+    "scaled_tanh": scaled_tanh,
+    "relu": "relu",
+}  # what the nets take as activation=
 
 
 @register
@@ -65,7 +69,9 @@ class TableConvolution(keras.layers.Layer):
         pairs = [(i, j) for j, inputs in enumerate(self.table) for i in inputs]
         connected = sorted({i for i, _ in pairs})
         if connected != list(range(maps)):
-            raise InputError(f"{self.name}: its table connects the input maps {connected}, but its input has {maps} maps, counted from 0")
+            raise InputError(
+                f"{self.name}: its table connects the input maps {connected}, but its input has {maps} maps, counted from 0"
+            )
         # 0/1 matrix (connections, maps * filters): where each connection stands in the kernel of an ordinary convolution.
         self._places = np.zeros((len(pairs), maps * filters), "float32")
         self._places[np.arange(len(pairs)), [i * filters + j for i, j in pairs]] = 1
@@ -77,14 +83,20 @@ class TableConvolution(keras.layers.Layer):
         # Map j is column j of a convolution from as many maps as j sees: the right fan-in. An initialiser repeats its values where the
         # shape repeats, so that one column for all maps would make them equal.
         size, filters = self.kernel_size, len(self.table)
-        columns = [self.kernel_initializer((size, size, len(inputs), filters), dtype)[..., j] for j, inputs in enumerate(self.table)]
+        columns = [
+            self.kernel_initializer((size, size, len(inputs), filters), dtype)[..., j]
+            for j, inputs in enumerate(self.table)
+        ]
         return ops.concatenate(columns, axis=-1)
 
     def dense_kernel(self):
         """The kernel as keras.layers.Conv2D would hold it, (height, width, input maps, output maps), with 0 where nothing is connected."""
         places = ops.cast(self._places, self.compute_dtype)
         # A matrix product rather than a scatter: its gradient is one too, which is fast and the same in every run.
-        return ops.reshape(ops.matmul(self.kernel, places), (self.kernel_size, self.kernel_size, -1, len(self.table)))
+        return ops.reshape(
+            ops.matmul(self.kernel, places),
+            (self.kernel_size, self.kernel_size, -1, len(self.table)),
+        )
 
     def call(self, inputs):
         return ops.conv(inputs, self.dense_kernel(), padding="valid") + self.bias
@@ -115,8 +127,12 @@ class TrainableSubsampling(keras.layers.Layer):
         self.coefficient_initializer = keras.initializers.get(coefficient_initializer)
 
     def build(self, input_shape):
-        if self.inputs_of_maps is not None and not set(self.inputs_of_maps) <= set(range(input_shape[-1])):
-            raise InputError(f"{self.name}: it has {input_shape[-1]} input maps, counted from 0; got inputs={self.inputs_of_maps}")
+        if self.inputs_of_maps is not None and not set(self.inputs_of_maps) <= set(
+            range(input_shape[-1])
+        ):
+            raise InputError(
+                f"{self.name}: it has {input_shape[-1]} input maps, counted from 0; got inputs={self.inputs_of_maps}"
+            )
         maps = input_shape[-1] if self.inputs_of_maps is None else len(self.inputs_of_maps)
         initializer = self.coefficient_initializer or keras.initializers.Constant(0.25)
         self.coefficient = self.add_weight(
@@ -162,7 +178,13 @@ _DIGITS = """
 def digit_codes():
     """The codes of the ten digits, float32 (10, 84): +1 for black, -1 for white, the 12 rows of 7 pixels one after the other (figure 3)."""
     rows = [line.split() for line in _DIGITS.split("\n") if line]
-    return np.array([[1 if pixel == "#" else -1 for row in rows for pixel in row[digit]] for digit in range(10)], "float32")
+    return np.array(
+        [
+            [1 if pixel == "#" else -1 for row in rows for pixel in row[digit]]
+            for digit in range(10)
+        ],
+        "float32",
+    )
 
 
 @register
@@ -179,7 +201,9 @@ class RBFOutput(keras.layers.Layer):
 
     def build(self, input_shape):
         if tuple(input_shape[1:]) != (84,):
-            raise InputError(f"{self.name}: the codes have 84 elements, so the input must be (n, 84); got {tuple(input_shape)}")
+            raise InputError(
+                f"{self.name}: the codes have 84 elements, so the input must be (n, 84); got {tuple(input_shape)}"
+            )
 
     def call(self, inputs):
         codes = ops.cast(self._codes, inputs.dtype)

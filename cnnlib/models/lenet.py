@@ -8,12 +8,18 @@ Papers: LeCun et al. 1990, "Handwritten Digit Recognition with a Back-Propagatio
 Haffner 1998, "Gradient-Based Learning Applied to Document Recognition", for all three.
 """
 
-from cnnlib.errors import InputError, check_name
-from cnnlib.models.checks import check_classes, check_input_shape
-from cnnlib.models.layers import ACTIVATIONS, LeCun1998, RBFOutput, TableConvolution, TrainableSubsampling
-
 import keras
 from keras import layers
+
+from cnnlib.errors import InputError, check_name
+from cnnlib.models.checks import check_classes, check_input_shape
+from cnnlib.models.layers import (
+    ACTIVATIONS,
+    LeCun1998,
+    RBFOutput,
+    TableConvolution,
+    TrainableSubsampling,
+)
 
 # Input maps of each map of C3, counted from 0.
 LENET1_TABLE = [[0], [0, 1], [0, 1], [1], [0, 1], [0, 1], [2], [2, 3], [2, 3], [3], [2, 3], [2, 3]]
@@ -59,7 +65,9 @@ def LeNet1(
     Raises InputError for an argument that cannot be.
     """
     images = keras.Input(check_input_shape("LeNet1", input_shape, smallest=16), name="input")
-    convolution, pooling, squashing, initial = _parts(connections, subsampling, activation, initializer)
+    convolution, pooling, squashing, initial = _parts(
+        connections, subsampling, activation, initializer
+    )
     x = layers.Conv2D(4, 5, kernel_initializer=initial(), name="C1")(images)
     x = squashing("X1")(x)
     x = pooling("S2")(x)
@@ -68,7 +76,9 @@ def LeNet1(
     x = squashing("X3")(x)
     x = pooling("S4")(x)
     x = squashing("X4")(x)
-    x = layers.Conv2D(check_classes("LeNet1", classes), x.shape[1:3], kernel_initializer=initial(), name="output")(x)
+    x = layers.Conv2D(
+        check_classes("LeNet1", classes), x.shape[1:3], kernel_initializer=initial(), name="output"
+    )(x)
     x = layers.Flatten(name="flatten")(x)
     return keras.Model(images, x, name=name)
 
@@ -99,9 +109,13 @@ def LeNet4(
     Raises InputError for an argument that cannot be.
     """
     images = keras.Input(check_input_shape("LeNet4", input_shape, smallest=16), name="input")
-    convolution, pooling, squashing, initial = _parts(connections, subsampling, activation, initializer)
+    convolution, pooling, squashing, initial = _parts(
+        connections, subsampling, activation, initializer
+    )
     if connections == "paper" and subsampling != "trainable":
-        raise InputError('LeNet4: connections="paper" pairs the maps of S2, which needs subsampling="trainable"')
+        raise InputError(
+            'LeNet4: connections="paper" pairs the maps of S2, which needs subsampling="trainable"'
+        )
     x = layers.Conv2D(4, 5, kernel_initializer=initial(), name="C1")(images)
     x = squashing("X1")(x)
     x = pooling("S2", inputs=LENET4_PAIRS if connections == "paper" else None)(x)
@@ -113,7 +127,9 @@ def LeNet4(
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(120, kernel_initializer=initial(), name="C5")(x)
     x = squashing("X5")(x)
-    x = layers.Dense(check_classes("LeNet4", classes), kernel_initializer=initial(), name="output")(x)
+    x = layers.Dense(check_classes("LeNet4", classes), kernel_initializer=initial(), name="output")(
+        x
+    )
     return keras.Model(images, x, name=name)
 
 
@@ -145,7 +161,9 @@ def LeNet5(
     Raises InputError for an argument that cannot be, such as "rbf" with more than ten classes.
     """
     images = keras.Input(check_input_shape("LeNet5", input_shape, smallest=32), name="input")
-    convolution, pooling, squashing, initial = _parts(connections, subsampling, activation, initializer)
+    convolution, pooling, squashing, initial = _parts(
+        connections, subsampling, activation, initializer
+    )
     x = layers.Conv2D(6, 5, kernel_initializer=initial(), name="C1")(images)
     x = squashing("X1")(x)
     x = pooling("S2")(x)
@@ -162,7 +180,9 @@ def LeNet5(
     if check_name("output", output, ("logits", "rbf")) == "rbf":
         x = RBFOutput(check_classes("LeNet5", classes, largest=10), name="output")(x)
     else:
-        x = layers.Dense(check_classes("LeNet5", classes), kernel_initializer=initial(), name="output")(x)
+        x = layers.Dense(
+            check_classes("LeNet5", classes), kernel_initializer=initial(), name="output"
+        )(x)
     return keras.Model(images, x, name=name)
 
 

@@ -1,11 +1,11 @@
 """The lecture's baselines without convolutions: a linear classifier and fully connected nets."""
 
+import keras
+from keras import layers
+
 from cnnlib.errors import InputError, check_name
 from cnnlib.models.checks import check_classes, check_input_shape, is_count
 from cnnlib.models.layers import ACTIVATIONS
-
-import keras
-from keras import layers
 
 
 def Linear(input_shape=(28, 28, 1), classes=10, name="linear"):
@@ -45,8 +45,14 @@ def MLP(hidden=(300,), input_shape=(28, 28, 1), classes=10, activation="tanh", n
     Raises InputError for hidden layers, an input shape, a number of classes or an activation that cannot be.
     Paper: LeCun et al. 1998, sections III-C.5 and III-C.6.
     """
-    if not isinstance(hidden, (tuple, list)) or not hidden or not all(is_count(units) for units in hidden):
-        raise InputError(f"MLP: hidden must be positive whole numbers, one for each layer, such as (300,) or (300, 100); got {hidden!r}")
+    if (
+        not isinstance(hidden, (tuple, list))
+        or not hidden
+        or not all(is_count(units) for units in hidden)
+    ):
+        raise InputError(
+            f"MLP: hidden must be positive whole numbers, one for each layer, such as (300,) or (300, 100); got {hidden!r}"
+        )
     activation = ACTIVATIONS[check_name("activation", activation, ACTIVATIONS)]
     images = keras.Input(check_input_shape("MLP", input_shape), name="input")
     x = layers.Flatten(name="flatten")(images)

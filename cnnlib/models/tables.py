@@ -2,13 +2,13 @@
 
 import math
 
+import pandas as pd
+from keras import layers
+
 from cnnlib.errors import InputError
 from cnnlib.models.cifar10.dpn import DualPath
 from cnnlib.models.layers import RBFOutput, TableConvolution, TrainableSubsampling
 from cnnlib.models.winograd import FastConv2D
-
-import pandas as pd
-from keras import layers
 
 _TYPES = {
     layers.Conv2D: "Convolution",
@@ -23,8 +23,21 @@ _TYPES = {
 }
 # What has no weights, or uses each of its weights in a sum and a product of its own, as batch norm does: by custom not counted.
 _NOT_COUNTED = (
-    *(layers.InputLayer, layers.Activation, layers.ReLU, layers.Identity, layers.Flatten, layers.ZeroPadding2D, layers.Rescaling),
-    *(layers.AveragePooling2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D),
+    *(
+        layers.InputLayer,
+        layers.Activation,
+        layers.ReLU,
+        layers.Identity,
+        layers.Flatten,
+        layers.ZeroPadding2D,
+        layers.Rescaling,
+    ),
+    *(
+        layers.AveragePooling2D,
+        layers.MaxPooling2D,
+        layers.GlobalAveragePooling2D,
+        layers.GlobalMaxPooling2D,
+    ),
     *(layers.AdaptiveAveragePooling2D, layers.BatchNormalization, layers.Dropout),
     *(layers.Add, layers.Multiply, layers.Concatenate, DualPath),
 )
@@ -52,11 +65,15 @@ def layer_table(model):
             rows[-1]["Activation"] = layer.activation.__name__
         elif not isinstance(layer, (layers.Flatten, layers.Dropout)):
             rows.append(_row(layer, number=len(rows)))
-    if not isinstance(model.layers[-1], layers.MaxPooling2D):  # VGG16 without its top has no output layer
+    if not isinstance(
+        model.layers[-1], layers.MaxPooling2D
+    ):  # VGG16 without its top has no output layer
         rows[-1].update(Layer="Output", Activation=_published_output(model))
     table = pd.DataFrame(rows).set_index("name").rename_axis(None)
     counts = ["Parameters", "Connections"]
-    table.loc["Total"] = {column: table[column].sum() if column in counts else "" for column in table}
+    table.loc["Total"] = {
+        column: table[column].sum() if column in counts else "" for column in table
+    }
     return table.astype(dict.fromkeys(counts, "int64"))
 
 
@@ -83,8 +100,20 @@ def multiply_adds(model):
 
 def _row(layer, number):
     shape = layer.output.shape[1:]
-    row = {"name": layer.name, "Layer": str(number), "Type": "Image", "Feature maps": "-", "Size": str(shape[0])}
-    row |= {"Kernel": "-", "Stride": "-", "Activation": "-", "Parameters": layer.count_params(), "Connections": 0}
+    row = {
+        "name": layer.name,
+        "Layer": str(number),
+        "Type": "Image",
+        "Feature maps": "-",
+        "Size": str(shape[0]),
+    }
+    row |= {
+        "Kernel": "-",
+        "Stride": "-",
+        "Activation": "-",
+        "Parameters": layer.count_params(),
+        "Connections": 0,
+    }
     if len(shape) == 3:
         row |= {"Feature maps": str(shape[2]), "Size": f"{shape[0]}x{shape[1]}"}
     if isinstance(layer, layers.InputLayer):
@@ -95,7 +124,9 @@ def _row(layer, number):
     if isinstance(layer, layers.AdaptiveAveragePooling2D):
         return row | {"Connections": math.prod(layer.input.shape[1:])}
     if isinstance(layer, (layers.AveragePooling2D, layers.MaxPooling2D, TrainableSubsampling)):
-        inputs = 5 if isinstance(layer, TrainableSubsampling) else 4  # four pixels, and a bias if there is one
+        inputs = (
+            5 if isinstance(layer, TrainableSubsampling) else 4
+        )  # four pixels, and a bias if there is one
         return row | {"Kernel": "2x2", "Stride": "2", "Connections": math.prod(shape) * inputs}
     if isinstance(layer, (layers.Conv2D, TableConvolution)):
         row |= {"Kernel": "x".join(str(n) for n in layer.kernel.shape[:2]), "Stride": "1"}
@@ -116,4 +147,6 @@ def _published_output(model):
 
 
 def _unknown(layer):
-    return InputError(f"cannot count the layer {layer.name} ({type(layer).__name__}). Known: {', '.join(kind.__name__ for kind in _TYPES)}")
+    return InputError(
+        f"cannot count the layer {layer.name} ({type(layer).__name__}). Known: {', '.join(kind.__name__ for kind in _TYPES)}"
+    )

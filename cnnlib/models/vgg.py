@@ -11,19 +11,29 @@ import os
 import pathlib
 import warnings
 
-from cnnlib import files
+import keras
+import numpy as np
+from keras import layers, ops
+
+from cnnlib import storage
 from cnnlib.errors import InputError
 from cnnlib.models.checks import check_classes, check_input_shape
 from cnnlib.models.layers import register
 from cnnlib.models.winograd import FastConv2D
 
-import keras
-import numpy as np
-from keras import layers, ops
-
-BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # maps, convolutions; each block ends in a 2x2 max pooling
-MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet's training images, as the Caffe model of 2014 subtracts it
-EMBEDDED = files.DATA / "weights" / "vgg16_notop.float16.npz"
+BLOCKS = (
+    (64, 2),
+    (128, 2),
+    (256, 3),
+    (512, 3),
+    (512, 3),
+)  # maps, convolutions; each block ends in a 2x2 max pooling
+MEAN_BGR = (
+    103.939,
+    116.779,
+    123.68,
+)  # of ImageNet's training images, as the Caffe model of 2014 subtracts it
+EMBEDDED = storage.DATA / "weights" / "vgg16_notop.float16.npz"
 EMBEDDED_SHA256 = "87c25dcdbb2d5318f49783b399adf8eb089af93741be9473a7ffab8ee8b17d4b"
 KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
 PATIENCE = 3  # seconds for Keras' host to answer
@@ -83,7 +93,11 @@ def VGG16(weights=None, include_top=True, input_shape=(224, 224, 3), classes=100
         x = layers.Dense(check_classes("VGG16", classes), name="classifier_6")(x)
     model = keras.Model(images, x, name=name)
     if weights is not None:
-        weights = weights if isinstance(weights, Weights) else vgg16_weights(weights, include_top, classes)
+        weights = (
+            weights
+            if isinstance(weights, Weights)
+            else vgg16_weights(weights, include_top, classes)
+        )
         _check_shapes(weights, [w.shape for w in model.weights])
         model.set_weights(weights.arrays)
     return model
@@ -103,7 +117,9 @@ def vgg16_weights(weights="imagenet", include_top=False, classes=1000):
     if weights != "imagenet":
         return _read_file(pathlib.Path(weights), include_top, classes)
     if classes != 1000 and include_top:
-        raise InputError(f"VGG16: the ImageNet weights have 1,000 classes, not {classes}: take include_top=False and a head of your own")
+        raise InputError(
+            f"VGG16: the ImageNet weights have 1,000 classes, not {classes}: take include_top=False and a head of your own"
+        )
     if _keras_has_them(include_top):
         try:
             model = keras.applications.VGG16(weights="imagenet", include_top=include_top)
@@ -119,8 +135,10 @@ def vgg16_weights(weights="imagenet", include_top=False, classes=1000):
         )
     content = _read_bytes(EMBEDDED)
     if hashlib.sha256(content).hexdigest() != EMBEDDED_SHA256:
-        raise InputError(f"{EMBEDDED} is truncated or altered. `git checkout {EMBEDDED.relative_to(files.ROOT)}` brings it back.")
-    return _read_npz(content, EMBEDDED, f"embedded {EMBEDDED.relative_to(files.ROOT).as_posix()}")
+        raise InputError(
+            f"{EMBEDDED} is truncated or altered. `git checkout {EMBEDDED.relative_to(storage.ROOT)}` brings it back."
+        )
+    return _read_npz(content, EMBEDDED, f"embedded {EMBEDDED.relative_to(storage.ROOT).as_posix()}")
 
 
 @register
@@ -138,7 +156,9 @@ class VGGPreprocessing(layers.Layer):
 
     def call(self, images):
         if self.image_size and tuple(images.shape[1:3]) != (self.image_size, self.image_size):
-            images = ops.image.resize(images, (self.image_size, self.image_size), interpolation="bilinear", antialias=True)
+            images = ops.image.resize(
+                images, (self.image_size, self.image_size), interpolation="bilinear", antialias=True
+            )
         return images[..., ::-1] - ops.cast(MEAN_BGR, images.dtype)
 
     def get_config(self):
@@ -163,13 +183,19 @@ def _read_file(path, include_top, classes):
     if path.suffix == ".npz" and not include_top:
         return _read_npz(_read_bytes(path), path, f"file {path.name}")
     if path.suffix != ".h5":
-        raise InputError(f"VGG16: weights are None, 'imagenet', an .npz file (without the top) or Keras' .h5 file, not {str(path)!r}")
+        raise InputError(
+            f"VGG16: weights are None, 'imagenet', an .npz file (without the top) or Keras' .h5 file, not {str(path)!r}"
+        )
     _read_bytes(path)
     try:
-        with warnings.catch_warnings(action="error", category=UserWarning):  # Keras warns of a layer that the file does not have
+        with warnings.catch_warnings(
+            action="error", category=UserWarning
+        ):  # Keras warns of a layer that the file does not have
             model = keras.applications.VGG16(weights=path, include_top=include_top, classes=classes)
     except Exception as error:  # h5py and Keras each have their own
-        raise InputError(f"{path} has no weights of VGG16 {'with' if include_top else 'without'} the top: {error}") from error
+        raise InputError(
+            f"{path} has no weights of VGG16 {'with' if include_top else 'without'} the top: {error}"
+        ) from error
     return Weights(tuple(model.get_weights()), f"file {path.name}")
 
 
@@ -177,7 +203,9 @@ def _read_bytes(path):
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"the weights {path} cannot be read ({error.strerror or error})") from error
+        raise InputError(
+            f"the weights {path} cannot be read ({error.strerror or error})"
+        ) from error
 
 
 def _read_npz(content, path, source):
@@ -191,14 +219,23 @@ def _read_npz(content, path, source):
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             arrays = tuple(saved[name].astype(np.float32) for name in names)
     except Exception as error:  # zipfile, zlib and NumPy each have their own
-        raise InputError(f"{path} has no weights of VGG16 ({error}): expected the keys {names[0]} to {names[-1]}") from error
+        raise InputError(
+            f"{path} has no weights of VGG16 ({error}): expected the keys {names[0]} to {names[-1]}"
+        ) from error
     return Weights(arrays, source)
 
 
 def _check_shapes(weights, expected):
     found = [array.shape for array in weights.arrays]
     if found != [tuple(shape) for shape in expected]:
-        first = next((f"{a} where {tuple(b)} belongs" for a, b in zip(found, expected, strict=False) if a != tuple(b)), "")
+        first = next(
+            (
+                f"{a} where {tuple(b)} belongs"
+                for a, b in zip(found, expected, strict=False)
+                if a != tuple(b)
+            ),
+            "",
+        )
         raise InputError(
             f"the weights ({weights.source}) are of another net: {len(found)} arrays, expected {len(expected)}"
             + (f"; {first}" if first else "")

@@ -7,18 +7,29 @@ CPU is slower (benchmarks/README.md). Outputs and gradients differ from those of
 1e-5 of the largest.
 """
 
-from cnnlib import backend
-from cnnlib.models.layers import register
-
 import numpy as np
 from keras import layers, ops
 
+from cnnlib import backend
+from cnnlib.models.layers import register
+
 TILE = 4  # outputs a side
 _INPUT = np.array(  # the paper's B transposed
-    [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ]
 )
-_KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24  # G
-_OUTPUT = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])  # A transposed
+_KERNEL = (
+    np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
+)  # G
+_OUTPUT = np.array(
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+)  # A transposed
 
 
 @register
@@ -38,7 +49,11 @@ class FastConv2D(layers.Conv2D):
 
     def _pays(self, shape):
         """Whether the tiles cost less than they save: from 4x4 pixels and 128 maps on (benchmarks/README.md has the figures)."""
-        plain = (self.kernel_size, self.strides, self.dilation_rate) == ((3, 3), (1, 1), (1, 1)) and self.groups == 1
+        plain = (self.kernel_size, self.strides, self.dilation_rate) == (
+            (3, 3),
+            (1, 1),
+            (1, 1),
+        ) and self.groups == 1
         plain = plain and (self.padding, self.data_format) == ("same", "channels_last")
         return plain and min(shape[1:3]) >= TILE and shape[3] >= 128 and backend.on_cpu()
 
@@ -47,7 +62,10 @@ def convolution(inputs, kernel):
     """Convolution with stride 1 and zeros around the maps ("same"): (n, height, width, c), (3, 3, c, k) -> (n, height, width, k)."""
     (height, width, maps), filters = inputs.shape[1:], kernel.shape[3]
     (rows, rows_back, down), (columns, columns_back, across) = _tiles(height), _tiles(width)
-    kernels = ops.reshape(ops.matmul(_constant(np.kron(_KERNEL, _KERNEL)), ops.reshape(kernel, (9, -1))), (36, maps, filters))
+    kernels = ops.reshape(
+        ops.matmul(_constant(np.kron(_KERNEL, _KERNEL)), ops.reshape(kernel, (9, -1))),
+        (36, maps, filters),
+    )
     x = ops.matmul(_constant(rows), ops.reshape(inputs, (-1, height, width * maps)))
     x = ops.matmul(_constant(columns), ops.reshape(x, (-1, width, maps)))
     x = ops.transpose(ops.reshape(x, (-1, 6, down, 6, across, maps)), (1, 3, 0, 2, 4, 5))

@@ -1,12 +1,6 @@
-"""The ledger: what the lecture's sources publish, what was measured here, and the table that puts one beside the other."""
+"""Published and measured results, read: the lecture's tables, the rows measured here, and the tables that compare them."""
 
-from cnnlib.results.environment import code_hash, device, versions
-from cnnlib.results.learning import record as record_history
-from cnnlib.results.ledger import TRANSFERRED, histories, measured, publish, published, record, run_id
-from cnnlib.results.readme import update_readme
-from cnnlib.results.rows import COLUMNS
-from cnnlib.results.statistics import interval, mcnemar
-from cnnlib.results.tables import (
+from cnnlib.results.comparison import (
     costs,
     keras_applications,
     mean_and_deviation,
@@ -15,33 +9,33 @@ from cnnlib.results.tables import (
     recap_table,
     recap_text,
 )
-from cnnlib.results.transfer import transfer_grid, transfer_markdown, transfer_recap, transfer_table
+from cnnlib.results.reading import TRANSFERRED, histories, measured, published
+from cnnlib.results.rows import COLUMNS
+from cnnlib.results.statistics import interval, mcnemar
+from cnnlib.results.transfer_comparison import (
+    transfer_grid,
+    transfer_markdown,
+    transfer_recap,
+    transfer_table,
+)
 
 __all__ = [
     "COLUMNS",
     "TRANSFERRED",
-    "code_hash",
     "costs",
-    "device",
     "histories",
     "interval",
     "keras_applications",
     "mcnemar",
     "mean_and_deviation",
     "measured",
-    "publish",
     "published",
     "recap",
     "recap_markdown",
     "recap_table",
     "recap_text",
-    "record",
-    "record_history",
-    "run_id",
     "transfer_grid",
     "transfer_markdown",
     "transfer_recap",
     "transfer_table",
-    "update_readme",
-    "versions",
 ]

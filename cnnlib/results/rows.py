@@ -9,19 +9,39 @@ import math
 import numbers
 import re
 
-from cnnlib import datasets, files
+from cnnlib import datasets, storage
 from cnnlib.errors import InputError, check_name
 
-PUBLISHED = files.DATA / "published"
-MEASURED = files.DATA / "measured"
+PUBLISHED = storage.DATA / "published"
+MEASURED = storage.DATA / "measured"
 
 COLUMNS = [
-    *("run_id", "row_id", "model", "dataset", "data_source", "protocol", "recipe", "seed", "train_images", "metric", "value"),
+    *(
+        "run_id",
+        "row_id",
+        "model",
+        "dataset",
+        "data_source",
+        "protocol",
+        "recipe",
+        "seed",
+        "train_images",
+        "metric",
+        "value",
+    ),
     # A recipe of transfer learning that goes on from another: the seconds are those of all that went before too, the epochs its own.
     *("trainable_parameters", "epochs", "train_seconds", "device", "versions", "code", "date"),
 ]
-SMALLEST = {"seed": 0, "train_images": 1, "trainable_parameters": 0, "epochs": 0}  # columns that hold whole numbers
-RANGES = {"value": (0, 100), "train_seconds": (0, math.inf)}  # columns that hold numbers; NaN and infinity are refused
+SMALLEST = {
+    "seed": 0,
+    "train_images": 1,
+    "trainable_parameters": 0,
+    "epochs": 0,
+}  # columns that hold whole numbers
+RANGES = {
+    "value": (0, 100),
+    "train_seconds": (0, math.inf),
+}  # columns that hold numbers; NaN and infinity are refused
 METRICS = ("test_error_percent", "test_accuracy_percent")
 DATE = "%Y-%m-%dT%H:%M:%SZ"  # UTC; sorts as text
 
@@ -29,22 +49,40 @@ DATE = "%Y-%m-%dT%H:%M:%SZ"  # UTC; sorts as text
 def check(column, value):
     """`value` as int, float or str if it is possible in `column`, else InputError. A bool is no number; numpy's scalars are."""
     if column in SMALLEST:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < SMALLEST[column]:
-            raise InputError(f"{column} must be a whole number, {SMALLEST[column]} or more, not {value!r}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, numbers.Integral)
+            or value < SMALLEST[column]
+        ):
+            raise InputError(
+                f"{column} must be a whole number, {SMALLEST[column]} or more, not {value!r}"
+            )
         return int(value)
     if column in RANGES:
         low, high = RANGES[column]
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not (low <= value <= high and math.isfinite(value)):
-            raise InputError(f"{column} must be a number, {low} {f'to {high}' if math.isfinite(high) else 'or more'}, not {value!r}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, numbers.Real)
+            or not (low <= value <= high and math.isfinite(value))
+        ):
+            raise InputError(
+                f"{column} must be a number, {low} {f'to {high}' if math.isfinite(high) else 'or more'}, not {value!r}"
+            )
         return float(value)
-    if not isinstance(value, str) or not value.isprintable() or not (value.strip() or column == "row_id"):
+    if (
+        not isinstance(value, str)
+        or not value.isprintable()
+        or not (value.strip() or column == "row_id")
+    ):
         raise InputError(f"{column} must be a text of one line, not {value!r}")
     if column == "dataset":
         check_name("benchmark", value, datasets.names())
     if column == "metric":
         check_name("metric", value, METRICS)
     if column == "run_id" and not re.fullmatch(r"\w[\w.-]*", value, flags=re.ASCII):
-        raise InputError(f"run_id becomes a file name: letters, digits, '.', '_' and '-', not {value!r}")
+        raise InputError(
+            f"run_id becomes a file name: letters, digits, '.', '_' and '-', not {value!r}"
+        )
     if column == "date":
         try:
             datetime.datetime.strptime(value, DATE)
@@ -55,15 +93,24 @@ def check(column, value):
 
 def check_row(row):
     """`row` (dict) with its columns in order and each checked; a row_id must be "" or one of the data set's published rows."""
-    missing, unknown = [column for column in COLUMNS if column not in row], [column for column in row if column not in COLUMNS]
+    missing, unknown = (
+        [column for column in COLUMNS if column not in row],
+        [column for column in row if column not in COLUMNS],
+    )
     if missing or unknown:
-        wrong = [f"{what} {', '.join(map(str, names))}" for what, names in (("lacks", missing), ("has the unknown", unknown)) if names]
+        wrong = [
+            f"{what} {', '.join(map(str, names))}"
+            for what, names in (("lacks", missing), ("has the unknown", unknown))
+            if names
+        ]
         raise InputError(f"the row {' and '.join(wrong)}. The columns are {', '.join(COLUMNS)}")
     row = {column: check(column, row[column]) for column in COLUMNS}
     if row["row_id"]:
         lines = published_models(row["dataset"])
         if row["model"] not in lines[check_name("row", row["row_id"], lines)]:
-            raise InputError(f"{row['model']} is no net of the row {row['row_id']}, which is for {', '.join(lines[row['row_id']])}")
+            raise InputError(
+                f"{row['model']} is no net of the row {row['row_id']}, which is for {', '.join(lines[row['row_id']])}"
+            )
     return row
 
 
@@ -76,7 +123,7 @@ def ledger_file(dataset):
 
 
 def local_file(run):
-    return files.results_folder() / "rows" / f"{run}.json"
+    return storage.results_folder() / "rows" / f"{run}.json"
 
 
 def published_models(benchmark):
@@ -99,7 +146,9 @@ def read_local():
         except FileNotFoundError:  # another process has just published it
             continue
         except ValueError as error:
-            raise InputError(f"damaged row {path}: {error}. Nothing was changed: mend the file or delete it.") from error
+            raise InputError(
+                f"damaged row {path}: {error}. Nothing was changed: mend the file or delete it."
+            ) from error
         rows[row["run_id"]] = row
     return rows
 
@@ -151,4 +200,4 @@ def write_ledger(dataset, rows):
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(sorted(rows.values(), key=key))
-    files.write_atomically(ledger_file(dataset), text.getvalue())
+    storage.write_atomically(ledger_file(dataset), text.getvalue())

@@ -7,11 +7,11 @@ import tarfile
 import threading
 import zipfile
 
-from cnnlib.datasets import caltech, download
-
 import numpy as np
 import PIL.Image
 import pytest
+
+from cnnlib.datasets import caltech, download
 
 CLASSES = {
     "caltech101": {"BACKGROUND_Google": 31, "accordion": 33, "yin_yang": 31},
@@ -29,7 +29,11 @@ def tar_of(folder, classes, file_name, strays=()):
     """The bytes of a tar file; image i of a class is 40 + i pixels wide, 50 high, and of the grey 2 i."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
-        images = {f"{folder}/{c}/{file_name(c, i)}": jpeg(40 + i, 50, 2 * i) for c, n in classes.items() for i in range(1, n + 1)}
+        images = {
+            f"{folder}/{c}/{file_name(c, i)}": jpeg(40 + i, 50, 2 * i)
+            for c, n in classes.items()
+            for i in range(1, n + 1)
+        }
         for name, image in {**dict.fromkeys(strays, b"not an image of the set"), **images}.items():
             info = tarfile.TarInfo(name)
             info.size = len(image)
@@ -44,12 +48,20 @@ def archives(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("archives")
     inner = tar_of("101_ObjectCategories", CLASSES["caltech101"], lambda c, i: f"image_{i:04d}.jpg")
-    paths = {"caltech101": folder / "caltech-101.zip", "caltech256": folder / "256_ObjectCategories.tar"}
+    paths = {
+        "caltech101": folder / "caltech-101.zip",
+        "caltech256": folder / "256_ObjectCategories.tar",
+    }
     with zipfile.ZipFile(paths["caltech101"], "w") as archive:
         archive.writestr("caltech-101/101_ObjectCategories.tar.gz", gzip.compress(inner, 1))
         archive.writestr("__MACOSX/caltech-101/._101_ObjectCategories.tar.gz", b"stray")
-    strays = ("256_ObjectCategories/198.spider/RENAME2", "256_ObjectCategories/056.dog/greg/vision309/056_0001.jpg")
-    tar = tar_of("256_ObjectCategories", CLASSES["caltech256"], lambda c, i: f"{c[:3]}_{i:04d}.jpg", strays)
+    strays = (
+        "256_ObjectCategories/198.spider/RENAME2",
+        "256_ObjectCategories/056.dog/greg/vision309/056_0001.jpg",
+    )
+    tar = tar_of(
+        "256_ObjectCategories", CLASSES["caltech256"], lambda c, i: f"{c[:3]}_{i:04d}.jpg", strays
+    )
     paths["caltech256"].write_bytes(tar)
     return paths
 
@@ -63,10 +75,14 @@ def published(archives, monkeypatch):
 
     for name, path in archives.items():
         builder = caltech.BUILDERS[name]
-        monkeypatch.setattr(builder, "digest", ("sha256", hashlib.sha256(path.read_bytes()).hexdigest()))
+        monkeypatch.setattr(
+            builder, "digest", ("sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+        )
         monkeypatch.setattr(builder, "older_digests", ())
         train = sum(30 if n > 30 else n // 2 for n in CLASSES[name].values())
-        facts = dataclasses.replace(CATALOGUE[name], train_count=train, test_count=sum(CLASSES[name].values()) - train)
+        facts = dataclasses.replace(
+            CATALOGUE[name], train_count=train, test_count=sum(CLASSES[name].values()) - train
+        )
         monkeypatch.setitem(CATALOGUE, name, facts)
     return archives
 

@@ -5,11 +5,11 @@ import os
 import shutil
 import zipfile
 
-from cnnlib import datasets, files
+import pytest
+
+from cnnlib import datasets, storage
 from cnnlib.datasets import bundles
 from cnnlib.errors import InputError
-
-import pytest
 
 
 @pytest.fixture
@@ -19,11 +19,11 @@ def bundle(published, tmp_path, monkeypatch):
     for folder in (here, there):
         (folder / "weights").mkdir(parents=True)
     (here / "weights" / "vgg16_notop.float16.npz").write_bytes(b"weights")
-    monkeypatch.setattr(files, "DATA", here)
+    monkeypatch.setattr(storage, "DATA", here)
     for name, path in published.items():
         datasets.prepare(name, archive=path)
     bundles.bundle(["caltech101", "caltech256", "mnist"], tmp_path / "all.zip")
-    monkeypatch.setattr(files, "DATA", there)
+    monkeypatch.setattr(storage, "DATA", there)
     monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "other"))
     return tmp_path / "all.zip"
 
@@ -54,14 +54,19 @@ def test_what_is_packed_arrives(bundle, tmp_path):
     assert len(bundles.unpack(bundle)) == 3
     assert {datasets.status(name).state for name in ("caltech101", "caltech256")} == {"prepared"}
     for path in (tmp_path / "data" / "tfds" / "caltech101" / "3.0.2").iterdir():
-        assert path.read_bytes() == (tmp_path / "other" / "tfds" / "caltech101" / "3.0.2" / path.name).read_bytes()
+        assert (
+            path.read_bytes()
+            == (tmp_path / "other" / "tfds" / "caltech101" / "3.0.2" / path.name).read_bytes()
+        )
     assert (tmp_path / "there" / "weights" / "vgg16_notop.float16.npz").read_bytes() == b"weights"
     assert len(datasets.stream("caltech101", image_size=32)) == 3
 
 
 def test_the_sums_are_those_that_sha256sum_checks(bundle):
     with zipfile.ZipFile(bundle) as archive:
-        assert archive.namelist()[-1] == "SHA256SUMS" and {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+        assert archive.namelist()[-1] == "SHA256SUMS" and {
+            info.compress_type for info in archive.infolist()
+        } == {zipfile.ZIP_STORED}
         for line in archive.read("SHA256SUMS").decode().splitlines():
             digest, name = line.split("  ")
             assert hashlib.sha256(archive.read(name)).hexdigest() == digest
@@ -70,7 +75,9 @@ def test_the_sums_are_those_that_sha256sum_checks(bundle):
 def test_it_can_be_repeated(bundle, tmp_path):
     bundles.unpack(bundle)
     (tmp_path / "other" / "tfds" / "caltech101" / "incomplete.unpack_3.0.2").mkdir()
-    assert [line.split(": ")[-1] for line in bundles.unpack(bundle)] == ["already here, the same"] * 3
+    assert [line.split(": ")[-1] for line in bundles.unpack(bundle)] == [
+        "already here, the same"
+    ] * 3
 
 
 def test_what_was_killed_half_way_is_done_again(bundle, tmp_path):
@@ -139,8 +146,16 @@ def test_a_path_that_does_not_belong_there(name, bundle, tmp_path):
     ("change", "says"),
     [
         (lambda contents: contents | {"tfds/caltech101/3.0.2/more": b"x"}, "is altered"),
-        (lambda contents: {name: contents[name] for name in contents if name != shard_of(contents)}, "is altered"),
-        (lambda contents: {name: contents[name] for name in contents if name != "SHA256SUMS"}, "it has no SHA256SUMS"),
+        (
+            lambda contents: {
+                name: contents[name] for name in contents if name != shard_of(contents)
+            },
+            "is altered",
+        ),
+        (
+            lambda contents: {name: contents[name] for name in contents if name != "SHA256SUMS"},
+            "it has no SHA256SUMS",
+        ),
         (lambda contents: contents | {"SHA256SUMS": b"nonsense"}, "is altered"),
     ],
 )
@@ -180,7 +195,9 @@ def test_a_full_disk_leaves_nothing_behind(bundle, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", full)
     assert "No space left on device" in refused(bundle)
-    assert datasets.status("caltech101").state == "absent" and not list((tmp_path / "other").rglob("incomplete*"))
+    assert datasets.status("caltech101").state == "absent" and not list(
+        (tmp_path / "other").rglob("incomplete*")
+    )
     shutil.rmtree(tmp_path / "other")
     monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
     with pytest.raises(InputError, match="cannot write"):

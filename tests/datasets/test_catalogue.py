@@ -1,10 +1,10 @@
 """The facts of the seven data sets, and their class names."""
 
-from cnnlib import datasets, files
-from cnnlib.datasets.catalogue import CATALOGUE, IMAGENETTE_IDS, imagenet_names
-
 import pytest
 import tensorflow_datasets as tfds
+
+from cnnlib import datasets, storage
+from cnnlib.datasets.catalogue import CATALOGUE, IMAGENETTE_IDS, imagenet_names
 
 
 @pytest.mark.parametrize(
@@ -22,35 +22,82 @@ import tensorflow_datasets as tfds
 )
 def test_facts(name, year, train, test, shape, classes, first, last):
     facts = datasets.info(name)
-    assert (facts.name, facts.year, facts.train_count, facts.test_count, facts.image_shape) == (name, year, train, test, shape)
-    assert (len(facts.class_names), facts.class_names[0], facts.class_names[-1]) == (classes, first, last)
+    assert (facts.name, facts.year, facts.train_count, facts.test_count, facts.image_shape) == (
+        name,
+        year,
+        train,
+        test,
+        shape,
+    )
+    assert (len(facts.class_names), facts.class_names[0], facts.class_names[-1]) == (
+        classes,
+        first,
+        last,
+    )
     assert len(set(facts.class_names)) == classes
-    assert facts.title and facts.licence and facts.citation and facts.homepage.startswith("http") and facts.download_bytes
+    assert (
+        facts.title
+        and facts.licence
+        and facts.citation
+        and facts.homepage.startswith("http")
+        and facts.download_bytes
+    )
 
 
 def test_names_are_the_seven_of_the_lecture():
-    assert datasets.names() == ["mnist", "fashion_mnist", "cifar10", "cifar100", "caltech101", "caltech256", "imagenet"]
+    assert datasets.names() == [
+        "mnist",
+        "fashion_mnist",
+        "cifar10",
+        "cifar100",
+        "caltech101",
+        "caltech256",
+        "imagenet",
+    ]
 
 
 def test_where_the_lecture_differs_both_figures_are_known():
-    caltech101, caltech256, imagenet = (datasets.info(name) for name in ("caltech101", "caltech256", "imagenet"))
+    caltech101, caltech256, imagenet = (
+        datasets.info(name) for name in ("caltech101", "caltech256", "imagenet")
+    )
     assert caltech101.train_count + caltech101.test_count == 9_144 and "8,677" in caltech101.note
-    assert caltech256.train_count + caltech256.test_count == 30_607 and caltech256.lecture.images.startswith("30,608")
+    assert (
+        caltech256.train_count + caltech256.test_count == 30_607
+        and caltech256.lecture.images.startswith("30,608")
+    )
     assert (imagenet.lecture.images, imagenet.lecture.size) == ("14 million", "138 GB and 6.3 GB")
     # 138 and 6.3 are the sizes of the archives in units of 2**30 bytes
     assert round(147_897_477_120 / 2**30) == 138 and round(6_744_924_160 / 2**30, 1) == 6.3
 
 
 def test_class_names_are_those_of_tfds(tmp_path):
-    assert tuple(tfds.builder("caltech101", data_dir=tmp_path).info.features["label"].names) == datasets.info("caltech101").class_names
-    prepared = files.ROOT.parent / "shared" / "data" / "partial" / "tfds" / "cifar100" / "3.0.2" / "label.labels.txt"
+    assert (
+        tuple(tfds.builder("caltech101", data_dir=tmp_path).info.features["label"].names)
+        == datasets.info("caltech101").class_names
+    )
+    prepared = (
+        storage.ROOT.parent
+        / "shared"
+        / "data"
+        / "partial"
+        / "tfds"
+        / "cifar100"
+        / "3.0.2"
+        / "label.labels.txt"
+    )
     if prepared.exists():
         assert tuple(prepared.read_text().split()) == datasets.info("cifar100").class_names
 
 
 def test_imagenet_ids_are_in_the_order_of_the_labels(tmp_path):
-    assert list(imagenet_names()) == tfds.builder("imagenet2012", data_dir=tmp_path).info.features["label"].names
-    assert list(IMAGENETTE_IDS) == tfds.builder("imagenette/320px-v2", data_dir=tmp_path).info.features["label"].names
+    assert (
+        list(imagenet_names())
+        == tfds.builder("imagenet2012", data_dir=tmp_path).info.features["label"].names
+    )
+    assert (
+        list(IMAGENETTE_IDS)
+        == tfds.builder("imagenette/320px-v2", data_dir=tmp_path).info.features["label"].names
+    )
     assert datasets.info("imagenette").class_names[1:3] == ("English springer", "cassette player")
     assert [name for name in datasets.info("imagenet").class_names if "(" in name] == [
         "crane (n02012849)",

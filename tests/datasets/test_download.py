@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from cnnlib import datasets
 from cnnlib.datasets import caltech, download, embedded, tfds_source
 from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.errors import InputError
-
-import pytest
 
 
 def unavailable(name, **options):
@@ -35,7 +35,9 @@ def test_a_download_is_prepared_and_the_archive_removed(name, host, published, t
     folder = datasets.prepare(name)
     assert datasets.status(name).state == "prepared"
     assert folder.parent.parent == tmp_path / "data" / "tfds"
-    assert not list((tmp_path / "data" / "tfds" / "downloads").rglob("*.zip")) and not list(tmp_path.rglob("*.part"))
+    assert not list((tmp_path / "data" / "tfds" / "downloads").rglob("*.zip")) and not list(
+        tmp_path.rglob("*.part")
+    )
     assert datasets.prepare(name) == folder and len(host.requests) == 1
 
 
@@ -50,13 +52,17 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(host, published, tmp
     assert datasets.status("caltech256").state == "prepared"
 
 
-def test_a_download_that_was_killed_before_it_was_renamed_is_not_fetched_again(host, published, tmp_path):
+def test_a_download_that_was_killed_before_it_was_renamed_is_not_fetched_again(
+    host, published, tmp_path
+):
     folder = tmp_path / "data" / "tfds" / "downloads" / "cnnlib" / "caltech256"
     folder.mkdir(parents=True)
     content = published["caltech256"].read_bytes()
     (folder / "256_ObjectCategories.tar.part").write_bytes(content)
     datasets.prepare("caltech256")
-    assert host.ranges == [f"bytes={len(content)}-"]  # which the host answers with 416: nothing is missing
+    assert host.ranges == [
+        f"bytes={len(content)}-"
+    ]  # which the host answers with 416: nothing is missing
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,10 @@ def test_a_full_disk(host, published, tmp_path):
     folder = tmp_path / "data" / "tfds" / "downloads" / "cnnlib" / "caltech256"
     folder.mkdir(parents=True)
     (folder / "256_ObjectCategories.tar.part").symlink_to("/dev/full")
-    assert "broke off (No space left on device). Do the same again: it goes on from here" in unavailable("caltech256")
+    assert (
+        "broke off (No space left on device). Do the same again: it goes on from here"
+        in unavailable("caltech256")
+    )
 
 
 def test_a_disk_that_fills_up_while_the_set_is_written(published, monkeypatch):
@@ -116,7 +125,11 @@ print(download.prepare(CATALOGUE[name], archive, partial=True))
     assert [process.returncode for process in processes] == [0, 0], outputs
     last = {output.splitlines()[-1] for output, _ in outputs}
     assert last == {str(tmp_path / "data" / "tfds" / "caltech256" / "1.0.0")}
-    prepared = [output for output, _ in outputs if "Downloading and preparing" in output or "downloaded and prepared" in output]
+    prepared = [
+        output
+        for output, _ in outputs
+        if "Downloading and preparing" in output or "downloaded and prepared" in output
+    ]
     assert len(prepared) == 1
     assert not list(tmp_path.rglob("incomplete*"))
 
@@ -139,13 +152,17 @@ def test_the_older_archive_of_caltech101(published, tmp_path, monkeypatch):
     with zipfile.ZipFile(published["caltech101"]) as archive:
         content = archive.read("caltech-101/101_ObjectCategories.tar.gz")
     (tmp_path / "101_ObjectCategories.tar.gz").write_bytes(content)
-    monkeypatch.setattr(caltech.Caltech101, "older_digests", (("md5", hashlib.md5(content).hexdigest()),))
+    monkeypatch.setattr(
+        caltech.Caltech101, "older_digests", (("md5", hashlib.md5(content).hexdigest()),)
+    )
     datasets.prepare("caltech101", archive=tmp_path / "101_ObjectCategories.tar.gz")
     assert datasets.status("caltech101").state == "prepared"
 
 
 def test_a_part_is_taken_only_when_asked_for(archives):
-    assert "is not the published archive of Caltech-256: md5" in refused("caltech256", archive=archives["caltech256"])
+    assert "is not the published archive of Caltech-256: md5" in refused(
+        "caltech256", archive=archives["caltech256"]
+    )
     datasets.prepare("caltech256", archive=archives["caltech256"], partial=True)
     assert datasets.status("caltech256").state == "part"
     with pytest.raises(datasets.Damaged, match="has 75 train and test images, expected 30607"):
@@ -160,7 +177,9 @@ def test_an_html_page_saved_as_a_tar(partial, published, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("name", "partial"), [("caltech101", False), ("caltech101", True), ("caltech256", False)])
+@pytest.mark.parametrize(
+    ("name", "partial"), [("caltech101", False), ("caltech101", True), ("caltech256", False)]
+)
 def test_a_truncated_archive(name, partial, published, tmp_path):
     path = tmp_path / published[name].name
     path.write_bytes(published[name].read_bytes()[:-30_000])
@@ -173,15 +192,21 @@ def test_a_picture_that_is_not_whole(published, tmp_path):
     start = content.index(b"\xff\xd8\xff")
     path = tmp_path / "256_ObjectCategories.tar"
     path.write_bytes(content[: start + 100] + b"\0" * 300 + content[start + 400 :])
-    assert "001.ak47/001_0001.jpg is not a whole picture" in refused("caltech256", archive=path, partial=True)
+    assert "001.ak47/001_0001.jpg is not a whole picture" in refused(
+        "caltech256", archive=path, partial=True
+    )
 
 
 def test_the_archive_of_another_set(published):
-    assert "has 0 images of Caltech-256" in refused("caltech256", archive=published["caltech101"], partial=True)
+    assert "has 0 images of Caltech-256" in refused(
+        "caltech256", archive=published["caltech101"], partial=True
+    )
 
 
 def test_sets_that_are_made_of_no_archive(tmp_path):
-    assert "only caltech101 and caltech256 are" in refused("cifar10", archive=tmp_path / "cifar.tar")
+    assert "only caltech101 and caltech256 are" in refused(
+        "cifar10", archive=tmp_path / "cifar.tar"
+    )
 
 
 def test_a_missing_archive(tmp_path):
@@ -221,7 +246,9 @@ def test_fetch_goes_on_after_a_failure(host, published, monkeypatch):
     assert lines[0] == "caltech256: failed. 127.0.0.1 did not answer (HTTPError 404)."
     assert lines[1] == "mnist: the repository carries it, there is nothing to fetch"
     assert lines[2].startswith("caltech101: prepared in ")
-    assert download.fetch(["caltech101"], say=lines.append) == [] and lines[3].startswith("caltech101: already prepared in ")
+    assert download.fetch(["caltech101"], say=lines.append) == [] and lines[3].startswith(
+        "caltech101: already prepared in "
+    )
 
 
 def test_fetch_checks_its_arguments():
@@ -242,5 +269,10 @@ def test_nothing_is_downloaded_when_that_is_not_wanted(monkeypatch):
 def test_status_of_what_is_embedded_sampled_and_absent():
     states = {name: datasets.status(name).state for name in CATALOGUE}
     assert states == {
-        name: "embedded" if name in embedded.WHOLE else "sample" if name in embedded.SAMPLES else "absent" for name in CATALOGUE
+        name: "embedded"
+        if name in embedded.WHOLE
+        else "sample"
+        if name in embedded.SAMPLES
+        else "absent"
+        for name in CATALOGUE
     }

@@ -1,11 +1,11 @@
 """Names, facts, and how a data set is cut: what is drawn, from where, and what is refused."""
 
+import numpy as np
+import pytest
+
 from cnnlib import datasets
 from cnnlib.datasets import _draw, embedded, tfds_source
 from cnnlib.errors import InputError
-
-import numpy as np
-import pytest
 
 MNIST_TRAIN = np.array([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
 
@@ -19,7 +19,9 @@ def test_a_cut_has_the_classes_in_proportion():
     cut = datasets.load("mnist", train_size=1000, validation_size=6000, test_size=100)
     # The exact shares differ from these by less than one image, and the counts add up.
     assert np.abs(np.bincount(cut.validation.labels) - MNIST_TRAIN / 10).max() < 1
-    assert np.abs(np.bincount(cut.train.labels) - MNIST_TRAIN / 60).max() < 1.1  # in proportion to what validation left
+    assert (
+        np.abs(np.bincount(cut.train.labels) - MNIST_TRAIN / 60).max() < 1.1
+    )  # in proportion to what validation left
     assert [len(part.labels) for part in (cut.train, cut.validation, cut.test)] == [1000, 6000, 100]
     # By hand: the shares of 980 1135 1032 1010 982 892 958 1028 974 1009 are 9 11 10 10 9 8 9 10 9 10 = 95 whole images; the five
     # largest remainders are those of classes 5 (.92), 4 (.82), 0 (.80), 8 (.74) and 6 (.58).
@@ -97,7 +99,10 @@ def test_the_largest_sizes_are_allowed():
         ({"validation_size": -1}, "validation_size"),
         ({"validation_size": None}, "None"),
         ({"validation_size": 60_000}, "59999"),
-        ({"train_size": 55_000, "validation_size": 5_001}, "together exceed the 60000 training images"),
+        (
+            {"train_size": 55_000, "validation_size": 5_001},
+            "together exceed the 60000 training images",
+        ),
         ({"seed": -1}, "seed"),
         ({"seed": 2**32}, "seed"),
         ({"seed": 0.5}, "seed"),
@@ -113,4 +118,7 @@ def test_bad_arguments_are_refused_before_anything_is_read(arguments, says, monk
 
 
 def test_numpy_integers_are_sizes():
-    assert len(datasets.load("mnist", train_size=np.int32(20), test_size=np.uint8(10)).train.labels) == 20
+    assert (
+        len(datasets.load("mnist", train_size=np.int32(20), test_size=np.uint8(10)).train.labels)
+        == 20
+    )

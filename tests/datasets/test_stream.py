@@ -5,10 +5,6 @@ import shutil
 import subprocess
 import sys
 
-from cnnlib import datasets, files
-from cnnlib.datasets import caltech, streams
-from cnnlib.errors import InputError
-
 import numpy as np
 import PIL.Image
 import psutil
@@ -16,7 +12,11 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-REAL = files.ROOT.parent / "shared" / "data"
+from cnnlib import datasets, storage
+from cnnlib.datasets import caltech, streams
+from cnnlib.errors import InputError
+
+REAL = storage.ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture
@@ -38,7 +38,12 @@ def test_batches(prepared):
     stream = datasets.stream("caltech101", image_size=(48, 64), batch_size=16)
     assert isinstance(stream, tf.data.Dataset) and len(stream) == 6
     images, labels = next(iter(stream))
-    assert (images.shape, images.dtype, labels.shape, labels.dtype) == ((16, 48, 64, 3), tf.uint8, (16,), tf.int64)
+    assert (images.shape, images.dtype, labels.shape, labels.dtype) == (
+        (16, 48, 64, 3),
+        tf.uint8,
+        (16,),
+        tf.int64,
+    )
 
 
 @pytest.mark.parametrize("name", ["caltech101", "caltech256"])
@@ -46,10 +51,14 @@ def test_the_split_is_stratified_and_each_image_is_in_one_part(name, prepared):
     parts = {split: contents(single(name, split)) for split in ("train", "test")}
     sizes = {"caltech101": {4: 31, 0: 33, 101: 31}, "caltech256": {0: 32, 55: 12, 256: 31}}[name]
     for label, count in sizes.items():
-        of_class = [[grey for lab, grey in parts[split] if lab == label] for split in ("train", "test")]
+        of_class = [
+            [grey for lab, grey in parts[split] if lab == label] for split in ("train", "test")
+        ]
         assert len(of_class[0]) == (30 if count > 30 else 6)
         # JPEG keeps a plain grey to within one step, and neighbours are two apart
-        assert sorted(round(grey / 2) for part in of_class for grey in part) == list(range(1, count + 1))
+        assert sorted(round(grey / 2) for part in of_class for grey in part) == list(
+            range(1, count + 1)
+        )
 
 
 def test_the_drawn_names_are_frozen():
@@ -57,11 +66,24 @@ def test_the_drawn_names_are_frozen():
     names = [f"image_{i:04d}.jpg" for i in range(1, 41)]
     drawn = caltech.training_names(reversed(names), 7)
     assert drawn == caltech.training_names(names, 7) and len(drawn) == 30
-    assert sorted(int(name[6:10]) for name in set(names) - drawn) == [4, 5, 9, 15, 20, 24, 26, 29, 36, 39]
+    assert sorted(int(name[6:10]) for name in set(names) - drawn) == [
+        4,
+        5,
+        9,
+        15,
+        20,
+        24,
+        26,
+        29,
+        36,
+        39,
+    ]
     assert len(caltech.training_names(names[:30], 7)) == 15
 
 
-def test_a_folder_that_tfds_split_itself_gives_the_same_parts(prepared, published, monkeypatch, tmp_path):
+def test_a_folder_that_tfds_split_itself_gives_the_same_parts(
+    prepared, published, monkeypatch, tmp_path
+):
     ours = {split: sorted(contents(single("caltech101", split))) for split in ("train", "test")}
     shutil.rmtree(prepared["caltech101"])
     archive = published["caltech101"]
@@ -69,8 +91,14 @@ def test_a_folder_that_tfds_split_itself_gives_the_same_parts(prepared, publishe
     manual = tmp_path / "manual"
     manual.mkdir()
     shutil.copy(archive, manual / "caltech-101.zip")
-    monkeypatch.setattr(tfds.download.DownloadManager, "_register_or_validate_checksums", lambda *arguments, **options: None)
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual, try_download_gcs=False))
+    monkeypatch.setattr(
+        tfds.download.DownloadManager,
+        "_register_or_validate_checksums",
+        lambda *arguments, **options: None,
+    )
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=manual, try_download_gcs=False)
+    )
     theirs = {split: single("caltech101", split) for split in ("train", "test")}
     assert {split: sorted(contents(stream)) for split, stream in theirs.items()} == ours
     assert {split: len(stream) for split, stream in theirs.items()} == {"train": 90, "test": 5}
@@ -78,7 +106,9 @@ def test_a_folder_that_tfds_split_itself_gives_the_same_parts(prepared, publishe
 
 def test_class_counts(prepared):
     counts = datasets.class_counts("caltech256")
-    assert len(counts) == 257 and {label: int(counts[label]) for label in np.flatnonzero(counts)} == {0: 32, 55: 12, 256: 31}
+    assert len(counts) == 257 and {
+        label: int(counts[label]) for label in np.flatnonzero(counts)
+    } == {0: 32, 55: 12, 256: 31}
     mnist = [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
     assert datasets.class_counts("mnist").tolist() == mnist
     assert datasets.class_counts("cifar10", sample=True).tolist() == [2, 2, 0, 2, 0, 2, 4, 2, 4, 2]
@@ -109,7 +139,11 @@ def test_resizing_agrees_with_pillow(monkeypatch):
         images = next(iter(stream))[0].numpy()
         plain = next(iter(datasets.stream(split="test", batch_size=20, **options)))[0].numpy()
         for image, original in zip(images, plain, strict=True):
-            expected = np.asarray(PIL.Image.fromarray(original.squeeze()).resize((size, size), PIL.Image.Resampling.BILINEAR))
+            expected = np.asarray(
+                PIL.Image.fromarray(original.squeeze()).resize(
+                    (size, size), PIL.Image.Resampling.BILINEAR
+                )
+            )
             assert np.abs(image.squeeze().astype(int) - expected).max() <= 2
 
 
@@ -119,10 +153,18 @@ def test_crop_takes_the_middle_and_stretch_takes_all():
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
     dataset = tf.data.Dataset.from_tensors((wide, 0))
-    (cropped, _), (stretched, _) = (next(iter(streams.resized(dataset, (10, 10), fit))) for fit in ("crop", "stretch"))
+    (cropped, _), (stretched, _) = (
+        next(iter(streams.resized(dataset, (10, 10), fit))) for fit in ("crop", "stretch")
+    )
     assert cropped.numpy().min() == 200
     assert stretched.numpy()[:, 0].max() == 0 and stretched.numpy()[:, 5].min() > 190
-    tall = next(iter(streams.resized(tf.data.Dataset.from_tensors((wide.transpose(1, 0, 2), 0)), (5, 5), "crop")))[0]
+    tall = next(
+        iter(
+            streams.resized(
+                tf.data.Dataset.from_tensors((wide.transpose(1, 0, 2), 0)), (5, 5), "crop"
+            )
+        )
+    )[0]
     assert tall.numpy().min() == 200
 
 
@@ -130,9 +172,18 @@ def test_mnist_streams_from_the_repository():
     stream = datasets.stream("mnist", "test", batch_size=1000)
     images, labels = next(iter(stream))
     mnist = datasets.load("mnist").test
-    assert np.array_equal(images, mnist.images[:1000]) and np.array_equal(labels, mnist.labels[:1000])
-    first, second = (np.concatenate([labels for _, labels in datasets.stream("mnist", seed=seed)]) for seed in (0, 1))
-    assert len(first) == 60_000 and not np.array_equal(first, second) and np.array_equal(np.bincount(first), np.bincount(second))
+    assert np.array_equal(images, mnist.images[:1000]) and np.array_equal(
+        labels, mnist.labels[:1000]
+    )
+    first, second = (
+        np.concatenate([labels for _, labels in datasets.stream("mnist", seed=seed)])
+        for seed in (0, 1)
+    )
+    assert (
+        len(first) == 60_000
+        and not np.array_equal(first, second)
+        and np.array_equal(np.bincount(first), np.bincount(second))
+    )
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -187,10 +238,19 @@ def test_real_parts(monkeypatch):
     """CIFAR-100 in part, and pictures of both Caltech sets as they were published."""
     if not (REAL / "partial").is_dir():
         pytest.skip("no real data beside the checkout")
-    for name, archive in (("caltech101", "caltech-101.zip"), ("caltech256", "256_ObjectCategories.tar")):
+    for name, archive in (
+        ("caltech101", "caltech-101.zip"),
+        ("caltech256", "256_ObjectCategories.tar"),
+    ):
         datasets.prepare(name, archive=REAL / "partial" / archive, partial=True)
-        images, labels = next(iter(datasets.stream(name, image_size=64, batch_size=50, partial=True)))
-        assert images.shape == (50, 64, 64, 3) and images.numpy().std() > 30 and len(set(labels.numpy())) > 5
+        images, labels = next(
+            iter(datasets.stream(name, image_size=64, batch_size=50, partial=True))
+        )
+        assert (
+            images.shape == (50, 64, 64, 3)
+            and images.numpy().std() > 30
+            and len(set(labels.numpy())) > 5
+        )
     monkeypatch.delenv("CNNLIB_DATA")
     monkeypatch.setenv("TFDS_DATA_DIR", str(REAL / "partial" / "tfds"))
     with pytest.raises(datasets.Damaged, match="has 2500 train images, expected 50000"):

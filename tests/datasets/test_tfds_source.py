@@ -6,16 +6,19 @@ import shutil
 import socket
 import threading
 
-from cnnlib import datasets, files
-from cnnlib.datasets import download, embedded, tfds_source
-from cnnlib.datasets.catalogue import CATALOGUE
-
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-TRAIN, TEST = 30, 20  # images of the tiny set; image i is filled with the value i and has the label i % 10
-REAL = files.ROOT.parent / "shared" / "data" / "tfds"
+from cnnlib import datasets, storage
+from cnnlib.datasets import download, embedded, tfds_source
+from cnnlib.datasets.catalogue import CATALOGUE
+
+TRAIN, TEST = (
+    30,
+    20,
+)  # images of the tiny set; image i is filled with the value i and has the label i % 10
+REAL = storage.ROOT.parent / "shared" / "data" / "tfds"
 
 
 class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -26,8 +29,13 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     breaks_at = None
 
     def _info(self):
-        features = {"image": tfds.features.Image(shape=(28, 28, 1)), "label": tfds.features.ClassLabel(num_classes=10)}
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True)
+        features = {
+            "image": tfds.features.Image(shape=(28, 28, 1)),
+            "label": tfds.features.ClassLabel(num_classes=10),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), disable_shuffling=True
+        )
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples(TRAIN), "test": self._generate_examples(TEST)}
@@ -43,7 +51,9 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 def prepared(tmp_path_factory):
     """A TFDS data folder with the tiny set, in two shards for each split."""
     folder = tmp_path_factory.mktemp("tfds")
-    Tiny(data_dir=folder).download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=2))
+    Tiny(data_dir=folder).download_and_prepare(
+        download_config=tfds.download.DownloadConfig(num_shards=2)
+    )
     return folder
 
 
@@ -55,7 +65,9 @@ def data(prepared, tmp_path, monkeypatch):
 
 
 def expect_tiny(monkeypatch, **facts):
-    info = dataclasses.replace(CATALOGUE["fashion_mnist"], **{"train_count": TRAIN, "test_count": TEST} | facts)
+    info = dataclasses.replace(
+        CATALOGUE["fashion_mnist"], **{"train_count": TRAIN, "test_count": TEST} | facts
+    )
     monkeypatch.setitem(CATALOGUE, "fashion_mnist", info)
 
 
@@ -74,7 +86,11 @@ def unavailable(name="fashion_mnist"):
 def test_a_prepared_folder_is_read_in_its_own_order(data):
     tiny = datasets.load("fashion_mnist")
     assert tiny.source == "prepared fashion_mnist/3.0.1"
-    assert (tiny.train.images.shape, tiny.train.images.dtype, tiny.train.labels.dtype) == ((TRAIN, 28, 28, 1), np.uint8, np.int64)
+    assert (tiny.train.images.shape, tiny.train.images.dtype, tiny.train.labels.dtype) == (
+        (TRAIN, 28, 28, 1),
+        np.uint8,
+        np.int64,
+    )
     assert tiny.train.images[:, 5, 5, 0].tolist() == list(range(TRAIN))
     assert tiny.train.labels.tolist() == [i % 10 for i in range(TRAIN)]
     assert tiny.test.images[:, 0, 27, 0].tolist() == list(range(TEST))
@@ -115,16 +131,23 @@ def test_a_missing_or_empty_shard(split, shard, data):
     assert f"Delete the folder {data / '3.0.1'} and prepare it again" in message
 
 
-@pytest.mark.parametrize("change", ["cut inside a record", "one bit", "cut between records", "too long"])
+@pytest.mark.parametrize(
+    "change", ["cut inside a record", "one bit", "cut between records", "too long"]
+)
 def test_an_altered_shard(change, data):
     path = data / "3.0.1" / "fashion_mnist-train.tfrecord-00001-of-00002"
     content = bytearray(path.read_bytes())
-    first_record = 16 + int.from_bytes(content[:8], "little")  # TFRecord: length 8, its checksum 4, the bytes, their checksum 4
+    first_record = 16 + int.from_bytes(
+        content[:8], "little"
+    )  # TFRecord: length 8, its checksum 4, the bytes, their checksum 4
     content[100] ^= 1 if change == "one bit" else 0
     path.write_bytes(
-        {"cut inside a record": content[:-7], "one bit": content, "cut between records": content[:first_record], "too long": content * 2}[
-            change
-        ]
+        {
+            "cut inside a record": content[:-7],
+            "one bit": content,
+            "cut between records": content[:first_record],
+            "too long": content * 2,
+        }[change]
     )
     assert str(path) in damaged()
 
@@ -151,7 +174,10 @@ def test_more_or_fewer_records_than_promised(data):
     [
         ({"train_count": 31}, "has 30 train images, expected 31"),
         ({"test_count": 10}, "has 20 test images, expected 10"),
-        ({"image_shape": (32, 32, 3)}, "the train images are uint8 (30, 28, 28, 1), expected uint8 (30, 32, 32, 3)"),
+        (
+            {"image_shape": (32, 32, 3)},
+            "the train images are uint8 (30, 28, 28, 1), expected uint8 (30, 32, 32, 3)",
+        ),
         ({"class_names": ("a", "b", "c")}, "the train labels go from 0 to 9, expected 0 to 2"),
     ],
 )
@@ -176,8 +202,12 @@ def test_real_cifar10(monkeypatch):
     assert np.bincount(cifar10.train.labels).tolist() == [5000] * 10
     assert np.bincount(cifar10.test.labels).tolist() == [1000] * 10
     # The channel means and deviations that everyone uses; the deviations from every tenth image, which takes a tenth of the memory.
-    assert np.allclose(cifar10.train.images.mean(axis=(0, 1, 2)) / 255, (0.4914, 0.4822, 0.4465), atol=1e-4)
-    assert np.allclose(cifar10.train.images[::10].std(axis=(0, 1, 2)) / 255, (0.2470, 0.2435, 0.2616), atol=2e-3)
+    assert np.allclose(
+        cifar10.train.images.mean(axis=(0, 1, 2)) / 255, (0.4914, 0.4822, 0.4465), atol=1e-4
+    )
+    assert np.allclose(
+        cifar10.train.images[::10].std(axis=(0, 1, 2)) / 255, (0.2470, 0.2435, 0.2616), atol=2e-3
+    )
 
 
 # ---- downloads
@@ -188,7 +218,10 @@ def test_the_files_are_those_that_tfds_would_download(name, tmp_path):
     known = tfds.builder(datasets.info(name).tfds_name, data_dir=tmp_path).url_infos
     for address in download.ADDRESSES[name]:
         assert known[address].filename == download._file_name(address)
-    assert sum(known[address].size for address in download.ADDRESSES[name]) == datasets.info(name).download_bytes
+    assert (
+        sum(known[address].size for address in download.ADDRESSES[name])
+        == datasets.info(name).download_bytes
+    )
 
 
 @pytest.fixture
@@ -203,17 +236,30 @@ def no_network(monkeypatch):
         monkeypatch.delenv(variable, raising=False)
 
 
-@pytest.mark.parametrize(("name", "host"), [("cifar10", "www.cs.toronto.edu"), ("fashion_mnist", "amazonaws.com")])
+@pytest.mark.parametrize(
+    ("name", "host"), [("cifar10", "www.cs.toronto.edu"), ("fashion_mnist", "amazonaws.com")]
+)
 def test_no_network(name, host, no_network, tmp_path):
     message = unavailable(name)
-    for part in (name, host, "did not answer (ProxyError)", str(tmp_path / "data" / "tfds" / name), "CNNLIB_DATA", "TFDS_DATA_DIR"):
+    for part in (
+        name,
+        host,
+        "did not answer (ProxyError)",
+        str(tmp_path / "data" / "tfds" / name),
+        "CNNLIB_DATA",
+        "TFDS_DATA_DIR",
+    ):
         assert part in message
     assert "connect to the internet" in message and "mnist" in message.splitlines()[-1]
     assert not (tmp_path / "data").exists()
 
 
 def test_no_network_and_no_embedded_file(no_network, tmp_path, monkeypatch):
-    monkeypatch.setitem(embedded.WHOLE, "mnist", dataclasses.replace(embedded.WHOLE["mnist"], path=tmp_path / "mnist.npz"))
+    monkeypatch.setitem(
+        embedded.WHOLE,
+        "mnist",
+        dataclasses.replace(embedded.WHOLE["mnist"], path=tmp_path / "mnist.npz"),
+    )
     message = unavailable("mnist")
     assert f"{tmp_path / 'mnist.npz'} is missing" in message
     assert "git checkout data/mnist.npz" in message
@@ -223,7 +269,11 @@ def test_a_host_that_never_answers_is_given_up(monkeypatch):
     monkeypatch.setattr(download, "PATIENCE", 0.2)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, says nothing
-        monkeypatch.setitem(download.ADDRESSES, "fashion_mnist", [f"http://127.0.0.1:{silent.getsockname()[1]}/file"])
+        monkeypatch.setitem(
+            download.ADDRESSES,
+            "fashion_mnist",
+            [f"http://127.0.0.1:{silent.getsockname()[1]}/file"],
+        )
         message = unavailable()
     assert "127.0.0.1 did not answer" in message
 

@@ -21,7 +21,9 @@ class Net:
         kernel = self.take()
         size = kernel.shape[-1]
         x = np.pad(x, ((0, 0), (0, 0), (size // 2, size // 2), (size // 2, size // 2)))
-        windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
+        windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[
+            :, :, ::stride, ::stride
+        ]
         n, channels, height, width = windows.shape[:4]
         assert kernel.shape[1] * groups == channels, "the kernel is of another convolution"
         windows = windows.transpose(1, 4, 5, 0, 2, 3).reshape(groups, -1, n * height * width)
@@ -49,11 +51,34 @@ def pooled(x, function):
 
 def strides(depths, first=(1, 2, 2, 2)):
     """(stage, stride) of each block."""
-    return [(stage, first[stage] if number == 0 else 1) for stage, depth in enumerate(depths) for number in range(depth)]
+    return [
+        (stage, first[stage] if number == 0 else 1)
+        for stage, depth in enumerate(depths)
+        for number in range(depth)
+    ]
 
 
 def vgg16(net, x):
-    for width in [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]:
+    for width in [
+        64,
+        64,
+        "M",
+        128,
+        128,
+        "M",
+        256,
+        256,
+        256,
+        "M",
+        512,
+        512,
+        512,
+        "M",
+        512,
+        512,
+        512,
+        "M",
+    ]:
         x = pooled(x, np.max) if width == "M" else relu(net.bn(net.conv(x, bias=True)))
     return net.classify(x)
 
@@ -99,10 +124,14 @@ def regnet(net, x, depths, widths, group_width, excited):
         y = relu(net.bn(net.conv(x)))
         y = relu(net.bn(net.conv(y, stride, widths[stage] // group_width)))
         if excited:
-            weight = net.conv(relu(net.conv(y.mean(axis=(2, 3), keepdims=True), bias=True)), bias=True)
+            weight = net.conv(
+                relu(net.conv(y.mean(axis=(2, 3), keepdims=True), bias=True)), bias=True
+            )
             y = y / (1 + np.exp(-weight))
         y = net.bn(net.conv(y))
-        x = relu(y + (net.bn(net.conv(x, stride)) if stride > 1 or x.shape[1] != widths[stage] else x))
+        x = relu(
+            y + (net.bn(net.conv(x, stride)) if stride > 1 or x.shape[1] != widths[stage] else x)
+        )
     return net.classify(x)
 
 
@@ -146,8 +175,12 @@ NETS = {
     "cifar10/vgg16": vgg16,
     "cifar10/resnet18": resnet18,
     "cifar10/resnet50": resnet50,
-    "cifar10/regnetx-200mf": lambda net, x: regnet(net, x, (1, 1, 4, 7), (24, 56, 152, 368), 8, False),
-    "cifar10/regnety-400mf": lambda net, x: regnet(net, x, (1, 2, 7, 12), (32, 64, 160, 384), 16, True),
+    "cifar10/regnetx-200mf": lambda net, x: regnet(
+        net, x, (1, 1, 4, 7), (24, 56, 152, 368), 8, False
+    ),
+    "cifar10/regnety-400mf": lambda net, x: regnet(
+        net, x, (1, 2, 7, 12), (32, 64, 160, 384), 16, True
+    ),
     "cifar10/mobilenetv2": mobilenetv2,
     "cifar10/resnext29-32x4d": lambda net, x: resnext29(net, x, 32),
     "cifar10/resnext29-2x64d": lambda net, x: resnext29(net, x, 2),

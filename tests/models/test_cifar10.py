@@ -7,14 +7,14 @@ import math
 import pathlib
 import re
 
-from cnnlib import files, models, preprocessing
-from cnnlib.errors import InputError
-from cnnlib.models import cifar10
-from cnnlib.models.cifar10 import parts
-
 import keras
 import numpy as np
 import pytest
+
+from cnnlib import models, preprocessing, storage
+from cnnlib.errors import InputError
+from cnnlib.models import cifar10
+from cnnlib.models.cifar10 import parts
 
 # trainable parameters, buffers (batch norm's means and variances), multiply-adds of one image: counted on the published definitions
 COUNTS = {
@@ -35,7 +35,9 @@ COUNTS = {
 
 def load_by_hand():
     path = pathlib.Path(__file__).with_name("cifar10_by_hand.py")
-    module = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location(path.stem, path))
+    module = importlib.util.module_from_spec(
+        spec := importlib.util.spec_from_file_location(path.stem, path)
+    )
     spec.loader.exec_module(module)
     return module
 
@@ -63,15 +65,24 @@ def count(variables):
 @pytest.mark.parametrize("name", COUNTS)
 def test_counts_are_those_of_the_published_definition(name, net):
     model = net(name)
-    counts = count(model.trainable_variables), count(model.non_trainable_variables), models.multiply_adds(model)
+    counts = (
+        count(model.trainable_variables),
+        count(model.non_trainable_variables),
+        models.multiply_adds(model),
+    )
     assert counts == COUNTS[name]
     assert model.input_shape == (None, 32, 32, 3) and model.output_shape == (None, 10)
 
 
 def test_the_ledger_has_the_same_counts():
-    with open(files.DATA / "published" / "cifar10.csv", newline="", encoding="utf-8") as file:
-        printed = {row["models"]: (int(row["parameters"]), int(row["multiply_adds"])) for row in csv.DictReader(file)}
-    assert printed == {name: (parameters, products) for name, (parameters, _, products) in COUNTS.items()}
+    with open(storage.DATA / "published" / "cifar10.csv", newline="", encoding="utf-8") as file:
+        printed = {
+            row["models"]: (int(row["parameters"]), int(row["multiply_adds"]))
+            for row in csv.DictReader(file)
+        }
+    assert printed == {
+        name: (parameters, products) for name, (parameters, _, products) in COUNTS.items()
+    }
 
 
 def published_order(layer, random):
@@ -92,7 +103,9 @@ def load_in_order(model, weights):
     weights = iter(weights)
     for layer in model.layers:
         arrays = [next(weights) for _ in layer.weights]
-        layer.set_weights([a.transpose(2, 3, 1, 0) if a.ndim == 4 else a.T if a.ndim == 2 else a for a in arrays])
+        layer.set_weights(
+            [a.transpose(2, 3, 1, 0) if a.ndim == 4 else a.T if a.ndim == 2 else a for a in arrays]
+        )
 
 
 @pytest.mark.parametrize("name", by_hand.NETS)
@@ -101,10 +114,16 @@ def test_logits_are_those_of_an_independent_statement(name, net):
     weights = [array for layer in model.layers for array in published_order(layer, random)]
     images = random.normal(0, 1, (2, 3, 32, 32))
     load_in_order(model, weights)
-    logits = keras.ops.convert_to_numpy(model(images.transpose(0, 2, 3, 1).astype("float32"), training=False))
+    logits = keras.ops.convert_to_numpy(
+        model(images.transpose(0, 2, 3, 1).astype("float32"), training=False)
+    )
     expected = by_hand.logits(name, weights, images)
-    assert np.abs(expected).max() > 0.1 and np.ptp(expected, axis=0).max() > 1e-2  # the comparison says something
-    np.testing.assert_allclose(logits, expected, atol=1e-4 * max(1, np.abs(expected).max() / 10), rtol=0)
+    assert (
+        np.abs(expected).max() > 0.1 and np.ptp(expected, axis=0).max() > 1e-2
+    )  # the comparison says something
+    np.testing.assert_allclose(
+        logits, expected, atol=1e-4 * max(1, np.abs(expected).max() / 10), rtol=0
+    )
 
 
 ORDER = {  # the layers with weights of one block
@@ -120,7 +139,9 @@ def test_layers_stand_in_the_order_of_computation(name, net):
     layers = [layer.name for layer in net(name).layers if layer.weights]
     blocks = [found[1] for layer in layers if (found := re.match(r"(stage\d+_block\d+)_", layer))]
     in_order = sorted(set(blocks), key=lambda block: [int(n) for n in re.findall(r"\d+", block)])
-    assert [block for block, _ in itertools.groupby(blocks)] == in_order  # one after the other, none torn apart
+    assert [
+        block for block, _ in itertools.groupby(blocks)
+    ] == in_order  # one after the other, none torn apart
     order = ORDER.get(name, ORDER["cifar10/resnet101"]).split()
     for block in set(blocks):
         own = [layer.removeprefix(f"{block}_") for layer in layers if layer.startswith(f"{block}_")]
@@ -134,7 +155,10 @@ class TestConvolutions:
     def test_grouped_equals_that_of_keras(self, groups, padding):
         options = {"strides": 2, "padding": padding, "use_bias": True, "bias_initializer": "ones"}
         images = np.random.RandomState(0).normal(size=(3, 9, 9, 8)).astype("float32")
-        own, other = parts.GroupedConv2D(8, 3, groups=groups, **options), keras.layers.Conv2D(8, 3, groups=groups, **options)
+        own, other = (
+            parts.GroupedConv2D(8, 3, groups=groups, **options),
+            keras.layers.Conv2D(8, 3, groups=groups, **options),
+        )
         own.build(images.shape), other.build(images.shape)
         assert own.kernel.shape == other.kernel.shape == (3, 3, 8 // groups, 8)
         other.set_weights(own.get_weights())
@@ -147,7 +171,10 @@ class TestConvolutions:
         layer = parts.GroupedConv2D(6, 3, groups=2, use_bias=False)
         layer.build(images.shape)
         dense = np.zeros((3, 3, 4, 6), "float32")
-        dense[:, :, :2, :3], dense[:, :, 2:, 3:] = layer.kernel.numpy()[..., :3], layer.kernel.numpy()[..., 3:]
+        dense[:, :, :2, :3], dense[:, :, 2:, 3:] = (
+            layer.kernel.numpy()[..., :3],
+            layer.kernel.numpy()[..., 3:],
+        )
         dense = tf.Variable(dense)
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(tf.square(layer(images)))
@@ -155,14 +182,18 @@ class TestConvolutions:
             dense_loss = tf.reduce_sum(tf.square(tf.nn.conv2d(images, dense, 1, "VALID")))
         expected = other.gradient(dense_loss, dense).numpy()
         expected = np.concatenate([expected[:, :, :2, :3], expected[:, :, 2:, 3:]], axis=-1)
-        np.testing.assert_allclose(tape.gradient(loss, layer.kernel.value).numpy(), expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            tape.gradient(loss, layer.kernel.value).numpy(), expected, rtol=1e-4, atol=1e-4
+        )
 
     def test_a_stride_of_two_pads_every_side(self):
         images = keras.Input((6, 6, 1))
         model = keras.Model(images, parts.convolution(images, 1, 3, "conv", stride=2))
         model.get_layer("conv").set_weights([np.ones((3, 3, 1, 1), "float32")])
         sums = model(np.ones((1, 6, 6, 1), "float32")).numpy()[0, :, :, 0]
-        np.testing.assert_array_equal(sums, [[4, 6, 6], [6, 9, 9], [6, 9, 9]])  # "same" would cut below and to the right
+        np.testing.assert_array_equal(
+            sums, [[4, 6, 6], [6, 9, 9], [6, 9, 9]]
+        )  # "same" would cut below and to the right
 
 
 class TestPyTorchDefaults:
@@ -180,13 +211,18 @@ class TestPyTorchDefaults:
             ("cifar10/vgg16", "output", 512),
         ],
     )
-    def test_first_weights_are_uniform_within_one_over_the_root_of_the_fan_in(self, name, layer, fan_in):
+    def test_first_weights_are_uniform_within_one_over_the_root_of_the_fan_in(
+        self, name, layer, fan_in
+    ):
         keras.utils.set_random_seed(0)
         for weights in models.build(name).get_layer(layer).get_weights():
             limit = 1 / math.sqrt(fan_in)
             assert 0.7 * limit < np.abs(weights).max() <= limit
             if weights.size > 5000:
-                assert weights.std() == pytest.approx(limit / math.sqrt(3), rel=0.03) and abs(weights.mean()) < 0.03 * limit
+                assert (
+                    weights.std() == pytest.approx(limit / math.sqrt(3), rel=0.03)
+                    and abs(weights.mean()) < 0.03 * limit
+                )
 
 
 @pytest.mark.parametrize("name", ["cifar10/resnet18", "cifar10/dpn92"])
@@ -200,12 +236,28 @@ def test_a_saved_net_is_the_same_after_loading(name, tmp_path):
 
 
 BAD = [
-    ("cifar10/vgg16", {"input_shape": (28, 28, 3)}, r"VGG16: .*at least 32x32; got input_shape \(28, 28, 3\)"),
+    (
+        "cifar10/vgg16",
+        {"input_shape": (28, 28, 3)},
+        r"VGG16: .*at least 32x32; got input_shape \(28, 28, 3\)",
+    ),
     ("cifar10/resnet18", {"input_shape": (7, 8, 3)}, r"ResNet18: .*at least 8x8"),
-    ("cifar10/dpn92", {"input_shape": 32}, r"DPN92: input_shape must be \(height, width, channels\)"),
-    ("cifar10/densenet121", {"classes": 1}, "DenseNet121: classes must be a whole number, at least 2; got 1"),
+    (
+        "cifar10/dpn92",
+        {"input_shape": 32},
+        r"DPN92: input_shape must be \(height, width, channels\)",
+    ),
+    (
+        "cifar10/densenet121",
+        {"classes": 1},
+        "DenseNet121: classes must be a whole number, at least 2; got 1",
+    ),
     ("cifar10/regnety-400mf", {"classes": 10.0}, r"RegNetY_400MF: classes .* got 10\.0"),
-    ("cifar10/resnet18", {"widths": (1, 2)}, "unknown option of cifar10/resnet18 'widths'. Known: input_shape, classes"),
+    (
+        "cifar10/resnet18",
+        {"widths": (1, 2)},
+        "unknown option of cifar10/resnet18 'widths'. Known: input_shape, classes",
+    ),
     ("cifar10/resnet34", {}, r"unknown model 'cifar10/resnet34'. Known: cifar10/resnet"),
 ]
 
@@ -232,5 +284,11 @@ def test_the_input_form_standardises_each_colour():
 
 def test_every_net_is_public_and_has_a_batch_name():
     functions = {name.lower().replace("_", "-") for name in cifar10.__all__}
-    assert functions == {name.removeprefix("cifar10/") for name in COUNTS} | {"fastnet", "whitening"}
-    assert {name for name in models.names() if name.startswith("cifar10/")} == {*COUNTS, "cifar10/fast"}
+    assert functions == {name.removeprefix("cifar10/") for name in COUNTS} | {
+        "fastnet",
+        "whitening",
+    }
+    assert {name for name in models.names() if name.startswith("cifar10/")} == {
+        *COUNTS,
+        "cifar10/fast",
+    }

@@ -1,12 +1,20 @@
 """The layers of the paper against plain NumPy, and what they refuse."""
 
-from cnnlib.errors import InputError
-from cnnlib.models.layers import LeCun1998, RBFLoss, RBFOutput, TableConvolution, TrainableSubsampling, digit_codes, scaled_tanh
-from cnnlib.models.lenet import LENET4_TABLE, LENET5_TABLE
-
 import keras
 import numpy as np
 import pytest
+
+from cnnlib.errors import InputError
+from cnnlib.models.layers import (
+    LeCun1998,
+    RBFLoss,
+    RBFOutput,
+    TableConvolution,
+    TrainableSubsampling,
+    digit_codes,
+    scaled_tanh,
+)
+from cnnlib.models.lenet import LENET4_TABLE, LENET5_TABLE
 
 
 def random_images(*shape):
@@ -15,7 +23,9 @@ def random_images(*shape):
 
 def test_scaled_tanh_is_the_papers():
     x = np.linspace(-4, 4, 101, dtype="float32")
-    np.testing.assert_allclose(scaled_tanh(x), 1.7159 * np.tanh(2 * x.astype("float64") / 3), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        scaled_tanh(x), 1.7159 * np.tanh(2 * x.astype("float64") / 3), rtol=1e-5, atol=1e-6
+    )
     np.testing.assert_allclose(scaled_tanh(np.float32([-1, 1])), [-1, 1], atol=1e-4)
 
 
@@ -52,21 +62,29 @@ def test_table_convolution_has_no_weight_where_nothing_is_connected():
     assert not kernel[:, :, ~connected].any()
 
 
-@pytest.mark.parametrize("initializer, limit", [(LeCun1998(), lambda maps: 2.4 / (25 * maps)), ("glorot_uniform", None)])
+@pytest.mark.parametrize(
+    "initializer, limit", [(LeCun1998(), lambda maps: 2.4 / (25 * maps)), ("glorot_uniform", None)]
+)
 def test_table_convolution_starts_by_the_fan_in_of_each_map(initializer, limit):
     keras.utils.set_random_seed(0)
     layer = TableConvolution(LENET5_TABLE, 5, kernel_initializer=initializer)
     layer.build((None, 14, 14, 6))
     limit = limit or (lambda maps: np.sqrt(6 / (25 * maps + 25 * 16)))
-    kernels = np.split(layer.kernel.numpy(), np.cumsum([len(inputs) for inputs in LENET5_TABLE])[:-1], axis=-1)
+    kernels = np.split(
+        layer.kernel.numpy(), np.cumsum([len(inputs) for inputs in LENET5_TABLE])[:-1], axis=-1
+    )
     for kernel, inputs in zip(kernels, LENET5_TABLE, strict=True):
         assert 0.9 * limit(len(inputs)) < np.abs(kernel).max() <= limit(len(inputs))
-    assert np.unique(layer.kernel.numpy()).size > 0.99 * layer.kernel.numpy().size  # no two maps begin alike
+    assert (
+        np.unique(layer.kernel.numpy()).size > 0.99 * layer.kernel.numpy().size
+    )  # no two maps begin alike
 
 
 @pytest.mark.parametrize("maps", [2, 4])
 def test_table_convolution_refuses_an_input_with_other_maps(maps):
-    with pytest.raises(InputError, match=rf"connects the input maps \[0, 1, 2\], but its input has {maps} maps"):
+    with pytest.raises(
+        InputError, match=rf"connects the input maps \[0, 1, 2\], but its input has {maps} maps"
+    ):
         TableConvolution([[0, 1], [2]], 3).build((None, 8, 8, maps))
 
 
@@ -98,10 +116,17 @@ def test_trainable_subsampling_equals_numpy(inputs):
 
 def test_trainable_subsampling_begins_as_average_pooling_or_by_the_papers_rule():
     images = random_images(2, 6, 6, 3)
-    np.testing.assert_allclose(TrainableSubsampling()(images), keras.layers.AveragePooling2D(2)(images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        TrainableSubsampling()(images),
+        keras.layers.AveragePooling2D(2)(images),
+        rtol=1e-5,
+        atol=1e-6,
+    )
     layer = TrainableSubsampling(coefficient_initializer=LeCun1998())
     layer.build((None, 6, 6, 500))
-    assert 0.59 < np.abs(layer.coefficient.numpy()).max() <= 0.6  # 2.4/4: the fan-in is the four pixels
+    assert (
+        0.59 < np.abs(layer.coefficient.numpy()).max() <= 0.6
+    )  # 2.4/4: the fan-in is the four pixels
 
 
 def test_trainable_subsampling_refuses_a_map_that_is_not_there():
@@ -114,7 +139,9 @@ def test_digit_codes_are_ten_bitmaps():
     assert codes.shape == (10, 84) and codes.dtype == np.float32
     assert set(np.unique(codes)) == {-1, 1}
     assert (codes == 1).sum(axis=1).tolist() == [35, 27, 33, 32, 41, 35, 39, 25, 43, 39]
-    zero = "\n".join("".join("#" if pixel > 0 else "." for pixel in row) for row in codes[0].reshape(12, 7))
+    zero = "\n".join(
+        "".join("#" if pixel > 0 else "." for pixel in row) for row in codes[0].reshape(12, 7)
+    )
     assert zero.startswith(".#####.\n.......\n..###..\n.##.##.\n##...##")
 
 
@@ -147,8 +174,12 @@ def test_rbf_loss_is_equation_9(labels_shape, j):
     expected = plain_loss(labels, distances, j)
     assert (expected > 0).all()
     labels_given, distances_given = labels.reshape(labels_shape), distances.astype("float32")
-    np.testing.assert_allclose(RBFLoss(j, reduction="none")(labels_given, distances_given), expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(RBFLoss(j)(labels_given, distances_given), expected.mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        RBFLoss(j, reduction="none")(labels_given, distances_given), expected, rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        RBFLoss(j)(labels_given, distances_given), expected.mean(), rtol=1e-5
+    )
 
 
 def test_rbf_loss_stays_finite_for_far_codes():

@@ -3,12 +3,12 @@
 import subprocess
 import sys
 
-from cnnlib import models, preprocessing
-from cnnlib.errors import InputError
-
 import keras
 import numpy as np
 import pytest
+
+from cnnlib import models, preprocessing
+from cnnlib.errors import InputError
 
 # The others have tests of their own: test_cifar10.py, test_vgg.py
 NAMES = [name for name in models.names() if not name.startswith("cifar10/") and name != "vgg16"]
@@ -16,7 +16,9 @@ NAMES = [name for name in models.names() if not name.startswith("cifar10/") and 
 
 def batch(model, n=8, classes=10):
     random = np.random.RandomState(0)
-    return random.uniform(-0.1, 1.175, (n, *model.input_shape[1:])).astype("float32"), random.randint(0, classes, n)
+    return random.uniform(-0.1, 1.175, (n, *model.input_shape[1:])).astype(
+        "float32"
+    ), random.randint(0, classes, n)
 
 
 def loss_of(model):
@@ -37,7 +39,9 @@ def test_every_net_trains_a_step_and_is_the_same_after_saving(name, tmp_path):
     model.save(tmp_path / "net.keras")
     loaded = keras.saving.load_model(tmp_path / "net.keras")
     np.testing.assert_array_equal(loaded.predict_on_batch(images), outputs)
-    assert loaded.name == name and [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
+    assert loaded.name == name and [layer.name for layer in loaded.layers] == [
+        layer.name for layer in model.layers
+    ]
     assert np.isfinite(loaded.train_on_batch(images, labels))
 
 
@@ -50,11 +54,15 @@ def test_a_saved_net_loads_in_another_process(tmp_path):
         "import cnnlib.models, keras, numpy as np; batch = np.load('batch.npz'); net = keras.saving.load_model('net.keras'); "
         "np.testing.assert_allclose(net.predict_on_batch(batch['images']), batch['outputs'], rtol=1e-5)"
     )
-    result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("linear", "mlp-28"))])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if not name.startswith(("linear", "mlp-28"))]
+)
 def test_the_gradient_reaches_every_weight(name):
     tf = pytest.importorskip("tensorflow")
     keras.utils.set_random_seed(0)
@@ -62,7 +70,11 @@ def test_the_gradient_reaches_every_weight(name):
     images, labels = batch(model)
     with tf.GradientTape() as tape:
         loss = loss_of(model)(labels, model(images, training=True))
-    for weight, gradient in zip(model.trainable_weights, tape.gradient(loss, [w.value for w in model.trainable_weights]), strict=True):
+    for weight, gradient in zip(
+        model.trainable_weights,
+        tape.gradient(loss, [w.value for w in model.trainable_weights]),
+        strict=True,
+    ):
         assert gradient is not None and np.all(gradient.numpy() != 0), weight.path
 
 
@@ -90,7 +102,12 @@ def test_lenets_take_colour_images_other_sizes_and_other_classes(name, connectio
 
 def test_mlp_takes_relu_and_a_list():
     model = models.build("mlp-28x28-300", hidden=[5, 4, 3], activation="relu", classes=2)
-    assert [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)] == [5, 4, 3, 2]
+    assert [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)] == [
+        5,
+        4,
+        3,
+        2,
+    ]
     assert model.get_layer("X2").activation is keras.activations.relu
 
 
@@ -120,14 +137,20 @@ def test_input_forms_are_those_of_preprocessing_and_fit_the_nets():
 
 def test_scores_are_larger_for_the_better_class():
     outputs = np.float32([[1, 3], [5, 2]])
-    np.testing.assert_array_equal(models.scores(models.LeNet5(output="rbf", classes=2), outputs).argmax(axis=1), [0, 1])
-    np.testing.assert_array_equal(models.scores(models.LeNet5(classes=2), outputs).argmax(axis=1), [1, 0])
+    np.testing.assert_array_equal(
+        models.scores(models.LeNet5(output="rbf", classes=2), outputs).argmax(axis=1), [0, 1]
+    )
+    np.testing.assert_array_equal(
+        models.scores(models.LeNet5(classes=2), outputs).argmax(axis=1), [1, 0]
+    )
 
 
 def test_the_docstring_lists_every_net_with_its_input_form():
     lines = [line.split() for line in models.__doc__.splitlines()]
     for name in models.names():
-        assert any(words and words[0] == name and words[-1] == models.input_form(name) for words in lines), name
+        assert any(
+            words and words[0] == name and words[-1] == models.input_form(name) for words in lines
+        ), name
 
 
 @pytest.mark.parametrize("call", [models.build, models.input_form])
@@ -137,9 +160,17 @@ def test_an_unknown_name_lists_the_known_ones_closest_first(call):
 
 
 BAD = [
-    (models.LeNet5, {"input_shape": (28, 28, 1)}, r"LeNet5: .*at least 32x32; got input_shape \(28, 28, 1\)"),
+    (
+        models.LeNet5,
+        {"input_shape": (28, 28, 1)},
+        r"LeNet5: .*at least 32x32; got input_shape \(28, 28, 1\)",
+    ),
     (models.LeNet4, {"input_shape": (15, 32, 1)}, "at least 16x16"),
-    (models.LeNet1, {"input_shape": (28, 28)}, r"LeNet1: input_shape must be \(height, width, channels\).*got \(28, 28\)"),
+    (
+        models.LeNet1,
+        {"input_shape": (28, 28)},
+        r"LeNet1: input_shape must be \(height, width, channels\).*got \(28, 28\)",
+    ),
     (models.LeNet1, {"input_shape": (28, 28.0, 1)}, "three whole numbers"),
     (models.MLP, {"input_shape": 28}, "MLP: input_shape"),
     (models.Linear, {"input_shape": (28, 28, 0)}, "Linear: input_shape"),
@@ -149,14 +180,26 @@ BAD = [
     (models.LeNet5, {"output": "softmax"}, "unknown output 'softmax'. Known: logits, rbf"),
     (models.LeNet5, {"connections": "table"}, "unknown connections 'table'"),
     (models.LeNet5, {"subsampling": "max"}, "unknown subsampling 'max'"),
-    (models.LeNet5, {"activation": "tanhh"}, "unknown activation 'tanhh'. Known: tanh, scaled_tanh, relu"),
+    (
+        models.LeNet5,
+        {"activation": "tanhh"},
+        "unknown activation 'tanhh'. Known: tanh, scaled_tanh, relu",
+    ),
     (models.LeNet5, {"initializer": "zeros"}, "unknown initializer 'zeros'"),
     (models.LeNet4, {"connections": "paper"}, 'needs subsampling="trainable"'),
-    (models.MLP, {"hidden": ()}, r"hidden must be positive whole numbers, one for each layer.*got \(\)"),
+    (
+        models.MLP,
+        {"hidden": ()},
+        r"hidden must be positive whole numbers, one for each layer.*got \(\)",
+    ),
     (models.MLP, {"hidden": 300}, "got 300"),
     (models.MLP, {"hidden": (300, 0)}, r"got \(300, 0\)"),
     (models.MLP, {"activation": "gelu"}, "unknown activation 'gelu'"),
-    (lambda **options: models.build("mlp-28x28-300", **options), {"units": 3}, "unknown option of mlp-28x28-300 'units'. Known: hidden"),
+    (
+        lambda **options: models.build("mlp-28x28-300", **options),
+        {"units": 3},
+        "unknown option of mlp-28x28-300 'units'. Known: hidden",
+    ),
 ]
 
 

@@ -1,15 +1,17 @@
 """Published counts, and the lecture's table of LeNet-5."""
 
-from cnnlib import models
-from cnnlib.errors import InputError
-
 import keras
 import pytest
+
+from cnnlib import models
+from cnnlib.errors import InputError
 
 
 def test_layer_table_is_the_lectures_table_of_lenet5():
     table = models.layer_table(models.LeNet5())
-    assert table.drop(columns=["Parameters", "Connections"]).drop(index="Total").to_numpy().tolist() == [
+    assert table.drop(columns=["Parameters", "Connections"]).drop(
+        index="Total"
+    ).to_numpy().tolist() == [
         ["Input", "Image", "1", "32x32", "-", "-", "-"],
         ["1", "Convolution", "6", "28x28", "5x5", "1", "tanh"],
         ["2", "Average Pooling", "6", "14x14", "2x2", "2", "tanh"],
@@ -19,10 +21,30 @@ def test_layer_table_is_the_lectures_table_of_lenet5():
         ["6", "FC", "-", "84", "-", "-", "tanh"],
         ["Output", "FC", "-", "10", "-", "-", "softmax"],
     ]
-    assert list(table.columns) == ["Layer", "Type", "Feature maps", "Size", "Kernel", "Stride", "Activation", "Parameters", "Connections"]
+    assert list(table.columns) == [
+        "Layer",
+        "Type",
+        "Feature maps",
+        "Size",
+        "Kernel",
+        "Stride",
+        "Activation",
+        "Parameters",
+        "Connections",
+    ]
     assert list(table.index) == ["Input", "C1", "S2", "C3", "S4", "C5", "F6", "output", "Total"]
     assert table["Parameters"].tolist() == [0, 156, 0, 2416, 0, 48120, 10164, 850, 61706]
-    assert table["Connections"].tolist() == [0, 122304, 4704, 241600, 1600, 48120, 10164, 850, 429342]
+    assert table["Connections"].tolist() == [
+        0,
+        122304,
+        4704,
+        241600,
+        1600,
+        48120,
+        10164,
+        850,
+        429342,
+    ]
     assert table["Parameters"].dtype == table["Connections"].dtype == "int64"
 
 
@@ -79,13 +101,17 @@ PARAMETERS = {
 
 
 def test_parameter_counts_of_all_nets():
-    others = {name for name in models.names() if name.startswith("cifar10/")} | {"vgg16"}  # test_cifar10.py, test_vgg.py
+    others = {name for name in models.names() if name.startswith("cifar10/")} | {
+        "vgg16"
+    }  # test_cifar10.py, test_vgg.py
     assert set(models.names()) - set(PARAMETERS) == others
     assert {name: models.build(name).count_params() for name in PARAMETERS} == PARAMETERS
 
 
 # figure 11 in thousands, where it agrees with the products
-@pytest.mark.parametrize("name, products, printed", [("linear-20x20", 4000, 4), ("mlp-20x20-300", 123000, 123)])
+@pytest.mark.parametrize(
+    "name, products, printed", [("linear-20x20", 4000, 4), ("mlp-20x20-300", 123000, 123)]
+)
 def test_multiply_adds_are_figure_11(name, products, printed):
     assert models.multiply_adds(models.build(name)) == products
     assert round(products / 1000) == printed
@@ -107,15 +133,28 @@ def test_multiply_adds_count_products_only(name, products):
 # figure 11 in thousands: its "multiply-adds" of these nets are connections
 @pytest.mark.parametrize(
     "name, printed",
-    [("linear-20x20", 4), ("mlp-20x20-300", 123), ("mlp-28x28-1000", 795), ("mlp-28x28-300-100", 267), ("mlp-28x28-500-150", 469)],
+    [
+        ("linear-20x20", 4),
+        ("mlp-20x20-300", 123),
+        ("mlp-28x28-1000", 795),
+        ("mlp-28x28-300-100", 267),
+        ("mlp-28x28-500-150", 469),
+    ],
 )
 def test_connections_of_the_fully_connected_nets_are_figure_11(name, printed):
-    assert round(models.layer_table(models.build(name)).loc["Total", "Connections"] / 1000) == printed
+    assert (
+        round(models.layer_table(models.build(name)).loc["Total", "Connections"] / 1000) == printed
+    )
 
 
 @pytest.mark.parametrize(
     "name, activation",
-    [("linear-28x28", "softmax"), ("lenet-1", "sigmoid"), ("lenet-4", "softmax"), ("lenet-5-paper", "RBF")],
+    [
+        ("linear-28x28", "softmax"),
+        ("lenet-1", "sigmoid"),
+        ("lenet-4", "softmax"),
+        ("lenet-5-paper", "RBF"),
+    ],
 )
 def test_layer_table_prints_the_published_output(name, activation):
     row = models.layer_table(models.build(name)).loc["output"]
@@ -124,12 +163,22 @@ def test_layer_table_prints_the_published_output(name, activation):
 
 def test_layer_table_shows_lenet1s_output_as_the_convolution_that_it_is():
     row = models.layer_table(models.LeNet1()).loc["output"]
-    assert (row["Type"], row["Feature maps"], row["Size"], row["Kernel"]) == ("Convolution", "10", "1x1", "4x4")
+    assert (row["Type"], row["Feature maps"], row["Size"], row["Kernel"]) == (
+        "Convolution",
+        "10",
+        "1x1",
+        "4x4",
+    )
 
 
 def test_layer_table_names_the_papers_layers_and_squashing():
     table = models.layer_table(models.build("lenet-5-paper"))
-    assert table["Type"].tolist()[1:5] == ["Convolution", "Subsampling", "Convolution (table)", "Subsampling"]
+    assert table["Type"].tolist()[1:5] == [
+        "Convolution",
+        "Subsampling",
+        "Convolution (table)",
+        "Subsampling",
+    ]
     assert set(table["Activation"].iloc[1:7]) == {"scaled_tanh"}
 
 

@@ -1,12 +1,12 @@
 """VGG16: the lecture's printout, its counts, Keras' outputs with equal weights; the embedded weights; and what is refused."""
 
-from cnnlib import models
-from cnnlib.errors import InputError
-from cnnlib.models import vgg
-
 import keras
 import numpy as np
 import pytest
+
+from cnnlib import models
+from cnnlib.errors import InputError
+from cnnlib.models import vgg
 
 # features and classifier as the lecture prints them from PyTorch
 FEATURES = [
@@ -17,8 +17,23 @@ FEATURES = [
     *("C24", "X25", "C26", "X27", "C28", "X29", "S30"),
 ]
 CLASSIFIER = ["avgpool", "flatten", *(f"classifier_{i}" for i in range(7))]
-MAPS = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 12: (256, 256), 14: (256, 256)}
-MAPS |= {17: (256, 512), 19: (512, 512), 21: (512, 512), 24: (512, 512), 26: (512, 512), 28: (512, 512)}
+MAPS = {
+    0: (3, 64),
+    2: (64, 64),
+    5: (64, 128),
+    7: (128, 128),
+    10: (128, 256),
+    12: (256, 256),
+    14: (256, 256),
+}
+MAPS |= {
+    17: (256, 512),
+    19: (512, 512),
+    21: (512, 512),
+    24: (512, 512),
+    26: (512, 512),
+    28: (512, 512),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,16 +50,25 @@ def test_with_the_top_it_is_the_lectures_net_and_gives_what_keras_gives():
     net = models.VGG16()
     assert net.count_params() == 138_357_544
     assert [layer.name for layer in net.layers[1:]] == FEATURES + CLASSIFIER
-    assert [net.get_layer(f"classifier_{i}").kernel.shape for i in (0, 3, 6)] == [(25088, 4096), (4096, 4096), (4096, 1000)]
+    assert [net.get_layer(f"classifier_{i}").kernel.shape for i in (0, 3, 6)] == [
+        (25088, 4096),
+        (4096, 4096),
+        (4096, 1000),
+    ]
     assert [net.get_layer(f"classifier_{i}").rate for i in (2, 5)] == [0.5, 0.5]
     table = models.layer_table(net)
-    assert table.loc["Total", "Parameters"] == 138_357_544 and table.loc["classifier_6", "Activation"] == "softmax"
+    assert (
+        table.loc["Total", "Parameters"] == 138_357_544
+        and table.loc["classifier_6", "Activation"] == "softmax"
+    )
     assert models.multiply_adds(net) == 15_470_264_320
     theirs = keras.applications.VGG16(weights=None, classifier_activation=None)
     theirs.set_weights(net.get_weights())
     image = np.random.RandomState(0).uniform(-100, 100, (1, 224, 224, 3)).astype("float32")
     expected = theirs.predict_on_batch(image)
-    np.testing.assert_allclose(net.predict_on_batch(image), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        net.predict_on_batch(image), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
+    )
 
 
 @pytest.mark.parametrize("size", [(32, 32), (50, 71)])
@@ -53,12 +77,16 @@ def test_without_the_top_it_gives_what_keras_gives(size):
     net = models.VGG16(include_top=False, input_shape=(*size, 3))
     theirs = keras.applications.VGG16(weights=None, include_top=False, input_shape=(*size, 3))
     random = np.random.RandomState(0)
-    theirs.set_weights([w + random.normal(0, 0.01, w.shape) for w in net.get_weights()])  # no bias is 0
+    theirs.set_weights(
+        [w + random.normal(0, 0.01, w.shape) for w in net.get_weights()]
+    )  # no bias is 0
     net.set_weights(theirs.get_weights())
     images = random.uniform(-100, 100, (2, *size, 3)).astype("float32")
     expected = theirs.predict_on_batch(images)
     assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(net.predict_on_batch(images), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        net.predict_on_batch(images), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
+    )
 
 
 def test_the_base_is_the_lectures_layer_by_layer(base):
@@ -66,10 +94,19 @@ def test_the_base_is_the_lectures_layer_by_layer(base):
     assert [layer.name for layer in base.layers[1:]] == FEATURES
     for number, (before, after) in MAPS.items():
         layer = base.get_layer(f"C{number}")
-        assert (layer.kernel.shape, layer.strides, layer.padding) == ((3, 3, before, after), (1, 1), "same")
+        assert (layer.kernel.shape, layer.strides, layer.padding) == (
+            (3, 3, before, after),
+            (1, 1),
+            "same",
+        )
     table = models.layer_table(base)
     assert table.loc["Total", "Parameters"] == 14_714_688 and "Output" not in set(table["Layer"])
-    assert table.loc["S4", ["Type", "Size", "Kernel", "Stride"]].tolist() == ["Max Pooling", "16x16", "2x2", "2"]
+    assert table.loc["S4", ["Type", "Size", "Kernel", "Stride"]].tolist() == [
+        "Max Pooling",
+        "16x16",
+        "2x2",
+        "2",
+    ]
 
 
 def test_the_batch_name_takes_rgb_images():
@@ -89,7 +126,10 @@ class TestWeights:
 
     def test_an_npz_and_an_h5_file(self, tmp_path, base):
         names = [
-            f"block{b}_conv{c}/{part}" for b, n in enumerate((2, 2, 3, 3, 3), 1) for c in range(1, n + 1) for part in ("kernel", "bias")
+            f"block{b}_conv{c}/{part}"
+            for b, n in enumerate((2, 2, 3, 3, 3), 1)
+            for c in range(1, n + 1)
+            for part in ("kernel", "bias")
         ]
         np.savez(tmp_path / "own.npz", **dict(zip(names, base.get_weights(), strict=True)))
         net = models.VGG16(tmp_path / "own.npz", include_top=False, input_shape=(32, 32, 3))
@@ -134,7 +174,10 @@ class TestWeights:
         with pytest.raises(InputError, match="no weights of VGG16"):
             models.VGG16(tmp_path / "other.weights.h5", include_top=False)
         lenet = vgg.Weights(tuple(models.LeNet5().get_weights()), "lenet")
-        with pytest.raises(InputError, match=r"of another net: 10 arrays, expected 26; \(5, 5, 1, 6\) where \(3, 3, 3, 64\)"):
+        with pytest.raises(
+            InputError,
+            match=r"of another net: 10 arrays, expected 26; \(5, 5, 1, 6\) where \(3, 3, 3, 64\)",
+        ):
             models.VGG16(lenet, include_top=False)
 
 
@@ -151,7 +194,9 @@ class TestWeights:
     ],
 )
 def test_what_cannot_be_is_refused(options, message, monkeypatch):
-    monkeypatch.setattr(keras.layers.Dense, "build", lambda self, shape: None)  # no need for the classifier's 500 MB
+    monkeypatch.setattr(
+        keras.layers.Dense, "build", lambda self, shape: None
+    )  # no need for the classifier's 500 MB
     with pytest.raises(InputError, match=message):
         models.VGG16(**options)
 
@@ -165,7 +210,9 @@ class TestPreprocessing:
     def test_blue_comes_first(self):
         red = np.zeros((1, 32, 32, 3), "float32")
         red[..., 0] = 255
-        np.testing.assert_allclose(models.VGGPreprocessing()(red)[0, 0, 0], [-103.939, -116.779, 255 - 123.68], atol=1e-4)
+        np.testing.assert_allclose(
+            models.VGGPreprocessing()(red)[0, 0, 0], [-103.939, -116.779, 255 - 123.68], atol=1e-4
+        )
 
     def test_it_resizes_and_is_the_same_after_saving(self, tmp_path):
         images = keras.Input((28, 30, 3))
@@ -174,4 +221,6 @@ class TestPreprocessing:
         net.save(tmp_path / "net.keras")
         flat = np.full((1, 28, 30, 3), 7.0, "float32")
         found = keras.saving.load_model(tmp_path / "net.keras").predict_on_batch(flat)
-        np.testing.assert_allclose(found, np.broadcast_to(7 - np.float32(vgg.MEAN_BGR), (1, 64, 64, 3)), atol=1e-3)
+        np.testing.assert_allclose(
+            found, np.broadcast_to(7 - np.float32(vgg.MEAN_BGR), (1, 64, 64, 3)), atol=1e-3
+        )

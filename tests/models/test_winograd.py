@@ -1,12 +1,12 @@
 """Winograd's 3x3 convolution: outputs and gradients beside an ordinary convolution's; and where FastConv2D takes it."""
 
-from cnnlib import models
-from cnnlib.models import winograd
-
 import keras
 import numpy as np
 import pytest
 from scipy import signal
+
+from cnnlib import models
+from cnnlib.models import winograd
 
 
 @pytest.mark.parametrize("size", [(4, 4), (8, 8), (16, 12), (5, 7), (2, 3), (1, 9)])
@@ -16,7 +16,9 @@ def test_it_is_a_convolution(size):
     expected = np.zeros((2, *size, 5))
     for n, i, o in np.ndindex(2, 3, 5):
         expected[n, :, :, o] += signal.correlate2d(maps[n, :, :, i], kernel[:, :, i, o], "same")
-    found = keras.ops.convert_to_numpy(winograd.convolution(maps.astype("float32"), kernel.astype("float32")))
+    found = keras.ops.convert_to_numpy(
+        winograd.convolution(maps.astype("float32"), kernel.astype("float32"))
+    )
     np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
 
@@ -26,7 +28,11 @@ def gradients(layer, maps, first, kernel, directions):
     model = keras.Model(inputs, layer(keras.layers.Conv2D(first.shape[3], 1)(inputs)))
     model.set_weights([first, np.zeros(first.shape[3]), kernel, np.zeros(kernel.shape[3])])
     before = model.get_weights()
-    model.compile(keras.optimizers.SGD(1.0), lambda y, outputs: keras.ops.sum(y * outputs, axis=(1, 2, 3)), jit_compile=False)
+    model.compile(
+        keras.optimizers.SGD(1.0),
+        lambda y, outputs: keras.ops.sum(y * outputs, axis=(1, 2, 3)),
+        jit_compile=False,
+    )
     model.fit(maps, directions, batch_size=len(maps), verbose=0)
     return [a - b for a, b in zip(before, model.get_weights(), strict=True)]
 
@@ -35,7 +41,11 @@ def gradients(layer, maps, first, kernel, directions):
 def taken(monkeypatch):
     """Calls of the fast convolution (a list that grows), as on a machine that has nothing but a processor."""
     calls, convolution = [], winograd.convolution
-    monkeypatch.setattr(winograd, "convolution", lambda *arguments: calls.append(arguments) or convolution(*arguments))
+    monkeypatch.setattr(
+        winograd,
+        "convolution",
+        lambda *arguments: calls.append(arguments) or convolution(*arguments),
+    )
     monkeypatch.setattr(keras.distribution, "list_devices", list_devices)
     return calls
 
@@ -49,7 +59,12 @@ def list_devices(*kind):
 
 def test_it_learns_as_an_ordinary_convolution_does(taken):
     random = np.random.RandomState(1)
-    shapes = {"maps": (4, 8, 8, 3), "first": (1, 1, 3, 128), "kernel": (3, 3, 128, 16), "directions": (4, 8, 8, 16)}
+    shapes = {
+        "maps": (4, 8, 8, 3),
+        "first": (1, 1, 3, 128),
+        "kernel": (3, 3, 128, 16),
+        "directions": (4, 8, 8, 16),
+    }
     given = {name: random.normal(size=shape).astype("float32") for name, shape in shapes.items()}
     fast = gradients(winograd.FastConv2D(16, 3, padding="same"), **given)
     assert taken
@@ -84,7 +99,9 @@ def test_it_is_taken_where_it_pays_and_only_while_a_net_learns(shape, options, f
     expected = keras.ops.convert_to_numpy(plain(maps))
     np.testing.assert_array_equal(fast_layer(maps, training=False), expected)
     assert not taken
-    np.testing.assert_allclose(fast_layer(maps, training=True), expected, atol=2e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        fast_layer(maps, training=True), expected, atol=2e-5 * np.abs(expected).max()
+    )
     assert bool(taken) == fast
 
 
@@ -95,5 +112,9 @@ def test_on_a_gpu_the_librarys_own_is_taken(taken, monkeypatch):
 
 
 def test_vgg16_is_made_of_it():
-    kinds = {type(layer) for layer in models.VGG16(include_top=False, input_shape=(32, 32, 3)).layers if layer.name[0] == "C"}
+    kinds = {
+        type(layer)
+        for layer in models.VGG16(include_top=False, input_shape=(32, 32, 3)).layers
+        if layer.name[0] == "C"
+    }
     assert kinds == {winograd.FastConv2D}

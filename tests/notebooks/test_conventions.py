@@ -5,12 +5,13 @@ import json
 import re
 import statistics
 
-from cnnlib import files, notebooks
-
 import nbformat
 import pytest
 
-PATHS = sorted(files.NOTEBOOKS.glob("*.ipynb"))
+from cnnlib import storage
+from cnnlib.lab import notebooks
+
+PATHS = sorted(storage.NOTEBOOKS.glob("*.ipynb"))
 LIMIT = 1_000_000  # bytes
 
 
@@ -54,8 +55,16 @@ def test_parameters_are_literals_with_a_comment_each(path):
 
 
 def test_sections(nb):
-    headings = [h.strip() for cell in cells(nb, "markdown") for h in re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)]
-    assert [h for h in headings if h in ("Summary", "Exercises", "Solutions")] == ["Summary", "Exercises", "Solutions"]
+    headings = [
+        h.strip()
+        for cell in cells(nb, "markdown")
+        for h in re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)
+    ]
+    assert [h for h in headings if h in ("Summary", "Exercises", "Solutions")] == [
+        "Summary",
+        "Exercises",
+        "Solutions",
+    ]
 
 
 def test_code_is_plain_python_without_magics(nb):
@@ -77,7 +86,9 @@ def test_something_is_checked_and_something_is_recorded(nb):
 
 def test_stored_outputs_are_those_of_a_whole_run(nb):
     counts = [cell.execution_count for cell in cells(nb, "code") if cell.source.strip()]
-    assert counts == list(range(1, len(counts) + 1)), "run it from the top: python -m cnnlib run NAME -o notebooks/NAME.ipynb"
+    assert counts == list(range(1, len(counts) + 1)), (
+        "run it from the top: python -m cnnlib run NAME -o notebooks/NAME.ipynb"
+    )
     assert not [cell for cell in nb.cells if "injected-parameters" in cell.metadata.get("tags", [])]
 
 
@@ -85,7 +96,16 @@ def test_stored_outputs_are_clean(nb):
     for cell in cells(nb, "code"):
         for output in cell.outputs:
             assert output.output_type != "error", cell.source
-            assert output.get("name") != "stderr", f"{cell.source}\nwrote to stderr: {output.get('text')}"
+            assert output.get("name") != "stderr", (
+                f"{cell.source}\nwrote to stderr: {output.get('text')}"
+            )
             assert not [kind for kind in output.get("data", {}) if "widget" in kind]
-            text = json.dumps([output.get("text"), {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}])
-            assert not re.search(r"/home/|/Users/|/root/|/tmp/|/content/|site-packages|[A-Z]:\\\\", text), cell.source
+            text = json.dumps(
+                [
+                    output.get("text"),
+                    {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")},
+                ]
+            )
+            assert not re.search(
+                r"/home/|/Users/|/root/|/tmp/|/content/|site-packages|[A-Z]:\\\\", text
+            ), cell.source

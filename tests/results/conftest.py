@@ -1,8 +1,8 @@
 """An empty ledger of its own for every test, and the columns of a run as a notebook would record it."""
 
-from cnnlib.results import rows
-
 import pytest
+
+from cnnlib.results import rows
 
 
 @pytest.fixture(autouse=True)

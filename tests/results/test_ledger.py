@@ -9,13 +9,14 @@ import pathlib
 import subprocess
 import sys
 
-from cnnlib import files, results
-from cnnlib.errors import InputError
-from cnnlib.results import rows
-
 import numpy as np
 import pandas
 import pytest
+
+from cnnlib import results, storage
+from cnnlib.errors import InputError
+from cnnlib.lab import environment, ledger
+from cnnlib.results import rows
 
 # The lecture's figures, in its order: row -> (title, value).
 MNIST = {
@@ -58,7 +59,7 @@ THOUSANDS = {
 
 
 def local_files():
-    folder = files.results_folder() / "rows"
+    folder = storage.results_folder() / "rows"
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
@@ -86,26 +87,44 @@ def test_published_mnist_says_where_the_lecture_and_the_paper_differ():
 
 def test_published_cifar10():
     table = results.published("cifar10")
-    facts = table[["title", "value", "parameters", "multiply_adds"]].itertuples(index=False, name=None)
+    facts = table[["title", "value", "parameters", "multiply_adds"]].itertuples(
+        index=False, name=None
+    )
     assert dict(zip(table["row_id"].str.removeprefix("cifar10/"), facts, strict=True)) == CIFAR10
-    assert table["row_id"].tolist() == [f"cifar10/{name}" for name in CIFAR10] == table["models"].tolist()
+    assert (
+        table["row_id"].tolist()
+        == [f"cifar10/{name}" for name in CIFAR10]
+        == table["models"].tolist()
+    )
     assert set(table["metric"]) == {"test_accuracy_percent"}
     assert table["caveat"].str.contains("single run at its best test epoch").all()
 
 
 def test_published_of_all_benchmarks():
-    assert results.published()["row_id"].tolist() == [f"mnist/{name}" for name in MNIST] + [f"cifar10/{name}" for name in CIFAR10]
-    assert not results.published().drop(columns=["parameters", "multiply_adds"]).isna().any(axis=None)
+    assert results.published()["row_id"].tolist() == [f"mnist/{name}" for name in MNIST] + [
+        f"cifar10/{name}" for name in CIFAR10
+    ]
+    assert (
+        not results.published().drop(columns=["parameters", "multiply_adds"]).isna().any(axis=None)
+    )
     with pytest.raises(InputError, match=r"unknown benchmark 'minst'. Known: mnist"):
         results.published("minst")
 
 
 @pytest.mark.parametrize("benchmark", ["mnist", "cifar10"])
 def test_published_files_are_plain_csv(benchmark):
-    content = (files.DATA / "published" / f"{benchmark}.csv").read_bytes().replace(b"\r\n", b"\n")  # git on Windows may convert
-    table = pandas.read_csv(files.DATA / "published" / f"{benchmark}.csv")
-    assert table.to_csv(index=False, lineterminator="\n").count("\n") == content.count(b"\n") == len(table) + 1
-    with open(files.DATA / "published" / f"{benchmark}.csv", newline="", encoding="utf-8") as file:
+    content = (
+        (storage.DATA / "published" / f"{benchmark}.csv").read_bytes().replace(b"\r\n", b"\n")
+    )  # git on Windows may convert
+    table = pandas.read_csv(storage.DATA / "published" / f"{benchmark}.csv")
+    assert (
+        table.to_csv(index=False, lineterminator="\n").count("\n")
+        == content.count(b"\n")
+        == len(table) + 1
+    )
+    with open(
+        storage.DATA / "published" / f"{benchmark}.csv", newline="", encoding="utf-8"
+    ) as file:
         assert {len(fields) for fields in csv.reader(file, strict=True)} == {11}
 
 
@@ -118,26 +137,47 @@ def test_measured_of_an_empty_ledger():
 
 
 def test_record_writes_one_row_and_measured_reads_it(run):
-    row = results.record(**run(seed=np.int64(3), value=np.float32(0.5), train_images=np.int32(60000)))
+    row = ledger.record(
+        **run(seed=np.int64(3), value=np.float32(0.5), train_images=np.int32(60000))
+    )
     assert list(row) == results.COLUMNS
     assert row["row_id"] == "mnist/lenet-5"
     assert type(row["seed"]) is int and type(row["value"]) is float
-    assert row["device"] == results.device() and row["versions"] == results.versions() and row["code"] == results.code_hash()
+    assert (
+        row["device"] == environment.device()
+        and row["versions"] == environment.versions()
+        and row["code"] == environment.code_hash()
+    )
     assert local_files() == [f"{row['run_id']}.json"]
-    assert json.loads((files.results_folder() / "rows" / local_files()[0]).read_text(encoding="utf-8")) == row
+    assert (
+        json.loads(
+            (storage.results_folder() / "rows" / local_files()[0]).read_text(encoding="utf-8")
+        )
+        == row
+    )
     assert results.measured().to_dict("records") == [row | {"origin": "this machine"}]
     assert results.measured("mnist").to_dict("records") == [row | {"origin": "this machine"}]
     assert len(results.measured("cifar10")) == len(results.measured(local=False)) == 0
 
 
 def test_record_takes_what_the_caller_knows_better(run):
-    row = results.record(**run(device="one A100", date="2026-01-31T23:59:59Z", run_id="mine-1", row_id=""))
-    assert (row["device"], row["date"], row["run_id"], row["row_id"]) == ("one A100", "2026-01-31T23:59:59Z", "mine-1", "")
+    row = ledger.record(
+        **run(device="one A100", date="2026-01-31T23:59:59Z", run_id="mine-1", row_id="")
+    )
+    assert (row["device"], row["date"], row["run_id"], row["row_id"]) == (
+        "one A100",
+        "2026-01-31T23:59:59Z",
+        "mine-1",
+        "",
+    )
 
 
 def test_record_refuses_the_row_of_another_net(run):
-    with pytest.raises(InputError, match="lenet-5 is no net of the row mnist/lenet-4, which is for lenet-4, lenet-4-paper"):
-        results.record(**run(row_id="mnist/lenet-4"))
+    with pytest.raises(
+        InputError,
+        match="lenet-5 is no net of the row mnist/lenet-4, which is for lenet-4, lenet-4-paper",
+    ):
+        ledger.record(**run(row_id="mnist/lenet-4"))
     assert local_files() == []
 
 
@@ -153,12 +193,12 @@ def test_record_refuses_the_row_of_another_net(run):
     ],
 )
 def test_record_finds_the_lecture_row(run, model, dataset, row_id):
-    assert results.record(**run(model=model, dataset=dataset))["row_id"] == row_id
+    assert ledger.record(**run(model=model, dataset=dataset))["row_id"] == row_id
 
 
 def test_the_same_run_again_replaces_its_row(run):
-    results.record(**run(value=1.5))
-    results.record(**run(value=1.25, train_seconds=1))
+    ledger.record(**run(value=1.5))
+    ledger.record(**run(value=1.25, train_seconds=1))
     assert results.measured()["value"].tolist() == [1.25]
 
 
@@ -176,22 +216,27 @@ DETERMINING = {
 
 def test_run_id_is_known_before_the_run(run):
     known = {column: run()[column] for column in DETERMINING if column in run()}
-    expected = results.run_id(**known)
+    expected = ledger.run_id(**known)
     assert expected.startswith("lenet-5-mnist-standard-seed0-")
     assert len(expected.removeprefix("lenet-5-mnist-standard-seed0-")) == 8
-    assert results.run_id(**known | {"seed": np.int64(0)}) == expected
+    assert ledger.run_id(**known | {"seed": np.int64(0)}) == expected
     for value in (0.95, 2.0):
-        assert results.record(**run(value=value, train_seconds=value, device=str(value)))["run_id"] == expected
+        assert (
+            ledger.record(**run(value=value, train_seconds=value, device=str(value)))["run_id"]
+            == expected
+        )
 
 
 @pytest.mark.parametrize("column", DETERMINING)
 def test_run_id_changes_with_what_determines_the_result(run, column):
     known = {column: run()[column] for column in DETERMINING if column in run()}
-    assert results.run_id(**known | {column: DETERMINING[column]})[-8:] != results.run_id(**known)[-8:]
+    assert (
+        ledger.run_id(**known | {column: DETERMINING[column]})[-8:] != ledger.run_id(**known)[-8:]
+    )
 
 
 def test_run_id_is_a_file_name(run):
-    row = results.record(**run(model="cifar10/vgg16", dataset="cifar10"))
+    row = ledger.record(**run(model="cifar10/vgg16", dataset="cifar10"))
     assert row["run_id"].startswith("cifar10-vgg16-cifar10-standard-seed0-")
     assert local_files() == [row["run_id"] + ".json"]
 
@@ -233,7 +278,7 @@ BAD = [
 @pytest.mark.parametrize("changed, message", BAD, ids=[str(changed) for changed, _ in BAD])
 def test_record_refuses(run, changed, message):
     with pytest.raises(InputError, match=message):
-        results.record(**run(**changed))
+        ledger.record(**run(**changed))
     assert local_files() == []
 
 
@@ -241,7 +286,7 @@ def test_record_names_what_is_missing(run):
     columns = run()
     del columns["seed"], columns["value"]
     with pytest.raises(InputError, match="the row lacks seed, value"):
-        results.record(**columns)
+        ledger.record(**columns)
     assert local_files() == []
 
 
@@ -249,7 +294,7 @@ def test_record_into_a_folder_that_cannot_be_written(run, tmp_path, monkeypatch)
     (tmp_path / "occupied").write_text("a file where the folder should be")
     monkeypatch.setenv("CNNLIB_RESULTS", str(tmp_path / "occupied"))
     with pytest.raises(InputError, match=r"cannot write to the folder .*CNNLIB_RESULTS"):
-        results.record(**run())
+        ledger.record(**run())
 
 
 @pytest.mark.parametrize("failing", ["replace", "fsync"])
@@ -259,28 +304,28 @@ def test_record_leaves_nothing_when_the_disk_fails(run, monkeypatch, failing):
 
     monkeypatch.setattr(os, failing, full)
     with pytest.raises(InputError, match=os.strerror(errno.ENOSPC)):
-        results.record(**run())
+        ledger.record(**run())
     assert local_files() == []
 
 
 def damage_json(content):
-    results_file = files.results_folder() / "rows" / local_files()[0]
+    results_file = storage.results_folder() / "rows" / local_files()[0]
     results_file.write_text(content, encoding="utf-8")
     return results_file
 
 
 @pytest.mark.parametrize("content", ["", '{"run_id": "x"', "[1]", "{}", "null"])
 def test_a_damaged_local_row_is_named_and_kept(run, content):
-    results.record(**run())
+    ledger.record(**run())
     path = damage_json(content)
-    for read in (results.measured, results.publish):
+    for read in (results.measured, ledger.publish):
         with pytest.raises(InputError, match=f"damaged row .*{path.name}"):
             read()
     assert path.read_text(encoding="utf-8") == content
 
 
 def test_a_local_row_under_another_name_or_with_nan_is_damaged(run):
-    row = results.record(**run())
+    row = ledger.record(**run())
     damage_json(json.dumps(row | {"run_id": "another"}))
     with pytest.raises(InputError, match="holds the run another"):
         results.measured()
@@ -290,9 +335,12 @@ def test_a_local_row_under_another_name_or_with_nan_is_damaged(run):
 
 
 def test_a_results_folder_of_another_version_is_refused_and_kept(run):
-    row = results.record(**run())
+    row = ledger.record(**run())
     path = damage_json(json.dumps(row | {"top5": 99.0}))
-    with pytest.raises(InputError, match=r"damaged row .*: the row has the unknown top5. The columns are run_id, .* Nothing was changed"):
+    with pytest.raises(
+        InputError,
+        match=r"damaged row .*: the row has the unknown top5. The columns are run_id, .* Nothing was changed",
+    ):
         results.measured()
     without = {column: value for column, value in row.items() if column != "epochs"}
     path.write_text(json.dumps(without), encoding="utf-8")
@@ -302,11 +350,11 @@ def test_a_results_folder_of_another_version_is_refused_and_kept(run):
 
 
 @pytest.fixture
-def ledger(run, measured_folder):
+def published_ledger(run, measured_folder):
     """data/measured/mnist.csv with two rows."""
     for seed in (0, 1):
-        results.record(**run(seed=seed))
-    results.publish()
+        ledger.record(**run(seed=seed))
+    ledger.publish()
     return measured_folder / "mnist.csv"
 
 
@@ -316,19 +364,31 @@ def ledger(run, measured_folder):
         (lambda lines: [lines[0], lines[1], lines[1]], r"line 3: the run lenet-5.* a second time"),
         (lambda lines: [*lines, "<<<<<<< HEAD"], "line 4: 1 fields where 18 belong"),
         (lambda lines: [lines[0], lines[1], lines[2][:60]], "line 3: .* fields where 18 belong"),
-        (lambda lines: [lines[0], lines[1].replace(",0.95,", ",,")], "line 2: value must be a number.*''"),
-        (lambda lines: [lines[0], lines[1].replace(",0.95,", ",nan,")], "line 2: value must be a number.*nan"),
-        (lambda lines: [lines[0], lines[1].replace(",mnist,", ",cifar10,").replace("mnist/lenet-5", "")], "line 2: a row of cifar10"),
+        (
+            lambda lines: [lines[0], lines[1].replace(",0.95,", ",,")],
+            "line 2: value must be a number.*''",
+        ),
+        (
+            lambda lines: [lines[0], lines[1].replace(",0.95,", ",nan,")],
+            "line 2: value must be a number.*nan",
+        ),
+        (
+            lambda lines: [
+                lines[0],
+                lines[1].replace(",mnist,", ",cifar10,").replace("mnist/lenet-5", ""),
+            ],
+            "line 2: a row of cifar10",
+        ),
         (lambda lines: [lines[0], lines[1], lines[2] + ',"'], "line 3: unexpected end of data"),
         (lambda lines: lines[1:], "line 1: the columns must be run_id,row_id"),
         (lambda lines: [], "line 0: the columns must be run_id,row_id"),
     ],
 )
-def test_a_damaged_ledger_is_named_and_kept(run, ledger, damage, message):
+def test_a_damaged_ledger_is_named_and_kept(run, published_ledger, damage, message):
     damaged = "\n".join(damage(ledger.read_text(encoding="utf-8").splitlines()))
     ledger.write_text(damaged, encoding="utf-8")
-    results.record(**run(seed=9))
-    for read in (results.measured, results.publish):
+    ledger.record(**run(seed=9))
+    for read in (results.measured, ledger.publish):
         with pytest.raises(InputError, match=f"damaged ledger .*mnist.csv, {message}"):
             read()
     assert ledger.read_text(encoding="utf-8") == damaged
@@ -337,7 +397,7 @@ def test_a_damaged_ledger_is_named_and_kept(run, ledger, damage, message):
 
 def test_publish_moves_rows_in_the_order_of_the_published_table(run, measured_folder):
     made = [
-        results.record(**run(**changed))
+        ledger.record(**run(**changed))
         for changed in (
             {"model": "my-own-net"},
             {"model": "lenet-5-paper"},
@@ -345,11 +405,17 @@ def test_publish_moves_rows_in_the_order_of_the_published_table(run, measured_fo
             {"model": "lenet-5", "seed": 9},
             {"model": "lenet-5", "seed": 11, "recipe": "long"},
             {"model": "linear-20x20"},
-            {"model": "cifar10/dpn92", "dataset": "cifar10", "train_images": 50000, "metric": "test_accuracy_percent", "value": 95.1},
+            {
+                "model": "cifar10/dpn92",
+                "dataset": "cifar10",
+                "train_images": 50000,
+                "metric": "test_accuracy_percent",
+                "value": 95.1,
+            },
         )
     ]
     before = results.measured().set_index("run_id").drop(columns="origin").sort_index()
-    taken, left = results.publish()
+    taken, left = ledger.publish()
     assert sorted(taken) == sorted(row["run_id"] for row in made) and left == []
     assert local_files() == []
     order = [[row.model, row.recipe, row.seed] for row in results.measured("mnist").itertuples()]
@@ -363,48 +429,58 @@ def test_publish_moves_rows_in_the_order_of_the_published_table(run, measured_fo
     ]
     assert results.measured("cifar10")["model"].tolist() == ["cifar10/dpn92"]
     assert set(results.measured()["origin"]) == {"ledger"}
-    pandas.testing.assert_frame_equal(results.measured().set_index("run_id").drop(columns="origin").sort_index(), before)
+    pandas.testing.assert_frame_equal(
+        results.measured().set_index("run_id").drop(columns="origin").sort_index(), before
+    )
     content = (measured_folder / "mnist.csv").read_bytes()
     assert b"\r" not in content and content.count(b"\n") == 7
     assert pandas.read_csv(measured_folder / "mnist.csv").columns.tolist() == results.COLUMNS
 
 
 def test_publish_appends_and_leaves_quick_and_partial_runs(run):
-    first = results.record(**run(seed=0))
-    assert results.publish() == ([first["run_id"]], [])
-    second = results.record(**run(seed=1))
-    quick = results.record(**run(recipe="quick"))
-    changed = results.record(**run(recipe="plain,epochs=3"))
-    partial = results.record(**run(train_images=59999))
-    distorted = results.record(**run(protocol="distorted", train_images=600000))
-    taken, left = results.publish()
+    first = ledger.record(**run(seed=0))
+    assert ledger.publish() == ([first["run_id"]], [])
+    second = ledger.record(**run(seed=1))
+    quick = ledger.record(**run(recipe="quick"))
+    changed = ledger.record(**run(recipe="plain,epochs=3"))
+    partial = ledger.record(**run(train_images=59999))
+    distorted = ledger.record(**run(protocol="distorted", train_images=600000))
+    taken, left = ledger.publish()
     assert set(taken) == {second["run_id"], distorted["run_id"]}
     assert set(left) == {quick["run_id"], changed["run_id"], partial["run_id"]}
-    assert set(results.measured(local=False)["run_id"]) == {first["run_id"], second["run_id"], distorted["run_id"]}
+    assert set(results.measured(local=False)["run_id"]) == {
+        first["run_id"],
+        second["run_id"],
+        distorted["run_id"],
+    }
 
 
 def test_publish_what_is_named(run):
     quick, long, partial = (
-        results.record(**run(**c)) for c in ({"recipe": "quick"}, {"recipe": "long"}, {"recipe": "long", "train_images": 9})
+        ledger.record(**run(**c))
+        for c in ({"recipe": "quick"}, {"recipe": "long"}, {"recipe": "long", "train_images": 9})
     )
-    assert results.publish(run_ids=partial["run_id"])[0] == [partial["run_id"]]
-    assert results.publish(recipe="quick") == ([quick["run_id"]], [long["run_id"]])
+    assert ledger.publish(run_ids=partial["run_id"])[0] == [partial["run_id"]]
+    assert ledger.publish(recipe="quick") == ([quick["run_id"]], [long["run_id"]])
     for arguments, message in [
         ({"run_ids": ["nothing"]}, "unknown run 'nothing'"),
         ({"recipe": "lnog"}, "unknown recipe 'lnog'. Known: long"),
         ({"run_ids": [long["run_id"]], "recipe": "long"}, "not both"),
     ]:
         with pytest.raises(InputError, match=message):
-            results.publish(**arguments)
-    assert results.publish(run_ids=[]) == ([], [long["run_id"]])
+            ledger.publish(**arguments)
+    assert ledger.publish(run_ids=[]) == ([], [long["run_id"]])
 
 
-def test_publish_refuses_another_value_for_a_published_run(run, ledger):
+def test_publish_refuses_another_value_for_a_published_run(run, published_ledger):
     before = ledger.read_bytes()
-    new = results.record(**run(seed=2))
-    again = results.record(**run(seed=1, value=0.96))
-    with pytest.raises(InputError, match=rf"{again['run_id']} has test_error_percent 0.96 here, and test_error_percent 0.95 in the ledger"):
-        results.publish()
+    new = ledger.record(**run(seed=2))
+    again = ledger.record(**run(seed=1, value=0.96))
+    with pytest.raises(
+        InputError,
+        match=rf"{again['run_id']} has test_error_percent 0.96 here, and test_error_percent 0.95 in the ledger",
+    ):
+        ledger.publish()
     assert ledger.read_bytes() == before
     assert len(local_files()) == 2
     table = results.measured().set_index("run_id")  # the ledger counts until that is settled
@@ -412,34 +488,36 @@ def test_publish_refuses_another_value_for_a_published_run(run, ledger):
     assert table.loc[new["run_id"], "origin"] == "this machine"
 
 
-def test_publish_that_stopped_before_it_removed_the_files_can_be_repeated(run, ledger):
+def test_publish_that_stopped_before_it_removed_the_files_can_be_repeated(run, published_ledger):
     before = ledger.read_bytes()
-    row = results.record(**run(seed=1))  # as if its file were still there: same run, same value
+    row = ledger.record(**run(seed=1))  # as if its file were still there: same run, same value
     assert results.measured()["origin"].tolist() == ["ledger", "ledger"]
-    assert results.publish() == ([row["run_id"]], [])
+    assert ledger.publish() == ([row["run_id"]], [])
     assert ledger.read_bytes() == before
     assert local_files() == []
 
 
-def test_publish_keeps_the_rows_when_the_disk_fails(run, ledger, monkeypatch):
+def test_publish_keeps_the_rows_when_the_disk_fails(run, published_ledger, monkeypatch):
     before = ledger.read_bytes()
-    results.record(**run(seed=2))
+    ledger.record(**run(seed=2))
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        patch.setattr(
+            os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full"))
+        )
         with pytest.raises(InputError, match="full"):
-            results.publish()
+            ledger.publish()
     assert ledger.read_bytes() == before
     assert len(local_files()) == 1
     assert [path.name for path in ledger.parent.iterdir() if path.suffix == ".part"] == []
 
 
 def test_measured_while_another_process_publishes_finds_the_row_once(run, monkeypatch):
-    row = results.record(**run())
+    row = ledger.record(**run())
     with monkeypatch.context() as patch:
 
         def published_just_before(path, **_):
             patch.undo()
-            results.publish()
+            ledger.publish()
             raise FileNotFoundError(path)
 
         patch.setattr(pathlib.Path, "read_text", published_just_before)
@@ -455,8 +533,8 @@ rows.MEASURED = pathlib.Path(sys.argv[1])
 columns = json.loads(sys.argv[2])
 sys.stdin.readline()  # both start when the test says so
 for seed in range(int(sys.argv[3]), 40, 2):
-    results.record(**columns | {"seed": seed})
-    results.publish()
+    ledger.record(**columns | {"seed": seed})
+    ledger.publish()
 """
     processes = [
         subprocess.Popen(
@@ -474,7 +552,7 @@ for seed in range(int(sys.argv[3]), 40, 2):
 
 
 def test_the_ledger_of_the_project_is_whole(monkeypatch):
-    monkeypatch.setattr(rows, "MEASURED", files.DATA / "measured")
+    monkeypatch.setattr(rows, "MEASURED", storage.DATA / "measured")
     table = results.measured(local=False)
     assert table["run_id"].is_unique
     assert set(table["row_id"]) <= {"", *results.published()["row_id"]}

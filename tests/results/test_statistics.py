@@ -2,18 +2,20 @@
 
 import math
 
-from cnnlib import results
-from cnnlib.errors import InputError
-
 import numpy as np
 import pytest
+
+from cnnlib import results
+from cnnlib.errors import InputError
 
 
 def at_least(k, n, p):
     return sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
 
 
-@pytest.mark.parametrize("n, wrong, confidence", [(200, 3, 0.95), (200, 199, 0.95), (50, 20, 0.99), (10, 1, 0.9)])
+@pytest.mark.parametrize(
+    "n, wrong, confidence", [(200, 3, 0.95), (200, 199, 0.95), (50, 20, 0.99), (10, 1, 0.9)]
+)
 def test_interval_leaves_half_the_rest_in_each_tail(n, wrong, confidence):
     low, high = results.interval(100 * wrong / n, n, confidence)
     tail = (1 - confidence) / 2
@@ -28,7 +30,9 @@ def test_interval_at_the_ends():
 
 
 def test_interval_of_lenet5_on_the_test_set():
-    low, high = results.interval(0.95)  # near the normal approximation 0.95 ± 1.96 sqrt(0.95 * 99.05 / 10000)
+    low, high = results.interval(
+        0.95
+    )  # near the normal approximation 0.95 ± 1.96 sqrt(0.95 * 99.05 / 10000)
     assert (low, high) == pytest.approx((0.95 - 0.19, 0.95 + 0.19), abs=0.03)
 
 
@@ -36,7 +40,10 @@ def test_interval_rounds_a_mean_over_seeds_to_whole_images():
     assert results.interval(0.954) == results.interval(0.95)
 
 
-@pytest.mark.parametrize("error, n, confidence", [(-0.1, 100, 0.95), (100.1, 100, 0.95), (math.nan, 100, 0.95), (1, 0, 0.95), (1, 100, 1)])
+@pytest.mark.parametrize(
+    "error, n, confidence",
+    [(-0.1, 100, 0.95), (100.1, 100, 0.95), (math.nan, 100, 0.95), (1, 0, 0.95), (1, 100, 1)],
+)
 def test_interval_refuses(error, n, confidence):
     with pytest.raises(InputError):
         results.interval(error, n, confidence)
@@ -49,7 +56,9 @@ def test_mcnemar_is_twice_the_smaller_tail(only_a, only_b):
     b = np.repeat([True, False, True, False], [both, only_a, only_b, neither])
     found = results.mcnemar(a, b)
     assert found[1:] == (only_a, only_b, both, neither)
-    assert found.p_value == pytest.approx(min(1, 2 * at_least(max(only_a, only_b), only_a + only_b, 0.5)))
+    assert found.p_value == pytest.approx(
+        min(1, 2 * at_least(max(only_a, only_b), only_a + only_b, 0.5))
+    )
 
 
 def test_mcnemar_of_nets_that_err_on_the_same_images():

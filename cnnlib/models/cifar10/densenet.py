@@ -1,9 +1,9 @@
 """DenseNet121. Paper: Huang, Liu, van der Maaten & Weinberger 2017, "Densely Connected Convolutional Networks"."""
 
-from cnnlib.models.cifar10 import parts
-
 import keras
 from keras import layers
+
+from cnnlib.models.cifar10 import parts
 
 GROWTH = 32  # maps that each layer adds
 DEPTHS = (6, 12, 24, 16)  # by stage

@@ -1,12 +1,17 @@
 """DPN92. Paper: Chen, Li, Xiao, Jin, Yan & Feng 2017, "Dual Path Networks"."""
 
-from cnnlib.models.cifar10 import parts
-from cnnlib.models.layers import register
-
 import keras
 from keras import layers, ops
 
-STAGES = ((3, 96, 256, 16), (4, 192, 512, 32), (20, 384, 1024, 24), (3, 768, 2048, 128))  # blocks, inner, residual, dense maps
+from cnnlib.models.cifar10 import parts
+from cnnlib.models.layers import register
+
+STAGES = (
+    (3, 96, 256, 16),
+    (4, 192, 512, 32),
+    (20, 384, 1024, 24),
+    (3, 768, 2048, 128),
+)  # blocks, inner, residual, dense maps
 
 
 @register
@@ -20,7 +25,9 @@ class DualPath(layers.Layer):
     def call(self, inputs):
         new, old = inputs
         added = old[..., : self.residual] + new[..., : self.residual]
-        return ops.concatenate([added, old[..., self.residual :], new[..., self.residual :]], axis=-1)
+        return ops.concatenate(
+            [added, old[..., self.residual :], new[..., self.residual :]], axis=-1
+        )
 
     def get_config(self):
         return {**super().get_config(), "residual": self.residual}
@@ -32,7 +39,15 @@ def DPN92(input_shape=(32, 32, 3), classes=10, name="dpn92"):
     x = parts.convolution_norm_relu(images, 64, 3, None, 1)
     for stage, (blocks, inner, residual, dense) in enumerate(STAGES, 1):
         for number in range(1, blocks + 1):
-            x = _block(x, inner, residual, dense, 2 if stage > 1 and number == 1 else 1, number == 1, f"stage{stage}_block{number}")
+            x = _block(
+                x,
+                inner,
+                residual,
+                dense,
+                2 if stage > 1 and number == 1 else 1,
+                number == 1,
+                f"stage{stage}_block{number}",
+            )
     return keras.Model(images, parts.classifier(x, "DPN92", classes), name=name)
 
 

@@ -5,13 +5,13 @@ What makes it quick was found by others, in a line of work that began with DAWNB
 resolution, pooling before the norm, convolutions that begin by passing maps on, a maximum over each map at the end, and logits scaled down.
 """
 
-from cnnlib.models.checks import check_classes
-from cnnlib.models.cifar10 import parts
-from cnnlib.models.layers import register
-
 import keras
 import numpy as np
 from keras import layers
+
+from cnnlib.models.checks import check_classes
+from cnnlib.models.cifar10 import parts
+from cnnlib.models.layers import register
 
 WIDTHS = (64, 256, 256)  # by stage, each of which halves the maps
 
@@ -24,7 +24,9 @@ class Whitening(layers.Conv2D):
     """
 
     def __init__(self, size=2, **options):
-        options = {name: value for name, value in options.items() if name not in ("filters", "kernel_size")}
+        options = {
+            name: value for name, value in options.items() if name not in ("filters", "kernel_size")
+        }
         super().__init__(filters=1, kernel_size=size, **options)
 
     def build(self, input_shape):
@@ -35,16 +37,29 @@ class Whitening(layers.Conv2D):
     def adapt(self, images, count=5000):
         """Set the kernel from the patches of the first `count` images, float32 (n, h, w, c)."""
         size = self.kernel_size[0]
-        patches = np.lib.stride_tricks.sliding_window_view(images[:count], (size, size), axis=(1, 2))[:, ::2, ::2]
-        patches = np.moveaxis(patches, 3, -1).reshape(-1, self.filters // 2).astype("float64")  # row, column, channel: the kernel's order
+        patches = np.lib.stride_tricks.sliding_window_view(
+            images[:count], (size, size), axis=(1, 2)
+        )[:, ::2, ::2]
+        patches = (
+            np.moveaxis(patches, 3, -1).reshape(-1, self.filters // 2).astype("float64")
+        )  # row, column, channel: the kernel's order
         variances, directions = np.linalg.eigh(np.cov(patches, rowvar=False))
-        whitening = directions / np.sqrt(variances + 5e-4)  # without the constant, directions of almost no variance would be mere noise
+        whitening = directions / np.sqrt(
+            variances + 5e-4
+        )  # without the constant, directions of almost no variance would be mere noise
         kernel = np.concatenate([whitening, -whitening], axis=1).reshape(self.kernel.shape)
         self._kernel.assign(kernel.astype("float32"))
 
     def get_config(self):
         config = super().get_config()
-        return {**{name: value for name, value in config.items() if name not in ("filters", "kernel_size")}, "size": self.kernel_size[0]}
+        return {
+            **{
+                name: value
+                for name, value in config.items()
+                if name not in ("filters", "kernel_size")
+            },
+            "size": self.kernel_size[0],
+        }
 
 
 @register
@@ -87,13 +102,23 @@ def FastNet(input_shape=(32, 32, 3), classes=10, name="fast"):
         x = parts.convolution(x, width, 3, f"stage{stage}_conv1", initializer=PassingOn())
         x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
         x = _norm_gelu(x, f"stage{stage}", 1)
-        y = _norm_gelu(parts.convolution(x, width, 3, f"stage{stage}_conv2", initializer=PassingOn()), f"stage{stage}", 2)
+        y = _norm_gelu(
+            parts.convolution(x, width, 3, f"stage{stage}_conv2", initializer=PassingOn()),
+            f"stage{stage}",
+            2,
+        )
         x = layers.Add(name=f"stage{stage}_add")([y, x])
     x = layers.GlobalMaxPooling2D(name="pool")(x)
-    x = layers.Dense(check_classes("FastNet", classes), use_bias=False, dtype="float32", name="dense")(x)
-    return keras.Model(images, layers.Rescaling(1 / 9, dtype="float32", name="output")(x), name=name)
+    x = layers.Dense(
+        check_classes("FastNet", classes), use_bias=False, dtype="float32", name="dense"
+    )(x)
+    return keras.Model(
+        images, layers.Rescaling(1 / 9, dtype="float32", name="output")(x), name=name
+    )
 
 
 def _norm_gelu(x, stage, part):
-    x = layers.BatchNormalization(momentum=0.6, epsilon=1e-5, scale=False, name=f"{stage}_bn{part}")(x)  # few steps: a short memory
+    x = layers.BatchNormalization(
+        momentum=0.6, epsilon=1e-5, scale=False, name=f"{stage}_bn{part}"
+    )(x)  # few steps: a short memory
     return layers.Activation("gelu", name=f"{stage}_gelu{part}")(x)

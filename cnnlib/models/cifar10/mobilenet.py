@@ -1,12 +1,20 @@
 """MobileNetV2. Paper: Sandler, Howard, Zhu, Zhmoginov & Chen 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks"."""
 
-from cnnlib.models.cifar10 import parts
-
 import keras
 from keras import layers
 
+from cnnlib.models.cifar10 import parts
+
 # (expansion, width, blocks, stride) by stage; the paper has strides of 2 in the stem and in the second stage too
-STAGES = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 1),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 
 
 def MobileNetV2(input_shape=(32, 32, 3), classes=10, name="mobilenetv2"):
@@ -16,7 +24,9 @@ def MobileNetV2(input_shape=(32, 32, 3), classes=10, name="mobilenetv2"):
     x = parts.convolution_norm_relu(images, 32, 3, None, 1)
     for stage, (expansion, width, blocks, stride) in enumerate(STAGES, 1):
         for number in range(1, blocks + 1):
-            x = _block(x, expansion, width, stride if number == 1 else 1, f"stage{stage}_block{number}")
+            x = _block(
+                x, expansion, width, stride if number == 1 else 1, f"stage{stage}_block{number}"
+            )
     x = parts.convolution_norm_relu(x, 1280, 1, None, 2)
     return keras.Model(images, parts.classifier(x, "MobileNetV2", classes), name=name)
 

@@ -11,12 +11,12 @@ Layers are named by stage and block, and stand in `model.layers` in the order in
 
 import math
 
+import keras
+from keras import layers, ops
+
 from cnnlib import backend
 from cnnlib.models.checks import check_classes, check_input_shape
 from cnnlib.models.layers import register
-
-import keras
-from keras import layers, ops
 
 
 @register
@@ -29,12 +29,21 @@ class GroupedConv2D(layers.Conv2D):
     """
 
     def convolution_op(self, inputs, kernel):
-        options = {"strides": self.strides, "padding": self.padding, "dilation_rate": self.dilation_rate, "data_format": self.data_format}
+        options = {
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilation_rate": self.dilation_rate,
+            "data_format": self.data_format,
+        }
         if kernel.shape[2] == 1 and self.filters == self.groups:
             return ops.depthwise_conv(inputs, ops.transpose(kernel, (0, 1, 3, 2)), **options)
         if keras.backend.backend() != "tensorflow" or not backend.on_cpu():
             return ops.conv(inputs, kernel, **options)
-        pairs = zip(ops.split(inputs, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1), strict=True)
+        pairs = zip(
+            ops.split(inputs, self.groups, axis=-1),
+            ops.split(kernel, self.groups, axis=-1),
+            strict=True,
+        )
         return ops.concatenate([ops.conv(maps, part, **options) for maps, part in pairs], axis=-1)
 
 
@@ -73,17 +82,24 @@ def relu(x, name):
 def convolution_norm(x, filters, size, block, part, **options):
     """A convolution and its batch norm: {block}_conv{part}, {block}_bn{part}; `block` is None for a stem."""
     prefix = f"{block}_" if block else ""
-    return norm(convolution(x, filters, size, f"{prefix}conv{part}", **options), f"{prefix}bn{part}")
+    return norm(
+        convolution(x, filters, size, f"{prefix}conv{part}", **options), f"{prefix}bn{part}"
+    )
 
 
 def convolution_norm_relu(x, filters, size, block, part, **options):
     """A convolution, its batch norm and ReLU."""
-    return relu(convolution_norm(x, filters, size, block, part, **options), f"{block}_relu{part}" if block else f"relu{part}")
+    return relu(
+        convolution_norm(x, filters, size, block, part, **options),
+        f"{block}_relu{part}" if block else f"relu{part}",
+    )
 
 
 def projection(x, filters, block, stride):
     """A shortcut that changes the shape: 1x1 convolution and batch norm."""
-    return norm(convolution(x, filters, 1, f"{block}_shortcut_conv", stride=stride), f"{block}_shortcut_bn")
+    return norm(
+        convolution(x, filters, 1, f"{block}_shortcut_conv", stride=stride), f"{block}_shortcut_bn"
+    )
 
 
 def add_shortcut(x, y, stride, block):

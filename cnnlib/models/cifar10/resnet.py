@@ -3,10 +3,10 @@
 Papers: He, Zhang, Ren & Sun 2016, "Deep Residual Learning for Image Recognition" and "Identity Mappings in Deep Residual Networks".
 """
 
-from cnnlib.models.cifar10 import parts
-
 import keras
 from keras import layers
+
+from cnnlib.models.cifar10 import parts
 
 WIDTHS = (64, 128, 256, 512)  # by stage; every stage but the first halves the maps
 
@@ -47,7 +47,9 @@ def _resnet(net, block, depths, input_shape, classes, name):
 def _stages(x, block, depths):
     for stage, (depth, width) in enumerate(zip(depths, WIDTHS, strict=True), 1):
         for number in range(1, depth + 1):
-            x = block(x, width, 2 if stage > 1 and number == 1 else 1, f"stage{stage}_block{number}")
+            x = block(
+                x, width, 2 if stage > 1 and number == 1 else 1, f"stage{stage}_block{number}"
+            )
     return x
 
 
@@ -67,7 +69,9 @@ def _bottleneck(x, width, stride, block):
 def _preactivation_block(x, width, stride, block):
     y = parts.relu(parts.norm(x, f"{block}_bn1"), f"{block}_relu1")
     if stride > 1 or x.shape[-1] != width:
-        x = parts.convolution(y, width, 1, f"{block}_shortcut_conv", stride=stride)  # computed first, so listed first: see parts.wait
+        x = parts.convolution(
+            y, width, 1, f"{block}_shortcut_conv", stride=stride
+        )  # computed first, so listed first: see parts.wait
         for step in range(4):
             x = parts.wait(x, f"{block}_shortcut_wait{step + 1}")
     y = parts.convolution(y, width, 3, f"{block}_conv1", stride=stride)

@@ -1,8 +1,8 @@
 """ResNeXt29. Paper: Xie, Girshick, Dollár, Tu & He 2017, "Aggregated Residual Transformations for Deep Neural Networks"."""
 
-from cnnlib.models.cifar10 import parts
-
 import keras
+
+from cnnlib.models.cifar10 import parts
 
 
 def ResNeXt29_32x4d(input_shape=(32, 32, 3), classes=10, name="resnext29-32x4d"):
@@ -22,7 +22,13 @@ def _resnext(net, cardinality, group_width, input_shape, classes, name):
     for stage in (1, 2, 3):
         width = cardinality * group_width * 2 ** (stage - 1)
         for number in (1, 2, 3):
-            x = _block(x, width, cardinality, 2 if stage > 1 and number == 1 else 1, f"stage{stage}_block{number}")
+            x = _block(
+                x,
+                width,
+                cardinality,
+                2 if stage > 1 and number == 1 else 1,
+                f"stage{stage}_block{number}",
+            )
     return keras.Model(images, parts.classifier(x, net, classes), name=name)
 
 

@@ -1,11 +1,17 @@
 """VGG16 with one dense layer. Paper: Simonyan & Zisserman 2015, "Very Deep Convolutional Networks for Large-Scale Image Recognition"."""
 
-from cnnlib.models.cifar10 import parts
-
 import keras
 from keras import layers
 
-WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # by stage, each ended by 2x2 max pooling
+from cnnlib.models.cifar10 import parts
+
+WIDTHS = (
+    (64, 64),
+    (128, 128),
+    (256, 256, 256),
+    (512, 512, 512),
+    (512, 512, 512),
+)  # by stage, each ended by 2x2 max pooling
 
 
 def VGG16(input_shape=(32, 32, 3), classes=10, name="vgg16"):

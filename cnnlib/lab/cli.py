@@ -1,0 +1,446 @@
+"""The command line: python -m cnnlib. Nothing heavy is imported until a command needs it."""
+
+import click
+
+from cnnlib import __version__
+from cnnlib.errors import InputError
+from cnnlib.lab import ledger, readme
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are defined, whose expected errors are one message without a traceback."""
+
+    def list_commands(self, ctx):
+        return list(self.commands)
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            ctx.exit(130)
+        except (InputError, OSError, RuntimeError) as error:
+            message, code = _expected(error)
+            if message is None or ctx.find_root().params.get("traceback"):
+                raise
+            click.echo(f"Error: {message}", err=True)
+            ctx.exit(code)
+
+
+def _expected(error):
+    """(message, exit code) of an error that the user can mend; (None, None) of any other."""
+    from cnnlib.datasets import Unavailable
+    from cnnlib.lab.notebooks import NotebookError
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", 2
+    if isinstance(error, InputError | Unavailable):
+        return str(error), 2
+    return (str(error), 1) if isinstance(error, NotebookError) else (None, None)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cnnlib")
+@click.option("--traceback", is_flag=True, help="Show where an error came from.")
+def cli(traceback):
+    """Train, measure and compare the nets of the course on CNN image classification."""
+
+
+@cli.command("course")
+@click.argument("notebooks", nargs=-1)
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Write the report there.  [default: results/course]",
+)
+def course(notebooks, folder):
+    """Run all notebooks, or those named, and write a report."""
+    from cnnlib.lab import notebooks as books
+
+    if books.course(notebooks, folder):
+        raise SystemExit(1)
+
+
+@cli.command("run")
+@click.argument("notebook")
+@click.option(
+    "-p",
+    "values",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set a parameter; may be repeated.",
+)
+@click.option(
+    "-f", "file", type=click.Path(), help="Read parameters from a YAML file; -p goes before it."
+)
+@click.option(
+    "-o", "output", type=click.Path(dir_okay=False), help="Write the executed notebook there."
+)
+def run(notebook, values, file, output):
+    """Run one notebook with other parameters."""
+    from cnnlib.lab import notebooks
+
+    defaults = {p.name: p.default for p in notebooks.parameters(notebook)}
+    parameters = notebooks.read_values(file) if file else {}
+    parameters |= {name: notebooks.parse(text, defaults.get(name)) for name, text in values}
+    click.echo(f"Executed notebook: {notebooks.run(notebook, parameters, output)}")
+
+
+@cli.command("train")
+@click.argument("model")
+@click.argument("dataset")
+@click.option("--recipe", default="plain", show_default=True, help="Train by this recipe.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Decide the first weights and the order of images.",
+)
+@click.option(
+    "--train-size", type=click.IntRange(min=1), help="Train on so many images.  [default: all]"
+)
+@click.option("--again", is_flag=True, help="Train it although the results have it.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Share each batch among so many processes, on Keras' JAX backend.",
+)
+@click.option(
+    "--coordinator",
+    metavar="HOST:PORT",
+    help="Train on several machines: the address of process 0, the same for all.",
+)
+@click.option(
+    "--process-id",
+    type=click.IntRange(min=0),
+    help="Say which of the processes this machine runs: 0, 1, ...",
+)
+def train(model, dataset, recipe, seed, train_size, again, processes, coordinator, process_id):
+    """Train one net, test it once, record the row."""
+    from cnnlib import results
+    from cnnlib.lab import distributed, experiment
+
+    if processes or coordinator or process_id is not None:
+        if not processes:
+            raise click.UsageError(
+                "--coordinator and --process-id need --processes: how many there are on all machines together"
+            )
+        experiment.plan(
+            model, dataset, recipe, seed, train_size
+        )  # a wrong name is one error, not one of each process
+        if model.startswith(experiment.BOOSTED) or model == results.TRANSFERRED:
+            raise InputError(
+                f"{model} is trained in several steps that are not shared among processes: train it without --processes"
+            )
+        arguments = [
+            "train",
+            model,
+            dataset,
+            "--recipe",
+            recipe,
+            "--seed",
+            str(seed),
+            *(["--again"] if again else []),
+        ]
+        arguments += ["--train-size", str(train_size)] if train_size else []
+        raise SystemExit(distributed.launch(arguments, processes, coordinator, process_id))
+    distributed.join()
+    known = not again and experiment.is_done(model, dataset, recipe, seed, train_size)
+    row = experiment.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
+    if not distributed.is_first():
+        return
+    note = " (already in the results: --again trains it anew)" if known else ""
+    measure = row["metric"].removesuffix("_percent").replace("_", " ")
+    click.echo(
+        f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % {measure} in {row['train_seconds']:.0f} s{note}"
+    )
+
+
+@cli.command("predict")
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "--invert/--no-invert",
+    default=None,
+    help="Say whether the ink is dark.  [default: judged by the border]",
+)
+def predict(model, images, invert):
+    """Say what a trained net sees in pictures."""
+    from cnnlib import digits
+
+    click.echo(digits.describe(model, images, invert))
+
+
+@cli.group("batch", cls=Commands)
+def batch():
+    """Run many trainings and notebooks from a file."""
+
+
+@batch.command("plan")
+@click.argument("file", type=click.Path())
+def batch_plan(file):
+    """Check a batch file and list its runs, their ids and how long they may take."""
+    from cnnlib.lab import batch
+
+    click.echo(batch.plan_text(file))
+
+
+@batch.command("run")
+@click.argument("file", type=click.Path())
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Use the Dask cluster there, such as tcp://host:8786.  [default: this machine]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Do so many runs at a time.  [default: one a core, as memory allows]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Give each run so many threads.  [default: its part of the cores]",
+)
+@click.option(
+    "--copy-to",
+    "copies",
+    metavar="PLACE",
+    help="Put executed notebooks there as well: a folder, s3://..., gs://..., abs://...",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Start a run again that was killed.",
+)
+def batch_run(file, scheduler, workers, threads, copies, retries):
+    """Run what is not in the results yet."""
+    from cnnlib.lab import batch
+
+    if scheduler and workers:
+        raise click.UsageError(
+            "--workers is for this machine; on a cluster it is the workers' --nworkers and --nthreads"
+        )
+    failed = batch.run(file, scheduler, workers, threads, copies, retries)
+    if failed:
+        click.echo(f"{len(failed)} failed: {', '.join(map(str, failed))}", err=True)
+        raise SystemExit(1)
+
+
+@batch.command("status")
+@click.argument("file", type=click.Path())
+def batch_status(file):
+    """Say what is done, running, failed."""
+    from cnnlib.lab import batch
+
+    click.echo(batch.status_text(file))
+
+
+@batch.command("report")
+@click.argument("file", type=click.Path())
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Write the page there.  [default: results/batch]",
+)
+def batch_report(file, folder):
+    """Write a page that links the executed notebooks and shows what failed."""
+    from cnnlib.lab import batch
+
+    page = batch.write(file, folder)
+    click.echo(f"{batch.status_text(file)}\nReport: {page}")
+
+
+@cli.group("transfer", cls=Commands)
+def transfer():
+    """Prepare transfer learning with VGG16; `train vgg16` makes a row."""
+
+
+@transfer.command("features")
+@click.argument("dataset")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=32),
+    default=32,
+    show_default=True,
+    help="Resize images to this side in pixels.",
+)
+@click.option(
+    "--train-size",
+    type=click.IntRange(min=1),
+    help="Take so many training images, those of seed 0.  [default: all]",
+)
+def transfer_features(dataset, image_size, train_size):
+    """Compute and keep what frozen VGG16 says of images, resumably."""
+    from cnnlib import transfer
+
+    for split, seen in transfer.features_of(dataset, image_size, train_size).items():
+        click.echo(f"{split}: {len(seen.array):,} images, {seen.seconds:.0f} s, {seen.path}")
+
+
+@transfer.command("select")
+@click.argument("dataset")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=32),
+    default=32,
+    show_default=True,
+    help="Resize images to this side in pixels.",
+)
+@click.option(
+    "--train-size",
+    type=click.IntRange(min=10),
+    help="Take so many training images, those of seed 0.  [default: all]",
+)
+@click.option("--blocks", default="345", show_default=True, help="Give the head these blocks.")
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
+def transfer_select(dataset, image_size, train_size, blocks, epochs):
+    """Compare settings of heads on a tenth of the training images."""
+    from cnnlib import transfer
+
+    click.echo(
+        transfer.compare_heads(dataset, image_size, train_size, blocks, epochs).to_string(
+            index=False
+        )
+    )
+
+
+@cli.group("results", cls=Commands)
+def results():
+    """Show and publish what was measured."""
+
+
+@results.command("show")
+@click.argument("benchmark", default="mnist")
+def results_show(benchmark):
+    """Print published and measured figures side by side."""
+    from cnnlib import results
+
+    click.echo(results.recap_text(benchmark))
+
+
+@results.command("publish")
+@click.argument("run_ids", nargs=-1)
+@click.option("--recipe", help="Publish the rows of this recipe.")
+def results_publish(run_ids, recipe):
+    """Move rows of this machine into data/measured/, and nets into data/nets/."""
+    from cnnlib.lab import experiment
+
+    taken, left = ledger.publish(list(run_ids) or None, recipe)
+    nets = experiment.publish_nets(taken)
+    click.echo(
+        "\n".join(
+            [*taken, f"{len(taken)} rows and {len(nets)} nets published, {len(left)} rows left"]
+        )
+    )
+
+
+@results.command("readme")
+@click.option(
+    "--check", is_flag=True, help="Only say whether it is up to date: exit code 1 if not."
+)
+def results_readme(check):
+    """Write the published rows into README's table."""
+
+    changed = readme.update_readme(check=check)
+    click.echo(
+        f"README.md is {'out of date' if changed and check else 'rewritten' if changed else 'up to date'}"
+    )
+    if changed and check:
+        raise SystemExit(1)
+
+
+@cli.command("models")
+def models():
+    """List the nets; those for digits can also be trained as boosted-NAME."""
+    from cnnlib.models import registry
+
+    for name in registry.names():
+        click.echo(f"{name:24} input {registry.input_form(name)}")
+
+
+@cli.command("datasets")
+def datasets():
+    """List the data sets."""
+    from cnnlib import datasets
+
+    for info in map(datasets.info, datasets.names()):
+        shape = "x".join(map(str, info.image_shape)) if info.image_shape else "of many sizes"
+        click.echo(
+            f"{info.name:15} {info.train_count:,} + {info.test_count:,} images {shape}, {len(info.class_names)} classes ({info.title})"
+        )
+
+
+@cli.group("data", cls=Commands)
+def data():
+    """Prepare data sets ahead, carry them to other machines, list them."""
+
+
+@data.command("fetch")
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "--archive",
+    type=click.Path(dir_okay=False),
+    help="Take this archive of Caltech-101 or Caltech-256 instead of a download.",
+)
+@click.option("--partial", is_flag=True, help="Take an archive that holds a part of the set.")
+def data_fetch(names, archive, partial):
+    """Download and prepare data sets; what broke off goes on."""
+    from cnnlib.datasets import download
+
+    if failed := download.fetch(names, archive, partial, say=click.echo):
+        click.echo(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}", err=True)
+        raise SystemExit(1)
+
+
+@data.command("bundle")
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "-o", "output", required=True, type=click.Path(dir_okay=False), help="Write the bundle there."
+)
+def data_bundle(names, output):
+    """Pack prepared data sets and the VGG16 weights into one zip."""
+    from cnnlib.datasets import bundles
+
+    packed = bundles.bundle(names, output)
+    click.echo(
+        f"{output}: {len(packed)} files. On the other machine: python -m cnnlib data unpack {output}"
+    )
+
+
+@data.command("unpack")
+@click.argument("file", type=click.Path(dir_okay=False))
+def data_unpack(file):
+    """Verify a bundle and install what is in it."""
+    from cnnlib.datasets import bundles
+
+    click.echo("\n".join(bundles.unpack(file)))
+
+
+@data.command("list")
+def data_list():
+    """Say what of each data set is on this machine."""
+    from cnnlib.datasets import inventory
+
+    click.echo(inventory.table())
+
+
+@cli.command("recipes")
+def recipes():
+    """List the ways to train."""
+    from cnnlib import recipes
+
+    for name in recipes.recipe_names():
+        click.echo(f"{name:15} {recipes.recipe(name).about}")
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m cnnlib")

@@ -1,0 +1,41 @@
+"""The README's results, written from the ledger."""
+
+from cnnlib import datasets, storage
+from cnnlib.errors import InputError
+from cnnlib.results import comparison, transfer_comparison
+
+BEGIN, END = (
+    "<!-- results: begin (made by `python -m cnnlib results readme`) -->",
+    "<!-- results: end -->",
+)
+
+
+def update_readme(path=storage.ROOT / "README.md", check=False):
+    """Write what the ledger has of MNIST, CIFAR-10 and transfer learning between the two markers of README.md.
+
+    Returns whether that changes the file. With `check` nothing is written. InputError if a marker, or the file, is missing.
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise InputError(
+            f"{path} lacks the line {END if begin else BEGIN} Put it where the results {'end' if begin else 'begin'}."
+        )
+    parts = {
+        datasets.info(name).title: comparison.recap_markdown(name, local=False)
+        for name in ("mnist", "cifar10")
+    }
+    if table := transfer_comparison.transfer_markdown(local=False):
+        parts["CIFAR-10, with VGG16 trained on ImageNet"] = table
+    updated = "\n".join(
+        [
+            before + BEGIN,
+            "",
+            *(f"**{title}**\n\n{table}\n" for title, table in parts.items()),
+            END + after,
+        ]
+    )
+    if updated != text and not check:
+        storage.write_atomically(path, updated)
+    return updated != text
