@@ -14,7 +14,7 @@ help:
 	@echo "make test     run every test: the unit tests and every notebook"
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make lint     check the code with ruff"
-	@echo "make lock     renew requirements.lock from requirements.txt"
+	@echo "make lock     renew requirements.lock from pyproject.toml"
 	@echo "make clean    remove .venv and caches; results/ stays"
 	@echo "PYTHON=/path/to/python3.12 chooses the Python (3.11 to 3.13) that .venv is made of."
 
@@ -32,18 +32,24 @@ lint: $(READY)
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 
+# uv comes from the lock itself. Only promise has no wheel: uv builds it with the setuptools of .venv,
+# and nothing else is ever built. The second file is what has to be there before pip builds anything.
+COMPILE = $(VENV) -m uv pip compile --quiet --python $(VENV) --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-build-isolation --only-binary :all: --no-binary promise
+
 lock: $(READY)
-	@$(PIP) install --quiet uv
-	@$(VENV) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		requirements.txt -o requirements.lock
-	@echo "requirements.lock is renewed: make test installs it and tests it"
+	@$(COMPILE) pyproject.toml --extra lab --extra docs --extra dev -o requirements.lock
+	@printf 'setuptools\nwheel\n' | $(COMPILE) - --constraint requirements.lock --no-annotate -o requirements-build.lock >/dev/null
+	@echo "The locks are renewed: make test installs them and tests them"
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A .venv that was left in the middle of an installation (it has the file `unfinished`) or whose Python is gone is made anew.
-$(READY): requirements.lock pyproject.toml
+# setuptools and wheel come first, so that pip builds promise and cnnlib with them: left to itself pip fills an
+# environment for each build with whatever the index has, without hashes, and runs that code.
+$(READY): requirements.lock requirements-build.lock pyproject.toml
 	@if [ -e .venv/unfinished ] || ! $(VENV) -c "$(SUPPORTED)" 2>/dev/null; then \
 		for python in $(CANDIDATES); do \
 			if "$$python" -c "$(SUPPORTED)" 2>/dev/null; then found=$$python; break; fi; \
@@ -57,7 +63,9 @@ $(READY): requirements.lock pyproject.toml
 	fi
 	@echo "Installing the locked requirements into .venv: one to three minutes the first time ..."
 	@touch .venv/unfinished
-	@$(PIP) install --quiet --require-hashes -r requirements.lock && $(PIP) install --quiet --no-deps --no-build-isolation -e . \
+	@$(PIP) install --quiet --require-hashes -r requirements-build.lock \
+		&& $(PIP) install --quiet --require-hashes --no-build-isolation -r requirements.lock \
+		&& $(PIP) install --quiet --no-deps --no-build-isolation -e . \
 		|| { rm .venv/unfinished; exit 1; }
 	@rm .venv/unfinished
 	@touch $(READY)

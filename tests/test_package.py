@@ -1,4 +1,4 @@
-"""The package as a whole: imports point one way, requirements are locked, and what the files say about one another is true."""
+"""The package as a whole: what its files say about one another is true."""
 
 import ast
 import pathlib
@@ -6,9 +6,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from typing import ClassVar
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from cnnlib import storage
 from cnnlib.lab import notebooks, readme
@@ -33,13 +36,15 @@ ORDER = (
     *("runs", "plots", "exercises", "predict", "report", "notebooks", "batch", "__main__"),
 )
 MODULES = sorted((storage.ROOT / "cnnlib").rglob("*.py"))
-REPOSITORY = tomllib.loads((storage.ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
-    "project"
-]["urls"]["Repository"]
 
 
 def read(name):
     return (storage.ROOT / name).read_text(encoding="utf-8")
+
+
+REPOSITORY = tomllib.loads((storage.ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+    "project"
+]["urls"]["Repository"]
 
 
 def layer(path):
@@ -99,46 +104,67 @@ assert not {"tensorflow", "keras", "pandas", "numpy"} & set(sys.modules)
 
 
 class TestRequirements:
-    def requirements(self, name="requirements.txt"):
-        return [line for line in read(name).splitlines() if line and not line.startswith("#")]
+    """pyproject.toml names what is needed and why; the locks have exact versions with hashes."""
 
-    @pytest.mark.parametrize("name", ["requirements.txt", "benchmarks/requirements.txt"])
-    def test_each_has_a_lower_bound_and_says_what_needs_it(self, name):
-        for line in self.requirements(name):
-            assert re.fullmatch(r"[A-Za-z0-9_-]+>=[\d.]+ +# \S.*", line), line
+    PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
+    GROUPS: ClassVar = {"core": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
+    DIRECT: ClassVar = [
+        requirement
+        for group in GROUPS.values()
+        for requirement in map(Requirement, group)
+        if requirement.name != "cnnlib"
+    ]
 
-    def test_lock_has_every_requirement_with_hashes(self):
-        lock = read("requirements.lock")
+    def pinned(self, name):
+        return {
+            canonicalize_name(package): version
+            for package, version in re.findall(r"^([\w.-]+)==(\S+)", read(name), re.MULTILINE)
+        }
+
+    def test_each_has_a_lower_bound_and_says_what_needs_it(self):
+        _, project = read("pyproject.toml").split("[project]")
+        for requirement in self.DIRECT:
+            assert [s.operator for s in requirement.specifier] == [">="], str(requirement)
+            (line,) = [line for line in project.splitlines() if f'"{requirement}"' in line]
+            assert re.search(r"#  ?\S.*", line), line
+        for line in read("benchmarks/requirements.txt").splitlines():
+            assert line.startswith("#") or re.fullmatch(r"[\w-]+>=[\d.]+ +# \S.*", line), line
+
+    def test_the_lock_has_every_requirement_within_its_bounds(self):
+        pinned = self.pinned("requirements.lock")
+        for requirement in self.DIRECT:
+            version = pinned[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version), (str(requirement), version)
+
+    @pytest.mark.parametrize("name", ["requirements.lock", "requirements-build.lock"])
+    def test_every_line_of_a_lock_has_hashes_and_no_address(self, name):
         entries = re.findall(
-            r"^([a-z0-9.-]+)==.* \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)",
-            lock,
+            r"^([\w.-]+)==.* \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+",
+            read(name),
             re.MULTILINE,
         )
-        pinned = {name for name, _ in entries}
-        assert (
-            pinned == set(re.findall(r"^([A-Za-z][\w.-]*)", lock, re.MULTILINE))
-            and len(pinned) > 100
-        )
-        names = {
-            re.split(r"[>=<]", line)[0].lower().replace("_", "-") for line in self.requirements()
-        }
-        assert names <= pinned
+        assert len(entries) == len(re.findall(r"^\w", read(name), re.MULTILINE)) > 2
         assert not re.search(
-            r"^ *(-i|--index|--extra|--find|-f|--trusted)|://|@ file", lock, re.MULTILINE
+            r"^ *(-i|--index|--extra|--find|-f|--trusted)|://|@ file", read(name), re.MULTILINE
         )
 
-    def test_lock_keeps_to_the_lower_bounds(self):
-        pinned = dict(
-            re.findall(r"^([a-z0-9.-]+)==([\d.]+)", read("requirements.lock"), re.MULTILINE)
-        )
-        for line in self.requirements():
-            name, bound = re.match(r"([A-Za-z0-9_-]+)>=([\d.]+)", line).groups()
-            version = pinned[name.lower().replace("_", "-")]
-            assert [int(n) for n in version.split(".")] >= [int(n) for n in bound.split(".")], line
+    def test_what_builds_packages_is_locked_too_at_the_same_versions(self):
+        build, everything = self.pinned("requirements-build.lock"), self.pinned("requirements.lock")
+        assert {"setuptools", "wheel"} <= set(build) and build.items() <= everything.items()
+
+    @pytest.mark.parametrize("name", ["README.md", "Makefile", ".github/workflows/ci.yml"])
+    def test_nothing_is_installed_by_code_without_a_hash(self, name):
+        """An isolated build's environment is filled by pip without looking at hashes."""
+        installs = re.findall(r"(?:pip|\$\(PIP\)) install (.*)", read(name))
+        assert installs
+        for install in installs:
+            from_wheels_only = "-r requirements-build.lock" in install
+            assert "--no-build-isolation" in install or from_wheels_only, install
+            assert "--require-hashes" in install or "--no-deps" in install, install
 
 
 class TestAddress:
-    """The repository's address is written in pyproject.toml; wherever else it stands it must be the same."""
+    """The repository's address is written in pyproject.toml, and is the same wherever else."""
 
     FILES = (
         "README.md",
