@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 
 from cnnlib import datasets
-from cnnlib.datasets import tfds_source
+from cnnlib.datasets import prepared
 
 SIZE, BATCH = 224, 32
 
@@ -25,7 +25,7 @@ def encoded_images(name):
     """The encoded training images of a prepared set, again and again."""
     import tensorflow_datasets as tfds
 
-    reader = tfds_source.builder(tfds_source.find(datasets.info(name)))
+    reader = prepared.builder(prepared.find(datasets.info(name)))
     examples = reader.as_dataset(
         split="train", decoders={"image": tfds.decode.SkipDecoding()}
     ).repeat()

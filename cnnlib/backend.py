@@ -27,8 +27,9 @@ def prepare() -> None:
             )
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if "keras" not in sys.modules:
-        sys.meta_path.insert(0, _QuietKeras())
+    for name in ("keras", "tensorflow"):
+        if name not in sys.modules:
+            sys.meta_path.insert(0, _QuietImport(name))
 
 
 def on_cpu() -> bool:
@@ -39,17 +40,21 @@ def on_cpu() -> bool:
     return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
-class _QuietKeras(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Import hook that loads Keras once, without the notes that TensorFlow's C++ code writes to stderr.
+class _QuietImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Import hook that loads Keras or TensorFlow once, without the notes that TensorFlow writes.
 
-    TensorFlow writes them whatever its log settings are. If the import fails, they are shown.
+    Its C++ code writes them to stderr, whatever its log settings are. If the import fails, they
+    are shown.
     """
 
+    def __init__(self, name):
+        self.name = name
+
     def find_spec(self, name, path=None, target=None):
-        if name != "keras":
+        if name != self.name:
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec("keras")
+        spec = importlib.util.find_spec(name)
         if spec is not None:
             self.loader = spec.loader
             spec.loader = self
@@ -65,7 +70,10 @@ class _QuietKeras(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def _load(self, module):
         self.loader.exec_module(module)
         # Look for a GPU now, so that "no CUDA driver" is among the notes that are not shown.
-        module.distribution.list_devices()
+        if self.name == "keras":
+            module.distribution.list_devices()
+        else:
+            module.config.list_physical_devices()
 
 
 def without_stderr(function: Callable[[], object]) -> None:

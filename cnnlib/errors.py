@@ -1,20 +1,34 @@
-"""Errors that a user can mend: what was wrong, what was expected, what to do next."""
+"""Errors that the user can put right: what was wrong, what was expected, and what to do next."""
 
 import difflib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What the caller gave cannot be used. The command line prints the message without a traceback."""
+    """The input cannot be used. The command line prints the message without a traceback."""
 
 
-def check_name(kind, name, known):
-    """Return `name` if it is one of `known`, else raise InputError that lists the known ones, closest first."""
+class Unavailable(RuntimeError):
+    """The data is not available on this machine: not prepared, not embedded, no download."""
+
+
+class Damaged(Unavailable):
+    """The data is on this machine but altered or cut off. No other source takes its place."""
+
+
+def check_name(kind: str, name: object, known: Iterable[str]) -> str:
+    """Return `name` if it is one of `known`.
+
+    Raises:
+        InputError: unknown name. The message lists the known names, closest first.
+    """
     known = list(known)
-    if name in known:
+    if isinstance(name, str) and name in known:
         return name
-    folded = {str(k).lower(): k for k in known}
-    near = [
-        folded[m] for m in difflib.get_close_matches(str(name).lower(), folded, n=3, cutoff=0.4)
-    ]
-    others = [k for k in known if k not in near]
-    raise InputError(f"unknown {kind} {name!r}. Known: {', '.join(map(str, near + others))}")
+    folded = {str(each).lower(): each for each in known}
+    text = name if isinstance(name, str) else repr(name)
+    matches = difflib.get_close_matches(text[:100].lower(), folded, n=3, cutoff=0.4)
+    near = [folded[match] for match in matches]
+    others = [each for each in known if each not in near]
+    shown = repr(name) if len(repr(name)) <= 100 else f"{repr(name)[:100]}..."
+    raise InputError(f"unknown {kind} {shown}. Known: {', '.join(map(str, near + others))}")

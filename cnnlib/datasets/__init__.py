@@ -10,14 +10,14 @@ import numbers
 import numpy as np
 
 from cnnlib.datasets import download as _download
-from cnnlib.datasets import embedded, tfds_source
+from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE, Info
-from cnnlib.datasets.errors import Damaged, Unavailable
+from cnnlib.errors import Damaged, Unavailable
 from cnnlib.datasets.inventory import Status, status
 from cnnlib.errors import InputError, check_name
 
 __all__ = ["Damaged", "Dataset", "Images", "Info", "Status", "Unavailable"]
-__all__ += ["class_counts", "info", "load", "names", "prepare", "status", "stream"]
+__all__ += ["class_counts", "image_order", "info", "load", "names", "prepare", "status", "stream"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,12 +49,40 @@ def info(name):
     return CATALOGUE[check_name("data set", name, CATALOGUE)]
 
 
+def image_order(name: str, sample: bool = False) -> str:
+    """Return which order `load` gives to the images of a data set: "official" or "by digest".
+
+    By digest means sorted by the SHA-256 of each image's bytes, then by label: the official order
+    of what TFDS has prepared is lost. A seed and a subset mean the same images only in one order.
+
+    Args:
+        name: a data set whose images have one size.
+        sample: for the sample that the repository carries of it.
+
+    Raises:
+        InputError: unknown name, no sample of it, or images of many sizes.
+    """
+    facts = info(name)
+    if facts.image_shape is None:
+        raise InputError(_no_array(name))
+    if sample:
+        _sample(facts)
+    return "official" if sample or name in embedded.WHOLE else "by digest"
+
+
+def _no_array(name: str) -> str:
+    return (
+        f"the images of {name} differ in size, so they make no array: "
+        f"use datasets.stream({name!r}, image_size=...)"
+    )
+
+
 def prepare(name, archive=None, partial=False):
     """Prepare a data set ahead, with progress bars and resumption; return the folder. Arguments and errors: `download.prepare`."""
     facts = info(name)
-    folder = tfds_source.find(facts)
+    folder = prepared.find(facts)
     if folder:
-        tfds_source.check(folder, facts, partial)
+        prepared.check(folder, facts, partial)
         return folder
     return _download.prepare(facts, archive, partial)
 
@@ -89,9 +117,7 @@ def load(
     """
     facts = info(name)
     if facts.image_shape is None:
-        raise InputError(
-            f"the images of {name} differ in size, so they make no array: use datasets.stream({name!r}, image_size=...)"
-        )
+        raise InputError(_no_array(name))
     counts = (facts.train_count, facts.test_count)
     if sample:
         file = _sample(facts)
@@ -179,7 +205,7 @@ def stream(
 
     folder = None if sample else _folder(facts, download)
     if folder:
-        splits = tfds_source.check(folder, facts, partial)
+        splits = prepared.check(folder, facts, partial)
         dataset = streams.from_folder(folder, splits, split, facts, shuffle, seed)
     else:
         arrays = embedded.read(_sample(facts) if sample else embedded.WHOLE[name])[split]
@@ -204,7 +230,7 @@ def class_counts(name, *, sample=False, partial=False, download=True):
     from cnnlib.datasets import streams
 
     return streams.class_counts(
-        folder, tfds_source.check(folder, facts, partial), len(facts.class_names)
+        folder, prepared.check(folder, facts, partial), len(facts.class_names)
     )
 
 
@@ -270,12 +296,12 @@ def _read(facts, sample, partial, download):
     if sample:
         file = _sample(facts)
         return embedded.read(file), f"sample {file.title}"
-    known = tfds_source.find(facts)
+    known = None if facts.name in embedded.WHOLE else prepared.find(facts)
     folder = _folder(facts, download)
     if folder is None:
         file = embedded.WHOLE[facts.name]
         return embedded.read(file), f"embedded {file.title}"
-    arrays = tfds_source.read(folder, facts, partial)
+    arrays = prepared.read(folder, facts, partial)
     count = sum(len(labels) for _, labels in arrays.values())
     part = f", a part ({count:,} images)" if count != facts.train_count + facts.test_count else ""
     return arrays, f"{'prepared' if known else 'downloaded'} {facts.name}/{folder.name}{part}"
@@ -283,15 +309,12 @@ def _read(facts, sample, partial, download):
 
 def _folder(facts, download):
     """The prepared folder, downloaded if need be; None where the repository has the set. Raises Unavailable."""
-    folder = tfds_source.find(facts)
+    if facts.name in embedded.WHOLE:
+        return None
+    folder = prepared.find(facts)
     if folder:
         return folder
-    tried = f"no prepared folder {tfds_source.data_folder() / facts.tfds_name}"
-    file = embedded.WHOLE.get(facts.name)
-    if file:
-        if file.path.exists():
-            return None
-        tried += f"; {file.path} is missing"
+    tried = f"no prepared folder {prepared.data_folder() / facts.tfds_name}"
     try:
         if not download:
             raise Unavailable("a download was not wanted")
@@ -306,7 +329,7 @@ def _folder(facts, download):
             f"2. bring it from a machine that has it: there `python -m cnnlib data bundle {facts.name} -o FILE`, here "
             f"`python -m cnnlib data unpack FILE`; or copy the prepared TFDS folder, {facts.tfds_name}/<version>, and set CNNLIB_DATA to "
             "the folder that has it in tfds/, or TFDS_DATA_DIR to the folder that has it directly;\n"
-            f"3. {file.repair if file else known}."
+            f"3. {known}."
         ) from error
 
 

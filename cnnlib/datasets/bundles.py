@@ -11,10 +11,10 @@ import shutil
 import zipfile
 
 from cnnlib import storage
-from cnnlib.datasets import embedded, tfds_source
+from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.datasets.download import one_at_a_time
-from cnnlib.datasets.errors import Damaged, Unavailable
+from cnnlib.errors import Damaged, Unavailable
 from cnnlib.errors import InputError, check_name
 
 SUMS = "SHA256SUMS"
@@ -43,14 +43,14 @@ def _members(infos):
     """{name in the zip: path} of all that goes into a bundle."""
     members = {}
     for info in infos:
-        folder = tfds_source.find(info)
+        folder = prepared.find(info)
         if folder is None and info.name in embedded.WHOLE:
             continue  # every clone of the repository has it
         if folder is None:
             raise Unavailable(
                 f"{info.name} is not prepared here: `python -m cnnlib data fetch {info.name}` first"
             )
-        tfds_source.check(folder, info, partial=True)
+        prepared.check(folder, info, partial=True)
         members |= {
             f"tfds/{info.tfds_name}/{folder.name}/{path.name}": path
             for path in sorted(folder.iterdir())
@@ -130,7 +130,7 @@ def _target(name, path):
         info.tfds_name for info in CATALOGUE.values()
     }
     if is_known and is_version and re.fullmatch(r"\w[\w.-]*", last):
-        return tfds_source.data_folder().joinpath(*folders[1:])
+        return prepared.data_folder().joinpath(*folders[1:])
     raise InputError(
         f"{path} is refused: {name!r} does not belong into a bundle, and nothing after it was unpacked"
     )

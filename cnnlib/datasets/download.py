@@ -12,9 +12,9 @@ import threading
 import urllib.parse
 
 from cnnlib import storage
-from cnnlib.datasets import embedded, tfds_source
+from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
-from cnnlib.datasets.errors import Unavailable
+from cnnlib.errors import Unavailable
 from cnnlib.errors import InputError, check_name
 
 _IDX = [
@@ -63,12 +63,12 @@ def prepare(info, archive=None, partial=False):
     elif info.name in ADDRESSES:
         _check_host(ADDRESSES[info.name][0])
     try:
-        folder = storage.make_folder(tfds_source.data_folder(), variable="CNNLIB_DATA")
+        folder = storage.make_folder(prepared.data_folder(), variable="CNNLIB_DATA")
     except InputError as error:
         raise Unavailable(str(error)) from error
     with one_at_a_time(folder, info.name):
-        prepared = tfds_source.find(info)  # by the process that was waited for
-        return prepared or _prepare(info, folder, archive, partial)
+        done = prepared.find(info)  # by the process that was waited for
+        return done or _prepare(info, folder, archive, partial)
 
 
 def fetch(names, archive=None, partial=False, say=print):
@@ -81,10 +81,10 @@ def fetch(names, archive=None, partial=False, say=print):
         raise InputError("an archive is that of one data set: name just that one")
     failed = []
     for info in infos:
-        folder = tfds_source.find(info)
+        folder = prepared.find(info)
         try:
             if folder:
-                tfds_source.check(folder, info, partial)
+                prepared.check(folder, info, partial)
                 say(f"{info.name}: already prepared in {folder}")
             elif info.name in embedded.WHOLE:
                 say(f"{info.name}: the repository carries it, there is nothing to fetch")

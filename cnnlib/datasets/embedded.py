@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from cnnlib import storage
-from cnnlib.datasets.errors import Damaged
+from cnnlib.errors import Damaged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +56,12 @@ SAMPLES = {
 def read(file):
     """Return what a File holds as {"train": (images, labels), "test": ...}; images uint8 (n, h, w, channels), labels int64 (n,).
 
-    The file's SHA-256 is checked before anything in it is parsed. Raises Damaged if it differs, FileNotFoundError if there is no file.
+    The file's SHA-256 is checked before anything in it is parsed. Raises Damaged if it differs or there is no file.
     """
-    content = file.path.read_bytes()
+    try:
+        content = file.path.read_bytes()
+    except FileNotFoundError as error:
+        raise Damaged(f"{file.path} is missing. {file.repair}.") from error
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
         raise Damaged(

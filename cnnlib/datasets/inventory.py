@@ -4,9 +4,9 @@ import dataclasses
 import pathlib
 import urllib.parse
 
-from cnnlib.datasets import download, embedded, tfds_source
+from cnnlib.datasets import download, embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
-from cnnlib.datasets.errors import Damaged
+from cnnlib.errors import Damaged
 from cnnlib.errors import check_name
 
 
@@ -25,12 +25,12 @@ class Status:
 def status(name):
     """The Status of a data set: the best of what is here. A part counts as "part" only if its files are whole."""
     info = CATALOGUE[check_name("data set", name, CATALOGUE)]
-    folder = tfds_source.find(info)
+    folder = prepared.find(info)
     if folder:
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         try:
             images = sum(
-                split.count for split in tfds_source.check(folder, info, partial=True).values()
+                split.count for split in prepared.check(folder, info, partial=True).values()
             )
         except Damaged as error:
             return Status(name, "damaged", folder, size, 0, str(error))
@@ -81,7 +81,7 @@ def table():
         "  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([*lines, "", f"Prepared sets are looked for in {tfds_source.data_folder()}"])
+    return "\n".join([*lines, "", f"Prepared sets are looked for in {prepared.data_folder()}"])
 
 
 def megabytes(size):

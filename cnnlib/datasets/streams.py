@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 
-from cnnlib.datasets import tfds_source
+from cnnlib.datasets import prepared
 from cnnlib.datasets.catalogue import BY_NAME
-from cnnlib.datasets.errors import Damaged
+from cnnlib.errors import Damaged
 from cnnlib.errors import InputError
 
 # Images, still encoded: about 0.2 GB of ImageNet, less of the others. It can be this small because TFDS has shuffled the files themselves.
@@ -54,12 +54,12 @@ def batches(images, labels, batch_size):
 def from_folder(folder, splits, split, info, shuffle, seed):
     """A tf.data.Dataset of (image uint8, label int64) of one split of a prepared folder, decoded as it is read.
 
-    splits: as `tfds_source.check` returns them. Raises InputError if the folder holds a part of the set and nothing of `split`.
+    splits: as `prepared.check` returns them. Raises InputError if the folder holds a part of the set and nothing of `split`.
     """
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    reader = tfds_source.builder(folder)
+    reader = prepared.builder(folder)
     how = {
         "shuffle_files": shuffle,
         "read_config": tfds.ReadConfig(
@@ -136,7 +136,7 @@ def class_counts(folder, splits, classes):
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
-    reader = tfds_source.builder(folder)
+    reader = prepared.builder(folder)
     encoded = {"image": tfds.decode.SkipDecoding()}
     examples = reader.as_dataset(
         split="+".join(part.name for part in splits.values()), decoders=encoded

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from cnnlib import datasets
-from cnnlib.datasets import caltech, download, embedded, tfds_source
+from cnnlib.datasets import caltech, download, embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.errors import InputError
 
@@ -21,7 +21,7 @@ def unavailable(name, **options):
 def refused(name, **options):
     with pytest.raises(InputError) as caught:
         datasets.prepare(name, **options)
-    assert tfds_source.find(datasets.info(name)) is None
+    assert prepared.find(datasets.info(name)) is None
     return str(caught.value)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnlib import datasets
-from cnnlib.datasets import _draw, embedded, tfds_source
+from cnnlib.datasets import _draw, embedded, prepared
 from cnnlib.errors import InputError
 
 MNIST_TRAIN = np.array([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
@@ -111,7 +111,7 @@ def test_the_largest_sizes_are_allowed():
 )
 def test_bad_arguments_are_refused_before_anything_is_read(arguments, says, monkeypatch):
     monkeypatch.setattr(embedded, "read", None)
-    monkeypatch.setattr(tfds_source, "find", None)
+    monkeypatch.setattr(prepared, "find", None)
     with pytest.raises(InputError) as caught:
         datasets.load(**{"name": "mnist"} | arguments)
     assert says in str(caught.value)

@@ -5,15 +5,16 @@ renames at the end, so an interrupted preparation never looks finished. Finding 
 """
 
 import dataclasses
+import hashlib
 import json
-import os
 import pathlib
 import re
 
 import numpy as np
 
+from cnnlib import storage
 from cnnlib.datasets.catalogue import BY_NAME
-from cnnlib.datasets.errors import Damaged
+from cnnlib.errors import Damaged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +28,11 @@ class Split:
 
 def data_folder():
     """The folder of TFDS: `CNNLIB_DATA`/tfds, else `TFDS_DATA_DIR`, else `~/tensorflow_datasets`."""
-    if os.environ.get("CNNLIB_DATA"):
-        return pathlib.Path(os.environ["CNNLIB_DATA"]).expanduser() / "tfds"
-    return pathlib.Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    ours = storage.folder_from("CNNLIB_DATA")
+    if ours:
+        return ours / "tfds"
+    theirs = storage.folder_from("TFDS_DATA_DIR")
+    return theirs or pathlib.Path("~/tensorflow_datasets").expanduser()
 
 
 def find(info):
@@ -122,16 +125,27 @@ def builder(folder):
 def read(folder, info, partial=False):
     """Read a prepared version folder whose images have one size; nothing is downloaded.
 
-    Returns {"train": (images, labels), "test": ...}; images uint8 (n, h, w, c), labels int64 (n,), in the folder's own order.
+    Returns {"train": (images, labels), "test": ...}; images uint8 (n, h, w, c), labels int64 (n,), in the order of `by_digest`.
     Raises Damaged if a file that dataset_info.json promises is missing or cut off, or if what is read is not what `info` says; `partial`
     as in `check`.
     """
     splits = check(folder, info, partial)
     empty = np.empty((0, *info.image_shape), np.uint8), np.empty(0, np.int64)
     return {
-        ours: _read_split(splits[ours], ours, info) if ours in splits else empty
+        ours: by_digest(*_read_split(splits[ours], ours, info)) if ours in splits else empty
         for ours in ("train", "test")
     }
+
+
+def by_digest(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort images, and their labels, by the SHA-256 of each image's bytes, then by label.
+
+    TFDS shuffles the records when it writes a folder, and another version of it may do so in
+    another way. In this order a seed means the same images on every machine.
+    """
+    digests = [hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images]
+    order = sorted(range(len(labels)), key=lambda i: (digests[i], int(labels[i])))
+    return images[order], labels[order]
 
 
 def _read_split(split, name, info):

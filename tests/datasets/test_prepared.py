@@ -1,6 +1,7 @@
 """Prepared TFDS folders and downloads, without a network: a tiny Fashion-MNIST that TFDS itself writes."""
 
 import dataclasses
+import hashlib
 import http.server
 import shutil
 import socket
@@ -11,7 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from cnnlib import datasets, storage
-from cnnlib.datasets import download, embedded, tfds_source
+from cnnlib.datasets import download, embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
 
 TRAIN, TEST = (
@@ -27,6 +28,7 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     name = "fashion_mnist"
     VERSION = tfds.core.Version("3.0.1")
     breaks_at = None
+    order = range
 
     def _info(self):
         features = {
@@ -41,14 +43,14 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {"train": self._generate_examples(TRAIN), "test": self._generate_examples(TEST)}
 
     def _generate_examples(self, count):
-        for i in range(count):
+        for i in map(int, type(self).order(count)):
             if i == self.breaks_at:
                 raise ConnectionError("connection lost")
             yield i, {"image": np.full((28, 28, 1), i, np.uint8), "label": i % 10}
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
+def tiny(tmp_path_factory):
     """A TFDS data folder with the tiny set, in two shards for each split."""
     folder = tmp_path_factory.mktemp("tfds")
     Tiny(data_dir=folder).download_and_prepare(
@@ -58,10 +60,10 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture
-def data(prepared, tmp_path, monkeypatch):
+def data(tiny, tmp_path, monkeypatch):
     """A copy of it where CNNLIB_DATA points, and a catalogue that expects its counts."""
     expect_tiny(monkeypatch)
-    return shutil.copytree(prepared, tmp_path / "data" / "tfds") / "fashion_mnist"
+    return shutil.copytree(tiny, tmp_path / "data" / "tfds") / "fashion_mnist"
 
 
 def expect_tiny(monkeypatch, **facts):
@@ -83,7 +85,7 @@ def unavailable(name="fashion_mnist"):
     return str(caught.value)
 
 
-def test_a_prepared_folder_is_read_in_its_own_order(data):
+def test_a_prepared_folder_is_read_whole(data):
     tiny = datasets.load("fashion_mnist")
     assert tiny.source == "prepared fashion_mnist/3.0.1"
     assert (tiny.train.images.shape, tiny.train.images.dtype, tiny.train.labels.dtype) == (
@@ -91,9 +93,45 @@ def test_a_prepared_folder_is_read_in_its_own_order(data):
         np.uint8,
         np.int64,
     )
-    assert tiny.train.images[:, 5, 5, 0].tolist() == list(range(TRAIN))
-    assert tiny.train.labels.tolist() == [i % 10 for i in range(TRAIN)]
-    assert tiny.test.images[:, 0, 27, 0].tolist() == list(range(TEST))
+    values = tiny.train.images[:, 5, 5, 0]
+    assert sorted(values.tolist()) == list(range(TRAIN))
+    assert tiny.train.labels.tolist() == (values % 10).tolist()
+    assert sorted(tiny.test.images[:, 0, 27, 0].tolist()) == list(range(TEST))
+
+
+def test_the_order_is_that_of_the_digests_of_the_images(data):
+    """Written out by hand: SHA-256 of the 784 bytes, which are all alike."""
+    digests = {i: hashlib.sha256(bytes([i]) * 784).hexdigest() for i in range(TRAIN)}
+    expected = sorted(digests, key=digests.get)
+    assert expected[:5] != list(range(5))
+    assert datasets.load("fashion_mnist").train.images[:, 0, 0, 0].tolist() == expected
+    assert datasets.image_order("fashion_mnist") == "by digest"
+
+
+def test_the_order_of_the_records_does_not_matter(data, tmp_path, monkeypatch):
+    """The same images in another order and in other shards are loaded alike."""
+    loaded = datasets.load("fashion_mnist", train_size=12, validation_size=5, test_size=7, seed=3)
+    whole = datasets.load("fashion_mnist")
+    monkeypatch.setattr(Tiny, "order", lambda count: np.random.RandomState(1).permutation(count))
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "other"))
+    config = tfds.download.DownloadConfig(num_shards=3)
+    builder = Tiny(data_dir=tmp_path / "other" / "tfds")
+    builder.download_and_prepare(download_config=config)
+    shuffled = datasets.load("fashion_mnist", train_size=12, validation_size=5, test_size=7, seed=3)
+    for ours, theirs in ((loaded, shuffled), (whole, datasets.load("fashion_mnist"))):
+        for part in ("train", "validation", "test"):
+            assert np.array_equal(getattr(ours, part).images, getattr(theirs, part).images)
+            assert np.array_equal(getattr(ours, part).labels, getattr(theirs, part).labels)
+
+
+def test_equal_images_with_several_labels_are_ordered_by_label():
+    images, labels = np.zeros((6, 2, 2, 1), np.uint8), np.array([3, 1, 2, 1, 0, 3])
+    images[2] = 7
+    ordered, of_them = prepared.by_digest(images, labels)
+    of_seven, of_zero = (int(labels[2]), [0, 1, 1, 3, 3])
+    first = hashlib.sha256(b"\7" * 4).digest() < hashlib.sha256(b"\0" * 4).digest()
+    assert of_them.tolist() == ([of_seven, *of_zero] if first else [*of_zero, of_seven])
+    assert ordered[:, 0, 0, 0].tolist() == [7 if label == 2 else 0 for label in of_them]
 
 
 def test_the_order_of_the_data_folders(data, tmp_path, monkeypatch):
@@ -101,11 +139,11 @@ def test_the_order_of_the_data_folders(data, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))  # Windows
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "elsewhere"))
-    assert tfds_source.find(datasets.info("fashion_mnist")) == data / "3.0.1"
+    assert prepared.find(datasets.info("fashion_mnist")) == data / "3.0.1"
     monkeypatch.delenv("CNNLIB_DATA")
-    assert tfds_source.data_folder() == tmp_path / "elsewhere"
+    assert prepared.data_folder() == tmp_path / "elsewhere"
     monkeypatch.delenv("TFDS_DATA_DIR")
-    assert tfds_source.data_folder() == tmp_path / "home" / "tensorflow_datasets"
+    assert prepared.data_folder() == tmp_path / "home" / "tensorflow_datasets"
     monkeypatch.setenv("TFDS_DATA_DIR", str(data.parent))
     assert datasets.load("fashion_mnist").source == "prepared fashion_mnist/3.0.1"
 
@@ -114,8 +152,8 @@ def test_the_newest_version_counts_and_unfinished_folders_do_not(data):
     (data / "3.0.1").rename(data / "3.0.10")
     for name in ("3.0.9", "incomplete.ABCDEF_4.0.0", "notes"):
         (data / name).mkdir()
-    assert tfds_source.find(datasets.info("fashion_mnist")) == data / "3.0.10"
-    assert tfds_source.find(datasets.info("cifar10")) is None
+    assert prepared.find(datasets.info("fashion_mnist")) == data / "3.0.10"
+    assert prepared.find(datasets.info("cifar10")) is None
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -163,10 +201,10 @@ def test_metadata_that_is_missing_or_not_json(name, data):
 
 def test_more_or_fewer_records_than_promised(data):
     folder, info = data / "3.0.1", datasets.info("fashion_mnist")
-    split = tfds_source.check(folder, info)["train"]
+    split = prepared.check(folder, info)["train"]
     for count in (TRAIN - 1, TRAIN + 1):
         with pytest.raises(datasets.Damaged, match=f"{TRAIN} train images, expected {count}"):
-            tfds_source._read_split(dataclasses.replace(split, count=count), "train", info)
+            prepared._read_split(dataclasses.replace(split, count=count), "train", info)
 
 
 @pytest.mark.parametrize(
@@ -186,10 +224,17 @@ def test_another_set_under_the_name(facts, says, data, monkeypatch):
     assert says in damaged()
 
 
-def test_a_damaged_folder_is_not_passed_over_for_the_embedded_file(data):
+def test_a_damaged_folder_is_not_passed_over_for_a_download(data, monkeypatch):
+    (data / "3.0.1" / "dataset_info.json").unlink()
+    monkeypatch.setattr(download, "prepare", None)
+    assert "dataset_info.json is missing" in damaged()
+
+
+def test_mnist_has_one_order_whatever_is_prepared(data):
+    """Prepared by TFDS it would have another order, so the repository's own file comes first."""
     (data.parent / "mnist" / "3.0.1").mkdir(parents=True)
-    with pytest.raises(datasets.Damaged, match=r"dataset_info\.json is missing"):
-        datasets.load("mnist")
+    assert datasets.load("mnist", train_size=10).source == "embedded data/mnist.npz"
+    assert datasets.image_order("mnist") == "official"
 
 
 def test_real_cifar10(monkeypatch):
@@ -254,13 +299,15 @@ def test_no_network(name, host, no_network, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_no_network_and_no_embedded_file(no_network, tmp_path, monkeypatch):
+def test_no_embedded_file(no_network, tmp_path, monkeypatch):
     monkeypatch.setitem(
         embedded.WHOLE,
         "mnist",
         dataclasses.replace(embedded.WHOLE["mnist"], path=tmp_path / "mnist.npz"),
     )
-    message = unavailable("mnist")
+    with pytest.raises(datasets.Damaged) as caught:
+        datasets.load("mnist")
+    message = str(caught.value)
     assert f"{tmp_path / 'mnist.npz'} is missing" in message
     assert "git checkout data/mnist.npz" in message
 
@@ -325,7 +372,7 @@ def test_an_interrupted_download_does_not_look_prepared(answering_host, tmp_path
     expect_tiny(monkeypatch)
     monkeypatch.setattr(Tiny, "breaks_at", 7)
     assert "preparing fashion_mnist broke off (ConnectionError: connection lost" in unavailable()
-    assert tfds_source.find(datasets.info("fashion_mnist")) is None
+    assert prepared.find(datasets.info("fashion_mnist")) is None
     assert not list(tmp_path.rglob("*tfrecord*"))
     monkeypatch.setattr(Tiny, "breaks_at", None)
     assert datasets.load("fashion_mnist").source == "downloaded fashion_mnist/3.0.1"
