@@ -7,13 +7,14 @@ READY := .venv/ready
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
-.PHONY: help course test lab lint lock clean
+.PHONY: help course test test-fast lab lint lock clean
 
 help:
 	@echo "make course   run the notebooks on the data in this folder and write a report to results/course/"
 	@echo "make test     run every test: the unit tests and every notebook"
+	@echo "make test-fast  run the unit tests that train nothing: at most 3 minutes"
 	@echo "make lab      open the notebooks in JupyterLab"
-	@echo "make lint     check the code with ruff"
+	@echo "make lint     check style, imports, type hints and spelling"
 	@echo "make lock     renew requirements.lock from pyproject.toml"
 	@echo "make clean    remove .venv and caches; results/ stays"
 	@echo "PYTHON=/path/to/python3.12 chooses the Python (3.11 to 3.13) that .venv is made of."
@@ -22,8 +23,13 @@ course: $(READY)
 	@$(VENV) -m cnnlib course
 
 # The notebooks are tests as well: pyproject.toml lists both folders, conftest.py keeps them away from results/.
+# Two processes each: a unit test uses one core, a notebook two, so more would only wait for one another.
 test: $(READY)
-	@$(VENV) -m pytest
+	@$(VENV) -m pytest tests --numprocesses 2
+	@$(VENV) -m pytest notebooks
+
+test-fast: $(READY)
+	@$(VENV) -m pytest tests --numprocesses 2 -m "not slow"
 
 lab: $(READY)
 	@$(VENV) -m jupyterlab notebooks
@@ -31,6 +37,9 @@ lab: $(READY)
 lint: $(READY)
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
+	@.venv/bin/lint-imports
+	@$(VENV) -m mypy
+	@$(VENV) -m codespell_lib
 
 # uv comes from the lock itself. Only promise has no wheel: uv builds it with the setuptools of .venv,
 # and nothing else is ever built. The second file is what has to be there before pip builds anything.
