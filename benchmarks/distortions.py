@@ -16,7 +16,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
     train = datasets.load("mnist").train
-    images = preprocessing.prepare(train.images, models.input_form("lenet-5"))
+    images = preprocessing.prepare(train.images, models.input_format("lenet-5"))
     seconds = {"plain": [], "distorted": []}
     for _ in range(rounds):
         for protocol in seconds:

@@ -28,7 +28,7 @@ def main():
     train = datasets.load("mnist").train
     print(f"{'net':20} {'without':>8} {'with XLA':>9} {'ratio':>6}")
     for name in NETS:
-        images = preprocessing.prepare(train.images, models.input_form(name))
+        images = preprocessing.prepare(train.images, models.input_format(name))
         seconds = {False: [], True: []}
         for _ in range(rounds):
             for xla in seconds:

@@ -27,7 +27,11 @@ from cnnlib.lab import environment
 from cnnlib.models import registry
 
 PATH = storage.ROOT / "benchmarks" / "zoo.csv"
-NETS = [name.removeprefix("cifar10/") for name in registry.names() if name.startswith("cifar10/")]
+NETS = [
+    name.removeprefix("cifar10/")
+    for name in registry.names()
+    if registry.input_format(name) == "cifar10"
+]
 BATCH, BATCHES, PASSES, FORWARD = 32, 5, 6, 5
 COLUMNS = [
     *(
@@ -60,7 +64,7 @@ def measure(name):
     from cnnlib import models, preprocessing, training
 
     train = datasets.load("cifar10", train_size=BATCH * BATCHES).train
-    images, labels = preprocessing.prepare(train.images, models.input_form(name)), train.labels
+    images, labels = preprocessing.prepare(train.images, models.input_format(name)), train.labels
     keras.utils.set_random_seed(0)
     model = models.build(name)
     forward = [

@@ -26,7 +26,8 @@ import keras
 import numpy as np
 
 from cnnlib import models, preprocessing, storage, training
-from cnnlib.errors import InputError
+from cnnlib.errors import InputError, check_name
+from cnnlib.models.committee import committee, members
 
 CHUNK = 10_000  # candidates made and judged at a time: bounds the memory
 KINDS = {  # what the next net learns from, by the number of nets before it: as many of each kind
@@ -88,6 +89,8 @@ def train(
     wanted = max(2, len(images)) if wanted is None else wanted
     cap = 100 * wanted if cap is None else cap
     _check_limits(wanted, cap)
+    known = [each for each in models.names() if models.net(each).training == "gradient"]
+    check_name("model", name, known)
     folder = None if folder is None else storage.make_folder(folder)
     nets, counts, found, seconds = [], [], [], 0.0
     for k in (1, 2, 3):
@@ -163,24 +166,6 @@ def patterns(images, labels, numbers, seed):
         inputs.append(preprocessing.distort(images, (*seed, one_pass, 1), only=chosen))
         answers.append(labels[chosen])
     return np.concatenate(inputs), np.concatenate(answers)
-
-
-def committee(nets, name):
-    """One keras.Model of three nets that take the same images: its logits are the logarithm of the mean of their probabilities."""
-    inputs = keras.Input(nets[0].input_shape[1:])
-    members = [keras.Model(net.input, net.output, name=f"net-{k}") for k, net in enumerate(nets, 1)]
-    votes = [keras.layers.Softmax()(models.scores(member, member(inputs))) for member in members]
-    return keras.Model(inputs, keras.ops.log(keras.layers.Average()(votes)), name=name)
-
-
-def members(model):
-    """The three nets of a committee, in order. Raises InputError for another model."""
-    nets = [layer for layer in model.layers if layer.name in ("net-1", "net-2", "net-3")]
-    if len(nets) != 3:
-        raise InputError(
-            f"{model.name} is not a boosted net: train one with boosting.train, or load one that was"
-        )
-    return nets
 
 
 def predict(model, images, confidence=math.inf):

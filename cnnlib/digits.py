@@ -7,6 +7,7 @@ import numpy as np
 from cnnlib import datasets, results, storage
 from cnnlib.errors import InputError, check_name
 from cnnlib.lab import experiment
+from cnnlib.models import registry
 
 SHADES = " .:-=+*#%@"
 
@@ -96,7 +97,7 @@ def find_net(model):
         if not path.exists():
             raise InputError(f"there is no file {path}")
         return path, next((row for net, row in own + of_the_course if net.name == path.name), None)
-    check_name("model", model, experiment.names())
+    check_name("model", model, registry.names())
     for net, row in own + of_the_course:
         if row["model"] == model and net.exists():
             return net, row
@@ -110,7 +111,7 @@ def probabilities(net, pictures, deslanted=False):
     from cnnlib import preprocessing, training
 
     return training.predict(
-        net, preprocessing.prepare(pictures, experiment.input_form(net.name), deslanted=deslanted)
+        net, preprocessing.prepare(pictures, registry.input_format(net.name), deslanted=deslanted)
     )
 
 
@@ -119,16 +120,9 @@ def describe(model, pictures, invert=None):
     images = np.stack([read_picture(path, invert) for path in pictures])
     path, row = find_net(model)
 
-    import keras
+    from cnnlib import models
 
-    from cnnlib import models  # noqa: F401  the nets' own layers, before a file that names them is read
-
-    try:
-        net = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # zipfile, h5py and Keras each have their own
-        raise InputError(
-            f"{path} is not a net that Keras can read ({str(error).splitlines()[0]}): train it again"
-        ) from error
+    net = models.load(path)
     dataset = "mnist" if row is None else row["dataset"]
     if datasets.info(dataset).image_shape != (28, 28, 1):
         raise InputError(

@@ -5,15 +5,22 @@ changes its argument.
 Source: LeCun, Bottou, Bengio & Haffner 1998, sections II-B and III-A, unless another is named.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnnlib.errors import InputError, check_name
+from cnnlib.models import registry
+
+if TYPE_CHECKING:
+    from cnnlib.recipes import Recipe
 
 # What the nets take; 16-in-28 is a 16x16 digit in 28x28, for LeNet-1, cifar10 a 32x32 colour image by CIFAR-10's mean and deviation, and
 # rgb a colour image of any size as it is, 0 to 255.
-FORMS = ("20x20", "28x28", "16-in-28", "32x32", "cifar10", "rgb")
+FORMATS = ("20x20", "28x28", "16-in-28", "32x32", "cifar10", "rgb")
 BACKGROUND, FOREGROUND = (
     -0.1,
     1.175,
@@ -71,7 +78,7 @@ def crop_to_20x20(images, middle_columns=False):
         i = too_large[0]
         raise InputError(
             f"{too_large.size} of {len(images)} images have ink outside a 20x20 box (the first: image {i}, {height[i]}x{width[i]} pixels). "
-            "The 20x20 form is for MNIST's size-normalised digits: use a net with 28x28 or 32x32 input here."
+            "The 20x20 format is for MNIST's size-normalised digits: use a net with 28x28 or 32x32 input here."
         )
     return _window(images, top - (20 - height) // 2, left - (20 - width) // 2, 20)
 
@@ -198,11 +205,11 @@ def affine_maps(n, size, seed, distortion):
     return maps
 
 
-def crop_and_flip(images, seed, padding, mirrored=None, form="cifar10"):
+def crop_and_flip(images, seed, padding, mirrored=None, input_format="cifar10"):
     """Move each image by up to `padding` pixels each way, with black where it leaves, and mirror some of them.
 
     Args: images: float32 (n, h, w, 3), as `prepare` returns them; seed: a whole number or a tuple of them; padding: pixels; mirrored: bool
-        (n,), which images to mirror, a random half if None; form: of the images, cifar10 or rgb: it decides what black is.
+        (n,), which images to mirror, a random half if None; input_format: of the images, cifar10 or rgb: it decides what black is.
     Returns: float32 of the same shape, the same on every machine.
     """
     if images.dtype != np.float32 or images.ndim != 4 or images.shape[3] != 3:
@@ -215,7 +222,7 @@ def crop_and_flip(images, seed, padding, mirrored=None, form="cifar10"):
     mirrored = random.randint(0, 2, n) == 1 if mirrored is None else np.asarray(mirrored)
     rows = top[:, None] + np.arange(height)
     columns = left[:, None] + np.where(mirrored[:, None], np.arange(width)[::-1], np.arange(width))
-    black = prepare(np.zeros((1, 32, 32, 3), np.uint8), form)[:, :1, :1]
+    black = prepare(np.zeros((1, 32, 32, 3), np.uint8), input_format)[:, :1, :1]
     result, step = np.empty_like(images), 5000  # images at a time: little memory
     for i in range(0, n, step):
         part = images[i : i + step]
@@ -231,31 +238,53 @@ def crop_and_flip(images, seed, padding, mirrored=None, form="cifar10"):
     return result
 
 
-def prepare(images, form, deslanted=False):
-    """Return what a net of the given input form is trained on.
+def prepare(images, input_format, deslanted=False):
+    """Return what a net of the given input format is trained on.
 
-    Args: images: uint8 (n, h, w, c); form: one of FORMS, as `models.input_form(name)` says; deslanted: deslant first.
-    Returns: float32 (n, height, width, c) in the paper's grey levels; standardised for the form cifar10, 0 to 255 for rgb.
-    Raises InputError for another dtype, shape or form.
+    Args: images: uint8 (n, h, w, c); input_format: one of FORMATS, as `models.input_format(name)` says; deslanted: deslant first.
+    Returns: float32 (n, height, width, c) in the paper's grey levels; standardised for the format cifar10, 0 to 255 for rgb.
+    Raises InputError for another dtype, shape or format.
     """
-    check_name("input form", form, FORMS)
+    check_name("input format", input_format, FORMATS)
     _check(images)
     if deslanted:
         images = deslant(images)
-    if form == "cifar10":
+    if input_format == "cifar10":
         _check(images, (32, 32), channels=3)
         return standardise(images)
-    if form == "rgb":
+    if input_format == "rgb":
         return colour(images)
-    if form == "20x20":
+    if input_format == "20x20":
         images = crop_to_20x20(images, middle_columns=deslanted)
-    elif form == "16-in-28":
+    elif input_format == "16-in-28":
         images = digit_16_in_28(images, middle_columns=deslanted)
-    elif form == "32x32" and images.shape[1:3] != (32, 32):  # CIFAR's images have that size already
+    elif input_format == "32x32" and images.shape[1:3] != (
+        32,
+        32,
+    ):  # CIFAR's images have that size already
         images = pad_to_32(images)
-    elif form == "28x28":
+    elif input_format == "28x28":
         _check(images, (28, 28))
     return grey_levels(images)
+
+
+def prepare_for(net: str, recipe: Recipe, images: np.ndarray) -> np.ndarray:
+    """Return images as a net takes them when it is trained by a recipe.
+
+    This is the only place that decides input format, deslanting and channels.
+
+    Args:
+        net: one of `models.names()`.
+        recipe: a `recipes.Recipe`: it says whether the images are deslanted.
+        images: uint8 (n, h, w, c), as `datasets.load` returns them.
+
+    Returns:
+        float32 (n, height, width, channels), as `prepare` returns them.
+
+    Raises:
+        InputError: for an unknown net, or images that it cannot take.
+    """
+    return prepare(images, registry.input_format(net), deslanted=recipe.protocol == "deslanted")
 
 
 def _check(images, size=None, channels=None):

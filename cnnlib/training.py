@@ -131,9 +131,9 @@ def _inputs(images, order, recipe, seed, epoch):
             mirrored = (
                 np.random.RandomState((seed, 2)).randint(0, 2, len(images))[order] + epoch
             ) % 2 == 1
-        form = "rgb" if isinstance(recipe, recipes.Transfer) else "cifar10"
+        input_format = "rgb" if isinstance(recipe, recipes.Transfer) else "cifar10"
         return preprocessing.crop_and_flip(
-            inputs, (seed, epoch, 1), recipes.CROPPED[recipe.protocol], mirrored, form
+            inputs, (seed, epoch, 1), recipes.CROPPED[recipe.protocol], mirrored, input_format
         )
     return inputs
 
@@ -314,7 +314,7 @@ def check(model, images, labels=None):
     if not isinstance(images, np.ndarray) or images.dtype != np.float32:
         kind = getattr(images, "dtype", type(images).__name__)
         raise InputError(
-            f"images must be a float32 array, got {kind}: pass them through preprocessing.prepare(images, form) first"
+            f"images must be a float32 array, got {kind}: pass them through preprocessing.prepare(images, input_format) first"
         )
     if images.shape[1:] != shape or not len(images):
         raise InputError(

@@ -203,7 +203,7 @@ def test_rgb_is_the_image_as_it_is_and_grey_three_times():
 
 def test_crops_of_rgb_images_are_framed_in_black():
     white = np.full((200, 8, 8, 3), 255, np.float32)
-    crops = preprocessing.crop_and_flip(white, 0, padding=4, form="rgb")
+    crops = preprocessing.crop_and_flip(white, 0, padding=4, input_format="rgb")
     assert (
         set(np.unique(crops)) == {0, 255} and crops.min(axis=(1, 2, 3)).tolist().count(255) < 20
     )  # few are not moved at all
@@ -229,7 +229,11 @@ def test_crops_of_rgb_images_are_framed_in_black():
             "20x20",
             r"\(n, height, width, 1\), got \(2, 32, 32, 3\)",
         ),
-        (np.zeros((2, 28, 28, 1), np.uint8), "30x30", "unknown input form '30x30'. Known: .*20x20"),
+        (
+            np.zeros((2, 28, 28, 1), np.uint8),
+            "30x30",
+            "unknown input format '30x30'. Known: .*20x20",
+        ),
     ],
 )
 def test_prepare_says_what_is_wrong(images, form, message):

@@ -699,7 +699,7 @@ class TestRows:
             (
                 "vgg16",
                 "plain",
-                "plain is for training from the start, and vgg16 takes the input form rgb: use one of quick-frozen",
+                "plain is for training from the start, and vgg16 takes the input format rgb: use one of quick-frozen",
             ),
             (
                 "lenet-5",

@@ -360,11 +360,11 @@ def results_readme(check):
 
 @cli.command("models")
 def models():
-    """List the nets; those for digits can also be trained as boosted-NAME."""
+    """List the nets that can be trained."""
     from cnnlib.models import registry
 
-    for name in registry.names():
-        click.echo(f"{name:24} input {registry.input_form(name)}")
+    for net in map(registry.net, registry.names()):
+        click.echo(f"{net.name:27} input {net.input_format:9} {net.about}")
 
 
 @cli.command("datasets")

@@ -1,43 +1,25 @@
 """One row, one trained net: what `python -m cnnlib train MODEL DATASET --recipe NAME --seed N` does."""
 
 import dataclasses
+import functools
 import json
 import shutil
 
 from cnnlib import datasets, recipes, results, storage
-from cnnlib.errors import InputError, check_name
+from cnnlib.errors import InputError
 from cnnlib.lab import distributed, environment, ledger
 from cnnlib.models import registry
 
-BOOSTED = "boosted-"  # before the name of a net: three of them, see cnnlib.boosting
 COURSE_NETS = (
     storage.DATA / "nets"
 )  # trained nets that come with the course: seed 0 of published rows
 LARGEST_COURSE_NET = 4_000_000  # bytes
 
 
-def names():
-    """The batch names that can be trained: those of models.names(), and each of the nets for digits boosted."""
-    return [
-        *registry.names(),
-        *(
-            BOOSTED + name
-            for name in registry.names()
-            if registry.input_form(name) not in ("cifar10", "rgb")
-        ),
-    ]
-
-
-def input_form(model):
-    """models.input_form, for boosted nets too."""
-    check_name("model", model, names())
-    return registry.input_form(model.removeprefix(BOOSTED))
-
-
 def plan(model, dataset, recipe="plain", seed=0, train_size=None):
     """Return what is known of a row before it is trained (dict of the ledger's columns, `run_id` among them).
 
-    Args: model: one of names(); dataset: a name of datasets.names(); recipe: a name of training.recipe_names() or a Recipe;
+    Args: model: one of models.names(); dataset: a name of datasets.names(); recipe: a name of training.recipe_names() or a Recipe;
         seed: of the first weights, the order of the images and the subset; train_size: images to train on, None for all.
     Raises InputError for unknown names.
     """
@@ -66,8 +48,10 @@ _TRANSFER, _COLOUR, _DIGITS, _ANY = (
 
 def _check_protocol(recipe, model):
     """InputError for a recipe that is for other images than the net takes, or for another way to train."""
-    form = input_form(model)
-    suitable = {"rgb": (_TRANSFER,), "cifar10": (_COLOUR, _ANY)}.get(form, (_DIGITS, _ANY))
+    net = registry.net(model)
+    suitable = (_COLOUR, _ANY) if net.input_format == "cifar10" else (_DIGITS, _ANY)
+    if net.training == "transfer":
+        suitable = (_TRANSFER,)
     if _purpose(recipe) not in suitable:
         suited = [
             name
@@ -76,7 +60,7 @@ def _check_protocol(recipe, model):
             if _purpose(recipes.recipe(name)) == purpose
         ]
         raise InputError(
-            f"the recipe {recipe.name} is for {_purpose(recipe)}, and {model} takes the input form {form}: use one of {', '.join(suited)}"
+            f"the recipe {recipe.name} is for {_purpose(recipe)}, and {model} takes the input format {net.input_format}: use one of {', '.join(suited)}"
         )
 
 
@@ -112,11 +96,9 @@ def train_row(model, dataset, recipe="plain", seed=0, train_size=None, again=Fal
     recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
     data = datasets.load(dataset, train_size=train_size, seed=seed)
     checkpoints = storage.make_folder(storage.results_folder() / "checkpoints" / what["run_id"])
-    if model == results.TRANSFERRED:
+    if registry.net(model).training == "transfer":
         return _transfer_row(what, data, recipe, checkpoints)
-    prepare = lambda images: preprocessing.prepare(
-        images, input_form(model), deslanted=recipe.protocol == "deslanted"
-    )  # noqa: E731
+    prepare = functools.partial(preprocessing.prepare_for, model, recipe)
     classes = len(data.info.class_names)
     net, history, counts = _trained(
         model, prepare(data.train.images), data.train.labels, recipe, seed, classes, checkpoints
@@ -161,10 +143,9 @@ def _trained(model, images, labels, recipe, seed, classes, folder):
 
     from cnnlib import boosting, models, training
 
-    if model.startswith(BOOSTED):
-        boosted = boosting.train(
-            model.removeprefix(BOOSTED), images, labels, recipe, seed, folder, classes=classes
-        )
+    member = registry.net(model).members
+    if member:
+        boosted = boosting.train(member, images, labels, recipe, seed, folder, classes=classes)
         return boosted.model, boosted, boosted.counts
     keras.utils.set_random_seed(seed)
     with training.precision(recipe):

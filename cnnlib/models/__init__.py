@@ -1,55 +1,58 @@
-"""The nets. One function each, named as the literature names it, and batch names for the forms that are trained and compared.
+"""The nets: one function each, named as in the literature, and one name each for commands.
 
-    batch name           net                                            input form
-    linear-20x20         20x20 -> 10                                    20x20
-    linear-28x28         28x28 -> 10                                    28x28
-    mlp-20x20-300        20x20 -> 300 -> 10                             20x20
-    mlp-20x20-1000       20x20 -> 1000 -> 10                            20x20
-    mlp-28x28-300        28x28 -> 300 -> 10                             28x28
-    mlp-28x28-1000       28x28 -> 1000 -> 10                            28x28
-    mlp-28x28-300-100    28x28 -> 300 -> 100 -> 10                      28x28
-    mlp-28x28-1000-150   28x28 -> 1000 -> 150 -> 10 (the paper's text)  28x28
-    mlp-28x28-500-150    28x28 -> 500 -> 150 -> 10 (its figures)        28x28
-    lenet-1              LeNet-1 in the lecture's form                  16-in-28
-    lenet-1-paper        LeNet-1 with the paper's choices               16-in-28
-    lenet-4              LeNet-4 in the lecture's form                  32x32
-    lenet-4-paper        LeNet-4 with the paper's choices               32x32
-    lenet-5              LeNet-5 in the lecture's form                  32x32
-    lenet-5-paper        LeNet-5 with the paper's choices, RBF output   32x32
-    vgg16                VGG16 of 2014, for transfer learning            rgb
+`names()` lists the names of all nets that can be trained, and `build(name)` builds one. `net(name)`
+tells how it is declared, and `input_format(name)` how it takes its images. The nets of the
+CIFAR-10 benchmark are functions of `cnnlib.models.cifar10`.
 
-The lecture's benchmark on CIFAR-10, functions of `cnnlib.models.cifar10`:
+Every net returns logits (n, classes), except lenet-5-paper, whose RBF units return distances:
+smaller is better. `scores` turns either into numbers of which the largest is the answer.
 
-    cifar10/vgg16             VGG16                                     cifar10
-    cifar10/resnet18          ResNet18                                  cifar10
-    cifar10/resnet50          ResNet50                                  cifar10
-    cifar10/resnet101         ResNet101                                 cifar10
-    cifar10/regnetx-200mf     RegNetX_200MF                             cifar10
-    cifar10/regnety-400mf     RegNetY_400MF                             cifar10
-    cifar10/mobilenetv2       MobileNetV2                               cifar10
-    cifar10/resnext29-32x4d   ResNeXt29_32x4d                           cifar10
-    cifar10/resnext29-2x64d   ResNeXt29_2x64d                           cifar10
-    cifar10/densenet121       DenseNet121                               cifar10
-    cifar10/preactresnet18    PreActResNet18                            cifar10
-    cifar10/dpn92             DPN92                                     cifar10
-    cifar10/fast              FastNet: our own, none of the twelve      cifar10
-
-Every net gives logits (n, classes), except lenet-5-paper, whose RBF units give distances, where smaller is better: `scores` turns either
-into numbers where larger is better. Saved nets load with keras.saving.load_model once `cnnlib.models` is imported.
+The nets are imported when they are first used, because Keras takes seconds to import. So read a
+saved net by `load(path)`, which makes the layers of the course known to Keras first.
 """
 
+from __future__ import annotations
+
+import importlib
 import inspect
 import operator
 import sys
+from typing import TYPE_CHECKING, Any
 
 from cnnlib.errors import check_name
-from cnnlib.models import cifar10
-from cnnlib.models.layers import RBFLoss, RBFOutput, digit_codes
-from cnnlib.models.lenet import LeNet1, LeNet4, LeNet5
-from cnnlib.models.linear import MLP, Linear
-from cnnlib.models.registry import NETS, input_form, names
-from cnnlib.models.tables import layer_table, multiply_adds
-from cnnlib.models.vgg import VGG16, VGGPreprocessing, vgg16_weights
+from cnnlib.models.registry import Net, input_format, names, net
+
+if TYPE_CHECKING:
+    import keras
+
+_MODULES = {
+    "LeNet1": "lenet",
+    "LeNet4": "lenet",
+    "LeNet5": "lenet",
+    "Linear": "linear",
+    "MLP": "linear",
+    "RBFLoss": "layers",
+    "RBFOutput": "layers",
+    "VGG16": "vgg",
+    "VGGPreprocessing": "vgg",
+    "digit_codes": "layers",
+    "layer_table": "tables",
+    "load": "trained",
+    "multiply_adds": "tables",
+    "scores": "layers",
+    "vgg16_weights": "vgg",
+}
+_SUBMODULES = (
+    "cifar10",
+    "committee",
+    "layers",
+    "lenet",
+    "linear",
+    "tables",
+    "trained",
+    "vgg",
+    "winograd",
+)
 
 __all__ = [
     "MLP",
@@ -58,35 +61,56 @@ __all__ = [
     "LeNet4",
     "LeNet5",
     "Linear",
+    "Net",
     "RBFLoss",
     "RBFOutput",
     "VGGPreprocessing",
     "build",
     "cifar10",
     "digit_codes",
-    "input_form",
+    "input_format",
     "layer_table",
+    "load",
     "multiply_adds",
     "names",
+    "net",
     "scores",
     "vgg16_weights",
 ]
 
 
-def build(name, **options):
-    """Build the net of a batch name as a new keras.Model of that name ("/" becomes "-", which Keras asks for); `options` go before those
-    of the table above.
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    Raises InputError for an unknown name, an option that the net does not have, or a value that cannot be.
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES})
+
+
+def build(name: str, **options: Any) -> keras.Model:
+    """Build a net by its name, with new random weights.
+
+    Args:
+        name: one of `names()`. The model has this name too, with "-" in place of "/", which Keras
+            does not allow.
+        options: keyword arguments of the net's function, such as `input_shape` and `classes`. They
+            take precedence over those of the declaration.
+
+    Raises:
+        InputError: for an unknown name, an option that the net does not have, or a value that it
+            cannot take.
     """
-    function, chosen, _ = NETS[check_name("model", name, NETS)]
-    function = operator.attrgetter(function)(sys.modules[__name__])
+    declared = net(name)
+    if declared.members:
+        from cnnlib.models.committee import committee
+
+        return committee([build(declared.members, **options) for _ in range(3)], name)
+    function = operator.attrgetter(declared.function)(sys.modules[__name__])
     known = [option for option in inspect.signature(function).parameters if option != "name"]
     for option in options:
         check_name(f"option of {name}", option, known)
-    return function(**chosen | options, name=name.replace("/", "-"))
-
-
-def scores(model, outputs):
-    """Outputs of `model`, an array or tensor (n, classes), turned so that larger is better: distances of RBF units change their sign."""
-    return -outputs if isinstance(model.layers[-1], RBFOutput) else outputs
+    return function(**{**declared.options, **options}, name=name.replace("/", "-"))

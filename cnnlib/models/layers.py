@@ -236,3 +236,8 @@ class RBFLoss(keras.losses.Loss):
 
     def get_config(self):
         return {**super().get_config(), "j": self.j}
+
+
+def scores(model, outputs):
+    """Return the outputs of `model`, an array or tensor (n, classes), so that larger is better: distances change their sign."""
+    return -outputs if isinstance(model.layers[-1], RBFOutput) else outputs

@@ -1,10 +1,51 @@
-"""The batch names, and which net each stands for (cnnlib.models builds them).
+"""The nets of the course: one declaration each, with its name, its function and what it takes.
 
-Importing this module is light, so that a batch file is checked without waiting for Keras.
+This module does not import Keras, so that a batch file is checked without waiting for it.
+`cnnlib.models.build` builds a net from its declaration.
 """
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from cnnlib.errors import check_name
 
+Training = Literal["gradient", "boosting", "transfer"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+    """Declare a net that can be trained, recorded and published.
+
+    Args:
+        name: the name of the net in commands, batch files and the ledger.
+        about: one line for listings.
+        function: the function of `cnnlib.models` that builds it; of each member, if it is boosted.
+        options: keyword arguments of `function`.
+        input_format: how it takes its images, one of `cnnlib.preprocessing.FORMATS`.
+        row: the row of the published table that it is compared with, or None.
+        training: "gradient", "boosting" (three nets that vote, `cnnlib.boosting`) or "transfer"
+            (it continues from weights trained on ImageNet, `cnnlib.transfer`).
+        members: the name of the net that a boosted net has three of, else None.
+    """
+
+    name: str
+    about: str
+    function: str
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    input_format: str = "28x28"
+    row: str | None = None
+    training: Training = "gradient"
+    members: str | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "options", types.MappingProxyType(dict(self.options)))
+
+
+# The choices of LeCun et al. 1998, where the lecture's version of a LeNet differs.
 _PAPER = {
     "connections": "paper",
     "subsampling": "trainable",
@@ -12,45 +53,135 @@ _PAPER = {
     "initializer": "lecun_1998",
 }
 
-# batch name: function of cnnlib.models, its options, input form of cnnlib.preprocessing
-NETS = {
-    "linear-20x20": ("Linear", {"input_shape": (20, 20, 1)}, "20x20"),
-    "linear-28x28": ("Linear", {}, "28x28"),
-    "mlp-20x20-300": ("MLP", {"hidden": (300,), "input_shape": (20, 20, 1)}, "20x20"),
-    "mlp-20x20-1000": ("MLP", {"hidden": (1000,), "input_shape": (20, 20, 1)}, "20x20"),
-    "mlp-28x28-300": ("MLP", {"hidden": (300,)}, "28x28"),
-    "mlp-28x28-1000": ("MLP", {"hidden": (1000,)}, "28x28"),
-    "mlp-28x28-300-100": ("MLP", {"hidden": (300, 100)}, "28x28"),
-    "mlp-28x28-1000-150": ("MLP", {"hidden": (1000, 150)}, "28x28"),
-    "mlp-28x28-500-150": ("MLP", {"hidden": (500, 150)}, "28x28"),
-    "lenet-1": ("LeNet1", {}, "16-in-28"),
-    "lenet-1-paper": ("LeNet1", _PAPER, "16-in-28"),
-    "lenet-4": ("LeNet4", {}, "32x32"),
-    "lenet-4-paper": ("LeNet4", _PAPER, "32x32"),
-    "lenet-5": ("LeNet5", {}, "32x32"),
-    "lenet-5-paper": ("LeNet5", _PAPER | {"output": "rbf"}, "32x32"),
-    "vgg16": ("VGG16", {}, "rgb"),
-    "cifar10/vgg16": ("cifar10.VGG16", {}, "cifar10"),
-    "cifar10/resnet18": ("cifar10.ResNet18", {}, "cifar10"),
-    "cifar10/resnet50": ("cifar10.ResNet50", {}, "cifar10"),
-    "cifar10/resnet101": ("cifar10.ResNet101", {}, "cifar10"),
-    "cifar10/regnetx-200mf": ("cifar10.RegNetX_200MF", {}, "cifar10"),
-    "cifar10/regnety-400mf": ("cifar10.RegNetY_400MF", {}, "cifar10"),
-    "cifar10/mobilenetv2": ("cifar10.MobileNetV2", {}, "cifar10"),
-    "cifar10/resnext29-32x4d": ("cifar10.ResNeXt29_32x4d", {}, "cifar10"),
-    "cifar10/resnext29-2x64d": ("cifar10.ResNeXt29_2x64d", {}, "cifar10"),
-    "cifar10/densenet121": ("cifar10.DenseNet121", {}, "cifar10"),
-    "cifar10/preactresnet18": ("cifar10.PreActResNet18", {}, "cifar10"),
-    "cifar10/dpn92": ("cifar10.DPN92", {}, "cifar10"),
-    "cifar10/fast": ("cifar10.FastNet", {}, "cifar10"),
-}
+
+def _mlp(size: int, *hidden: int, row: str, note: str = "") -> Net:
+    units = "-".join(map(str, hidden))
+    return Net(
+        f"mlp-{size}x{size}-{units}",
+        " -> ".join([f"{size}x{size}", *map(str, hidden), "10"]) + note,
+        "MLP",
+        {"hidden": hidden, "input_shape": (size, size, 1)},
+        f"{size}x{size}",
+        row,
+    )
 
 
-def names():
-    """The batch names, as a list."""
+# Where several nets are compared with one published row, the lecture's own comes first.
+_DIGITS = (
+    Net(
+        "linear-20x20",
+        "20x20 -> 10",
+        "Linear",
+        {"input_shape": (20, 20, 1)},
+        "20x20",
+        "mnist/linear-20x20",
+    ),
+    Net("linear-28x28", "28x28 -> 10", "Linear", {}, "28x28", "mnist/linear-20x20"),
+    _mlp(20, 300, row="mnist/mlp-20x20-300"),
+    _mlp(20, 1000, row="mnist/mlp-20x20-1000"),
+    _mlp(28, 300, row="mnist/mlp-20x20-300"),
+    _mlp(28, 1000, row="mnist/mlp-20x20-1000"),
+    _mlp(28, 300, 100, row="mnist/mlp-28x28-300-100"),
+    _mlp(28, 1000, 150, row="mnist/mlp-28x28-1000-150", note=" (in the paper's text)"),
+    _mlp(28, 500, 150, row="mnist/mlp-28x28-1000-150", note=" (in the paper's figures)"),
+    Net("lenet-1", "LeNet-1 of the lecture", "LeNet1", {}, "16-in-28", "mnist/lenet-1"),
+    Net("lenet-1-paper", "LeNet-1 of the paper", "LeNet1", _PAPER, "16-in-28", "mnist/lenet-1"),
+    Net("lenet-4", "LeNet-4 of the lecture", "LeNet4", {}, "32x32", "mnist/lenet-4"),
+    Net("lenet-4-paper", "LeNet-4 of the paper", "LeNet4", _PAPER, "32x32", "mnist/lenet-4"),
+    Net("lenet-5", "LeNet-5 of the lecture", "LeNet5", {}, "32x32", "mnist/lenet-5"),
+    Net(
+        "lenet-5-paper",
+        "LeNet-5 of the paper, with RBF output",
+        "LeNet5",
+        {**_PAPER, "output": "rbf"},
+        "32x32",
+        "mnist/lenet-5",
+    ),
+)
+
+_TRANSFER = (
+    Net(
+        "vgg16",
+        "VGG16 of 2014, for transfer learning",
+        "VGG16",
+        input_format="rgb",
+        training="transfer",
+    ),
+)
+
+
+def _cifar10(function: str) -> Net:
+    name = "cifar10/" + function.lower().replace("_", "-")
+    return Net(name, function, f"cifar10.{function}", input_format="cifar10", row=name)
+
+
+_CIFAR10 = (
+    *map(
+        _cifar10,
+        (
+            "VGG16",
+            "ResNet18",
+            "ResNet50",
+            "ResNet101",
+            "RegNetX_200MF",
+            "RegNetY_400MF",
+            "MobileNetV2",
+            "ResNeXt29_32x4d",
+            "ResNeXt29_2x64d",
+            "DenseNet121",
+            "PreActResNet18",
+            "DPN92",
+        ),
+    ),
+    Net(
+        "cifar10/fast",
+        "FastNet, which is ours and not one of the published twelve",
+        "cifar10.FastNet",
+        input_format="cifar10",
+    ),
+)
+
+
+def _boosted(member: Net) -> Net:
+    name = f"boosted-{member.name}"
+    return dataclasses.replace(
+        member,
+        name=name,
+        about=f"three nets {member.name} that vote",
+        row=f"mnist/{name}" if member.name == "lenet-4" else None,
+        training="boosting",
+        members=member.name,
+    )
+
+
+NETS = types.MappingProxyType(
+    {net.name: net for net in (*_DIGITS, *_TRANSFER, *_CIFAR10, *map(_boosted, _DIGITS))}
+)
+
+
+def names() -> list[str]:
+    """Return the names of all nets that can be trained."""
     return list(NETS)
 
 
-def input_form(name):
-    """The form of `cnnlib.preprocessing` in which a net of this batch name takes its images, such as "32x32"."""
-    return NETS[check_name("model", name, NETS)][2]
+def net(name: str) -> Net:
+    """Return the declaration of a net.
+
+    Raises:
+        InputError: if no net has this name.
+    """
+    return NETS[check_name("model", name, NETS)]
+
+
+def input_format(name: str) -> str:
+    """Return the format of `cnnlib.preprocessing` in which a net takes its images: "32x32", ...
+
+    Raises:
+        InputError: if no net has this name.
+    """
+    return net(name).input_format
+
+
+def nets_of_row(row: str) -> list[str]:
+    """Return the names of the nets that are compared with a published row, the lecture's first."""
+    return [net.name for net in NETS.values() if net.row == row]

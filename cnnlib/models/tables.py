@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import pandas as pd
 from keras import layers
 
@@ -39,7 +40,7 @@ _NOT_COUNTED = (
         layers.GlobalMaxPooling2D,
     ),
     *(layers.AdaptiveAveragePooling2D, layers.BatchNormalization, layers.Dropout),
-    *(layers.Add, layers.Multiply, layers.Concatenate, DualPath),
+    *(layers.Add, layers.Average, layers.Multiply, layers.Concatenate, layers.Softmax, DualPath),
 )
 
 
@@ -87,7 +88,9 @@ def multiply_adds(model):
     """
     total = 0
     for layer in model.layers:
-        if isinstance(layer, (layers.Conv2D, TableConvolution, layers.Dense)):
+        if isinstance(layer, keras.Model):  # a member of a committee
+            total += multiply_adds(layer)
+        elif isinstance(layer, (layers.Conv2D, TableConvolution, layers.Dense)):
             total += math.prod(layer.kernel.shape) * _positions(layer)
         elif isinstance(layer, TrainableSubsampling):
             total += math.prod(layer.output.shape[1:])

@@ -6,6 +6,7 @@ import textwrap
 import types
 
 from cnnlib import datasets, storage
+from cnnlib.models import registry
 from cnnlib.results import reading as ledger
 from cnnlib.results.reading import WAY
 
@@ -78,13 +79,10 @@ def recap_table(benchmark="mnist", local=True):
 
 def command(model, benchmark):
     """What measures a net of the lecture's table of that benchmark (str)."""
-    recipe = (
-        "benchmark"
-        if benchmark == "cifar10"
-        else "boosted"
-        if model.startswith("boosted-")
-        else "plain"
-    )
+    if benchmark == "cifar10":
+        recipe = "benchmark"
+    else:
+        recipe = "boosted" if registry.net(model).training == "boosting" else "plain"
     return f"python -m cnnlib train {model} {benchmark} --recipe {recipe}"
 
 

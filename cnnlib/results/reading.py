@@ -6,6 +6,7 @@ data/published/<benchmark>.csv: the lecture's tables, with their sources. data/m
 
 from cnnlib import datasets
 from cnnlib.errors import check_name
+from cnnlib.models import registry
 from cnnlib.results import history_files, rows
 
 TRANSFERRED = "vgg16"  # comes trained on ImageNet, and has a table of its own
@@ -21,8 +22,8 @@ WAY = [
 def published(benchmark=None):
     """The lecture's rows of one benchmark ("mnist", "cifar10") or of all, in its order.
 
-    Columns: row_id; title, as the lecture writes it; models, the batch names that count as this row, separated by ";", the lecture's own
-    first; metric and value; parameters and multiply_adds as the source prints them (NA where it does not); protocol behind the value;
+    Columns: row_id; title, as the lecture writes it; models, the nets that are compared with this row (cnnlib.models.registry), separated
+    by ";", the lecture's own first; metric and value; parameters and multiply_adds as the source prints them (NA where it does not); protocol behind the value;
     other_figures of the source for the same net; source; caveat.
     """
     import pandas
@@ -32,6 +33,8 @@ def published(benchmark=None):
     table = pandas.concat(
         [pandas.read_csv(rows.published_file(name)) for name in chosen], ignore_index=True
     )
+    nets = [";".join(registry.nets_of_row(row)) for row in table["row_id"]]
+    table.insert(table.columns.get_loc("title") + 1, "models", nets)
     return table.astype({"parameters": "Int64", "multiply_adds": "Int64"}).fillna(
         {"other_figures": ""}
     )

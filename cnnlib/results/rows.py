@@ -11,6 +11,7 @@ import re
 
 from cnnlib import datasets, storage
 from cnnlib.errors import InputError, check_name
+from cnnlib.models import registry
 
 PUBLISHED = storage.DATA / "published"
 MEASURED = storage.DATA / "measured"
@@ -127,11 +128,14 @@ def local_file(run):
 
 
 def published_models(benchmark):
-    """{row_id: batch names that count as the row}, in the lecture's order; empty for a data set that the lecture has no table of."""
+    """Return {row_id: names of the nets compared with the row} in the lecture's order.
+
+    It is empty for a data set of which the lecture has no table.
+    """
     if not published_file(benchmark).exists():
         return {}
     with open(published_file(benchmark), newline="", encoding="utf-8") as file:
-        return {row["row_id"]: row["models"].split(";") for row in csv.DictReader(file)}
+        return {row["row_id"]: registry.nets_of_row(row["row_id"]) for row in csv.DictReader(file)}
 
 
 def read_local():

@@ -39,7 +39,7 @@ def test_a_row_and_its_net_are_those_of_the_plan():
     test = datasets.load("mnist").test
     assert (
         training.evaluate(
-            net, preprocessing.prepare(test.images, models.input_form("lenet-1")), test.labels
+            net, preprocessing.prepare(test.images, models.input_format("lenet-1")), test.labels
         )
         == row["value"]
     )
@@ -99,10 +99,7 @@ def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
 
 
 def test_a_boosted_net_is_one_row_and_one_net_of_three():
-    assert (
-        "boosted-lenet-4" in experiment.names()
-        and experiment.input_form("boosted-lenet-4") == "32x32"
-    )
+    assert "boosted-lenet-4" in models.names() and models.input_format("boosted-lenet-4") == "32x32"
     row = experiment.train_row("boosted-lenet-4", "mnist", SHORT, seed=4, train_size=200)
     assert (row["model"], row["row_id"]) == ("boosted-lenet-4", "mnist/boosted-lenet-4")
     assert (row["trainable_parameters"], row["train_images"], row["epochs"]) == (3 * 51_050, 200, 1)

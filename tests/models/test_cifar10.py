@@ -269,7 +269,7 @@ def test_what_cannot_be_is_refused(name, options, message):
 
 
 def test_the_input_form_standardises_each_colour():
-    assert {models.input_form(name) for name in COUNTS} == {"cifar10"}
+    assert {models.input_format(name) for name in COUNTS} == {"cifar10"}
     images = np.random.RandomState(0).randint(0, 256, (3, 32, 32, 3), np.uint8)
     mean, deviation = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2023, 0.1994, 0.2010])
     prepared = preprocessing.prepare(images, "cifar10")

@@ -110,7 +110,7 @@ def test_the_base_is_the_lectures_layer_by_layer(base):
 
 
 def test_the_batch_name_takes_rgb_images():
-    assert models.input_form("vgg16") == "rgb"
+    assert models.input_format("vgg16") == "rgb"
     assert models.build("vgg16", include_top=False, input_shape=(32, 32, 3)).name == "vgg16"
 
 

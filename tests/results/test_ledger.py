@@ -125,7 +125,7 @@ def test_published_files_are_plain_csv(benchmark):
     with open(
         storage.DATA / "published" / f"{benchmark}.csv", newline="", encoding="utf-8"
     ) as file:
-        assert {len(fields) for fields in csv.reader(file, strict=True)} == {11}
+        assert {len(fields) for fields in csv.reader(file, strict=True)} == {10}
 
 
 def test_measured_of_an_empty_ledger():

@@ -24,8 +24,9 @@ import yaml
 
 from cnnlib import datasets, recipes, storage
 from cnnlib.errors import InputError, check_name
-from cnnlib.lab import experiment, notebooks
+from cnnlib.lab import notebooks
 from cnnlib.lab.batch import ids
+from cnnlib.models import registry
 
 UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}
 
@@ -112,7 +113,7 @@ def _train_runs(fields, path):
     _check_keys(
         fields, path, required=("model", "dataset", "recipe", "seeds"), optional=("limits",)
     )
-    _check(_at(path, fields, "model"), check_name, "model", fields["model"], experiment.names())
+    _check(_at(path, fields, "model"), check_name, "model", fields["model"], registry.names())
     _check(_at(path, fields, "dataset"), check_name, "dataset", fields["dataset"], datasets.names())
     _check(_at(path, fields, "recipe"), recipes.recipe, str(fields["recipe"]))
     seeds = fields["seeds"]

@@ -1,0 +1,125 @@
+"""The declarations of the nets: what they promise, and that they are read without Keras."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cnnlib import models, preprocessing, recipes, results
+from cnnlib.errors import InputError
+from cnnlib.models import registry
+from cnnlib.models.committee import members
+
+# The lecture's tables: the nets that are compared with each published row, its own first.
+ROWS = {
+    "mnist/linear-20x20": ["linear-20x20", "linear-28x28"],
+    "mnist/mlp-20x20-300": ["mlp-20x20-300", "mlp-28x28-300"],
+    "mnist/mlp-20x20-1000": ["mlp-20x20-1000", "mlp-28x28-1000"],
+    "mnist/mlp-28x28-300-100": ["mlp-28x28-300-100"],
+    "mnist/mlp-28x28-1000-150": ["mlp-28x28-1000-150", "mlp-28x28-500-150"],
+    "mnist/lenet-1": ["lenet-1", "lenet-1-paper"],
+    "mnist/lenet-4": ["lenet-4", "lenet-4-paper"],
+    "mnist/lenet-5": ["lenet-5", "lenet-5-paper"],
+    "mnist/boosted-lenet-4": ["boosted-lenet-4"],
+}
+
+
+def test_names_and_plans_do_not_wait_for_keras():
+    program = (
+        "import sys; from cnnlib import models; from cnnlib.models import registry; "
+        "assert models.input_format('lenet-5') == '32x32' and 'boosted-lenet-4' in models.names(); "
+        "assert not {'keras', 'tensorflow', 'pandas'} & set(sys.modules), 'not light'"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_lazy_package_has_what_it_promises():
+    for name in models.__all__:
+        assert getattr(models, name) is not None
+    assert set(models.__all__) <= set(dir(models))
+    with pytest.raises(AttributeError, match="has no attribute 'LeNet6'"):
+        models.LeNet6  # noqa: B018
+
+
+def test_each_net_is_compared_with_the_row_of_the_lecture():
+    for row, nets in ROWS.items():
+        assert registry.nets_of_row(row) == nets, row
+    published = results.published("mnist").set_index("row_id")["models"]
+    assert published.to_dict() == {row: ";".join(nets) for row, nets in ROWS.items()}
+    cifar10 = results.published("cifar10")
+    assert cifar10["models"].tolist() == cifar10["row_id"].tolist()  # the names agree
+    known = {*ROWS, *cifar10["row_id"]}
+    assert {models.net(name).row for name in models.names()} - {None} == known
+
+
+def test_a_declaration_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        models.net("lenet-5").input_format = "28x28"
+    with pytest.raises(TypeError):
+        models.net("mlp-20x20-300").options["hidden"] = (1,)
+
+
+def test_only_nets_for_digits_are_boosted():
+    boosted = {net.members for net in registry.NETS.values() if net.training == "boosting"}
+    digits = {
+        name
+        for name in models.names()
+        if models.net(name).training == "gradient" and models.input_format(name) != "cifar10"
+    }
+    assert boosted == digits and len(boosted) == 15
+    for member in boosted:
+        assert models.input_format(f"boosted-{member}") == models.input_format(member)
+    assert [n for n in models.names() if models.net(n).training == "transfer"] == ["vgg16"]
+
+
+def test_a_boosted_net_is_built_of_three_members_that_vote():
+    model = models.build("boosted-lenet-5-paper", classes=7)
+    nets = members(model)
+    assert model.name == "boosted-lenet-5-paper" and len(nets) == 3
+    images = np.random.RandomState(0).uniform(-0.1, 1.2, (5, 32, 32, 1)).astype("float32")
+    distances = np.array([net.predict_on_batch(images) for net in nets], "float64")
+    votes = np.exp(-distances) / np.exp(-distances).sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(
+        model.predict_on_batch(images), np.log(votes.mean(axis=0)), rtol=1e-4
+    )
+    assert not np.array_equal(nets[0].get_weights()[0], nets[1].get_weights()[0])
+    assert model.count_params() == 3 * models.build("lenet-5-paper", classes=7).count_params()
+    lenet4 = models.build("lenet-4")
+    assert models.multiply_adds(models.build("boosted-lenet-4")) == 3 * 287_600
+    assert models.multiply_adds(lenet4) == 287_600
+
+
+@pytest.mark.parametrize("name", ["lenet-5 ", "boosted-vgg16", "boosted-", None, 5, [], ("a",)])
+def test_what_is_no_name_of_a_net_is_refused(name):
+    for call in (models.net, models.input_format, models.build):
+        with pytest.raises(InputError, match="unknown model"):
+            call(name)
+
+
+def test_images_are_prepared_as_the_net_and_the_recipe_ask():
+    random = np.random.RandomState(0)
+    digit = np.zeros((3, 28, 28, 1), np.uint8)
+    digit[:, 6:22, 8:20] = random.randint(1, 256, (3, 16, 12, 1))
+    plain, deslanted = recipes.recipe("plain"), recipes.recipe("deslanted")
+    for name, shape in {
+        "lenet-5": (32, 32, 1),
+        "boosted-lenet-4": (32, 32, 1),
+        "lenet-1": (28, 28, 1),
+        "linear-20x20": (20, 20, 1),
+        "vgg16": (28, 28, 3),
+    }.items():
+        prepared = preprocessing.prepare_for(name, plain, digit)
+        assert prepared.shape == (3, *shape) and prepared.dtype == np.float32, name
+        expected = preprocessing.prepare(digit, models.input_format(name))
+        np.testing.assert_array_equal(prepared, expected)
+    prepared = preprocessing.prepare_for("lenet-5", deslanted, digit)
+    expected = preprocessing.prepare(preprocessing.deslant(digit), "32x32")
+    np.testing.assert_array_equal(prepared, expected)
+    colour = random.randint(0, 256, (2, 32, 32, 3), np.uint8)
+    prepared = preprocessing.prepare_for("cifar10/fast", plain, colour)
+    np.testing.assert_array_equal(prepared, preprocessing.standardise(colour))
+    with pytest.raises(InputError, match="unknown model 'lenet'"):
+        preprocessing.prepare_for("lenet", plain, digit)
