@@ -1,5 +1,6 @@
 """The package as a whole: what its files say about one another is true."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -14,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from cnnlib import storage
-from cnnlib.lab import notebooks, readme
+from cnnlib.lab import notebooks, public_names, readme
 
 MODULES = sorted((storage.ROOT / "cnnlib").rglob("*.py"))
 
@@ -30,6 +31,44 @@ REPOSITORY = tomllib.loads((storage.ROOT / "pyproject.toml").read_text(encoding=
 
 def test_imports_keep_to_the_contracts_of_pyproject():
     assert lint_imports(config_filename=str(storage.ROOT / "pyproject.toml")) == 0
+
+
+def test_the_page_on_architecture_lists_the_names_that_notebooks_share():
+    assert public_names.PAGE.read_text(encoding="utf-8") == public_names.updated_page(), (
+        "run: python -m cnnlib.lab.public_names"
+    )
+
+
+def test_a_name_is_shared_when_two_notebooks_use_it(tmp_path):
+    def notebook(name, code):
+        path = tmp_path / name
+        cells = [{"cell_type": "code", "source": [code]}, {"cell_type": "markdown", "source": [""]}]
+        path.write_text(json.dumps({"cells": cells}))
+        return path
+
+    first = notebook(
+        "1.ipynb", "from cnnlib import models as m, datasets as d\nm.layers.f(d.load, m.build)"
+    )
+    second = notebook(
+        "2.ipynb",
+        "from cnnlib.datasets import load\nfrom cnnlib import models\nload, models.layers",
+    )
+    assert public_names.used_names(first) == {
+        "cnnlib.models",
+        "cnnlib.datasets",
+        "cnnlib.models.layers",
+        "cnnlib.datasets.load",
+        "cnnlib.models.build",
+    }
+    assert public_names.shared_names([first, second]) == {"cnnlib.datasets": ["load"]}
+
+
+def test_the_page_on_architecture_says_what_each_module_is_for():
+    page = read("docs/architecture.md")
+    for folder in ("cnnlib", "cnnlib/lab"):
+        for path in (storage.ROOT / folder).iterdir():
+            if path.suffix in ("", ".py") and re.match("[a-z]", path.name):
+                assert re.search(rf" {path.stem}(\.py|/) ", page), f"it lacks {folder}/{path.name}"
 
 
 def test_importing_cnnlib_is_light_and_turns_onednn_on():
@@ -145,7 +184,16 @@ class TestAddress:
             )
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "README.ko.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        *(f"docs/{path.name}" for path in sorted((storage.ROOT / "docs").glob("*.md"))),
+    ],
+)
 def test_links_between_files_lead_somewhere(name):
     folder = (storage.ROOT / name).parent
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", read(name)):
