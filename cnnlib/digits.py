@@ -8,6 +8,7 @@ from cnnlib import datasets, results, storage
 from cnnlib.errors import InputError, check_name
 from cnnlib.lab import experiment
 from cnnlib.models import registry
+from cnnlib.models.trained import trained_path
 
 SHADES = " .:-=+*#%@"
 
@@ -89,7 +90,7 @@ def find_net(model):
     rows = results.measured().sort_values("date", ascending=False)
     own = [(experiment.net_path(row["run_id"]), row) for _, row in rows.iterrows()]
     of_the_course = [
-        (experiment.course_net_path(row["model"], row["recipe"]), row)
+        (trained_path(row["model"], row["recipe"]), row)
         for _, row in rows[rows["seed"] == 0].iterrows()
     ]
     path = pathlib.Path(model)
@@ -122,7 +123,10 @@ def describe(model, pictures, invert=None):
 
     from cnnlib import models
 
-    net = models.load(path)
+    if row is not None and path == trained_path(row["model"], row["recipe"]):
+        net = models.load_trained(row["model"], row["recipe"])
+    else:
+        net = models.load(path)
     dataset = "mnist" if row is None else row["dataset"]
     if datasets.info(dataset).image_shape != (28, 28, 1):
         raise InputError(

@@ -79,10 +79,11 @@ def test_describe_shows_the_digit_and_names_the_class(four):
 def test_a_net_that_comes_with_the_course_is_used_where_this_machine_has_none(
     four, tmp_path, monkeypatch
 ):
+    from cnnlib.models import trained
     from cnnlib.results import rows
 
     monkeypatch.setattr(rows, "MEASURED", tmp_path / "measured")
-    monkeypatch.setattr(experiment, "COURSE_NETS", tmp_path / "nets")
+    monkeypatch.setattr(trained, "FOLDER", tmp_path / "nets")
     recipe = training.recipe("deslanted-small", epochs=1)
     first, second = (
         experiment.train_row("linear-20x20", "mnist", recipe, seed, train_size=2000)

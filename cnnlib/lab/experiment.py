@@ -9,10 +9,8 @@ from cnnlib import datasets, recipes, results, storage
 from cnnlib.errors import InputError
 from cnnlib.lab import distributed, environment, ledger
 from cnnlib.models import registry
+from cnnlib.models.trained import trained_path
 
-COURSE_NETS = (
-    storage.DATA / "nets"
-)  # trained nets that come with the course: seed 0 of published rows
 LARGEST_COURSE_NET = 4_000_000  # bytes
 
 
@@ -203,11 +201,6 @@ def net_path(run_id):
     return storage.results_folder() / "nets" / f"{run_id}.keras"
 
 
-def course_net_path(model, recipe):
-    """Where the trained net that comes with the course is, if there is one: seed 0 of that model and recipe."""
-    return COURSE_NETS / f"{model}-{recipe}.keras"
-
-
 def publish_nets(run_ids):
     """Copy the trained nets of published runs, with what their filters counted, to data/nets/. Returns the paths of the nets.
 
@@ -217,7 +210,7 @@ def publish_nets(run_ids):
     rows = rows[rows["run_id"].isin(run_ids) & (rows["seed"] == 0) & (rows["row_id"] != "")]
     paths = []
     for row in rows.itertuples():
-        net, path = net_path(row.run_id), course_net_path(row.model, row.recipe)
+        net, path = net_path(row.run_id), trained_path(row.model, row.recipe)
         if not net.exists() or net.stat().st_size > LARGEST_COURSE_NET:
             continue
         paths.append(storage.write_atomically(path, net.read_bytes()))

@@ -38,8 +38,11 @@ _MODULES = {
     "digit_codes": "layers",
     "layer_table": "tables",
     "load": "trained",
+    "load_trained": "trained",
     "multiply_adds": "tables",
     "scores": "layers",
+    "trained_nets": "trained",
+    "trained_path": "trained",
     "vgg16_weights": "vgg",
 }
 _SUBMODULES = (
@@ -71,10 +74,13 @@ __all__ = [
     "input_format",
     "layer_table",
     "load",
+    "load_trained",
     "multiply_adds",
     "names",
     "net",
     "scores",
+    "trained_nets",
+    "trained_path",
     "vgg16_weights",
 ]
 
