@@ -35,7 +35,7 @@ CELLS = [
 ]
 
 MARKS = {
-    "cnnlib.lab.batch.child": "run",
+    "cnnlib.lab.batch.run_process": "run",
     "ipykernel": "kernel",
     "spawn_main": "worker",
 }  # in the command lines of the victims

@@ -1,11 +1,28 @@
-"""Batches: many runs from one file, on this machine or a cluster, that can be killed at any moment and completed by the same command.
+"""Run many trainings and notebooks from one file, on this machine or on a cluster.
 
-`format` has the format of the file, `state` what the results folder holds, docs/batch.md the guide for those who use it.
+A batch can be killed at any moment; the same command completes it. The guide is docs/batch.md.
+
+- `batch_file` reads the file, `runs` has the two classes of run.
+- `records` has the files in which the results folder keeps track of runs, `status` summarises them.
+- `dispatch` gives runs to Dask, `worker` starts a process for each, `run_process` is that process.
+- `durations` estimates how long runs take, `page` writes the report.
 """
 
-from cnnlib.lab.batch.engine import run
-from cnnlib.lab.batch.format import Limits, Run, read
-from cnnlib.lab.batch.report import plan_text, status_text, write
-from cnnlib.lab.batch.state import done, states
+from cnnlib.lab.batch.batch_file import read
+from cnnlib.lab.batch.dispatch import run
+from cnnlib.lab.batch.page import write
+from cnnlib.lab.batch.runs import Limits, NotebookRun, TrainingRun
+from cnnlib.lab.batch.status import done, plan_text, status_text, statuses
 
-__all__ = ["Limits", "Run", "done", "plan_text", "read", "run", "states", "status_text", "write"]
+__all__ = [
+    "Limits",
+    "NotebookRun",
+    "TrainingRun",
+    "done",
+    "plan_text",
+    "read",
+    "run",
+    "status_text",
+    "statuses",
+    "write",
+]

@@ -1,7 +1,7 @@
-"""What a Dask worker does with one run: it starts a process for it, watches time and memory, and writes down how it ended.
+"""Do one run as a Dask worker: start its process, watch time and memory, record how it ended.
 
-The process is fresh for each run: what a run leaves in TensorFlow, or in memory, cannot reach the next one, and whatever kills it kills
-no other. Its threads are limited, so that runs beside it do not fight over cores.
+Each run has a fresh process: what it leaves in TensorFlow or in memory cannot reach the next run,
+and whatever kills it kills no other. Its threads are limited: runs do not compete for cores.
 """
 
 import contextlib
@@ -14,73 +14,81 @@ import sys
 import tempfile
 import threading
 import time
+from typing import Any
 
 from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab.batch import state
+from cnnlib.lab.batch import records
 
 # Read by TensorFlow, by NumPy's and SciPy's libraries, and by numexpr.
 THREADS = (
-    *(
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-    ),
-    *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
 )
-COMMAND = [sys.executable, "-m", "cnnlib.lab.batch.child"]
+COMMAND = [sys.executable, "-m", "cnnlib.lab.batch.run_process"]
 BUSY = 75  # exit code of that command: another process has this run (EX_TEMPFAIL)
-POLL, LOOK = 0.1, 0.25  # seconds between two looks at a run, and at what processes there are
+POLL, LOOK = 0.1, 0.25  # seconds between two looks at a run, and at all processes
 STOPPED, ELSEWHERE = "stopped", "elsewhere"
 
-# Of the command's own workers, which are threads of its process: it sets `stop`, and waits until no run is in `running` (process numbers).
+# For the workers of the command itself, which are threads of its process: it sets `stop`, and waits
+# until no run is in `running` (process numbers).
 stop, running = threading.Event(), set()
 
 _processes, _reading = (float("-inf"), {}), threading.Lock()  # see `_started_by`
 
 
-def execute(job):
-    """Do one run. Returns how it ended: dict with state "done", "failed", "stopped" or "elsewhere" (another process has it), and message.
+def execute(job: dict[str, Any]) -> dict[str, Any]:
+    """Do one run. Returns how it ended: `status`, `message` and more.
 
-    `job` is a dict that can be written as JSON: id, kind, fields, title, results (folder), copies (place or None), minutes, memory (bytes),
-    threads (or None), retries. A process that is killed or that takes too much memory is started again, at most `retries` times: that may
-    go better the second time; an exception would be the same.
+    The status is "done", "failed", "stopped" or "elsewhere" (another process has the run). A
+    process that is killed or uses too much memory is started again, at most `retries` times: it may
+    succeed the second time. An exception would be the same again.
+
+    Args:
+        job: data that can be written as JSON: id, run (see `runs.to_json`), title, results
+            (folder), copies (place or None), minutes, memory (bytes), threads (or None), retries.
     """
     os.environ["CNNLIB_RESULTS"] = job["results"]
-    if not state.folder().is_dir():
+    if not records.folder().is_dir():
         raise InputError(
-            f"{socket.gethostname()} does not see the results folder {job['results']}: it must be on a disk that all machines share"
+            f"{socket.gethostname()} does not see the results folder {job['results']}: it must be "
+            "on a disk that all machines share"
         )
     started, ended = time.time(), {}
     for attempt in range(1, job["retries"] + 2):
         ended = _attempt(job) | {"attempts": attempt}
         if not ended.pop("again", False):
             break
-    if ended["state"] in (STOPPED, ELSEWHERE):
+    if ended["status"] in (STOPPED, ELSEWHERE):
         return ended
-    if ended.pop(
-        "found", False
-    ):  # nothing was done but perhaps a copy: what the run took is in the record of who did it
-        before = state.read_record(job["id"])
-        known = before if before.get("state") == state.DONE else {"title": job["title"]}
-        ended = known | {key: ended[key] for key in ("state", "message", "copies")}
-        state.write_record(job["id"], **ended)
+    if ended.pop("found", False):
+        # At most a copy was made: time and memory are in the record of whoever did the run.
+        before = records.read_record(job["id"])
+        known = before if before.get("status") == records.DONE else {"title": job["title"]}
+        ended = known | {key: ended[key] for key in ("status", "message", "copies")}
+        records.write_record(job["id"], **ended)
         return ended
     ended |= {
         "title": job["title"],
         "host": socket.gethostname(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
     }
-    state.write_record(job["id"], **ended)
+    records.write_record(job["id"], **ended)
     return ended
 
 
 def _attempt(job):
-    """Start the process of the run once and wait for its end. Returns a record; `again` in it says that another attempt may go better."""
+    """Start the process of the run once and wait for its end.
+
+    Returns a record; `again` in it says that another attempt may succeed.
+    """
     threads, memory = _share(job)
-    log = state.log_path(job["id"])
+    log = records.log_path(job["id"])
     storage.make_folder(log.parent)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cnnlib-run-") as folder:
@@ -92,14 +100,14 @@ def _attempt(job):
                 bufsize=0,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | dict.fromkeys(THREADS, str(threads)),
+                env=_environment(threads),
                 cwd=storage.ROOT,
-                start_new_session=True,  # Ctrl-C in the terminal is for the command, which stops its runs itself
+                # Ctrl-C in the terminal is for the command, which stops its runs itself.
+                start_new_session=True,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
-        with (
-            process.stdin
-        ):  # open until the run has ended: that is how it knows that this process lives
+        # It stays open until the run has ended: that is how the run knows that this process lives.
+        with process.stdin:
             with contextlib.suppress(OSError):  # it has died already: `_watch` sees that
                 process.stdin.write(json.dumps(job | {"reply": str(reply)}).encode() + b"\n")
             running.add(process.pid)
@@ -113,24 +121,27 @@ def _attempt(job):
             "threads": threads,
         }
         if process.returncode == BUSY:
-            return {"state": ELSEWHERE, "message": "another process has this run"}
+            return {"status": ELSEWHERE, "message": "another process has this run"}
         if reply.exists():
             return json.loads(reply.read_text(encoding="utf-8")) | took
     if ended is None:
-        ended = {"state": state.FAILED, "message": _died(process.returncode), "again": True}
-    if job["kind"] == "notebook":
-        with state.claimed(
-            job["id"], host=socket.gethostname(), pid=os.getpid(), since=time.time()
-        ) as mine:
-            if mine:  # else another command has begun it again already, and has kept what was left
-                state.keep_partial(job["id"])
+        ended = {"status": records.FAILED, "message": _died(process.returncode), "again": True}
+    holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
+    with records.claimed(job["id"], **holder) as mine:
+        if mine:  # else another command has begun it again already, and has kept what was left
+            records.keep_partial(job["id"])
     return ended | {"traceback": _tail(log)} | took
 
 
-def _watch(process, minutes, memory, is_wanted):
-    """Wait for a process, and kill it with all that it started if it takes more than it may or is not wanted any more.
+def _environment(threads):
+    """The environment of a run's process, with its share of the threads."""
+    return os.environ | dict.fromkeys(THREADS, str(threads)) | {"PYTHONUTF8": "1"}
 
-    Returns (what to write down, or None if it ended by itself; the most bytes that it had).
+
+def _watch(process, minutes, memory, is_wanted):
+    """Wait for a process; kill it and all that it started if it uses too much or is not wanted.
+
+    Returns (what to record, or None if it ended by itself; the most bytes that it had).
     """
     import psutil
 
@@ -143,16 +154,17 @@ def _watch(process, minutes, memory, is_wanted):
         used, family = _family(process.pid, family)
         peak = max(peak, used)
         if not is_wanted():
-            ended = {"state": STOPPED, "message": "stopped"}
+            ended = {"status": STOPPED, "message": "stopped"}
         elif time.monotonic() > deadline:
             ended = {
-                "state": state.FAILED,
-                "message": f"took more than the {minutes:g} minutes that it may",
+                "status": records.FAILED,
+                "message": f"took more than its limit of {minutes:g} minutes",
             }
         elif used > memory:
             ended = {
-                "state": state.FAILED,
-                "message": f"took {used / 1e9:.2f} GB of memory; it may have {memory / 1e9:.2f}",
+                "status": records.FAILED,
+                "message": f"used {used / 1e9:.2f} GB of memory, more than its limit of "
+                f"{memory / 1e9:.2f} GB",
                 "again": True,
             }
         if ended:
@@ -165,7 +177,7 @@ def _watch(process, minutes, memory, is_wanted):
 
 
 def _family(pid, known):
-    """(bytes of memory, {pid: psutil.Process}) of a process and all that it started."""
+    """(bytes of memory, {process number: psutil.Process}) of a process and all that it started."""
     import psutil
 
     try:
@@ -174,9 +186,8 @@ def _family(pid, known):
     except psutil.Error:
         return 0, known
     started, used = _started_by(), 0
-    for (
-        member
-    ) in members:  # which becomes longer meanwhile; what is older had another parent of that number
+    # The list grows meanwhile. A process that is older had another parent of that number.
+    for member in members:
         members += [
             each
             for each in started.get(member.pid, ())
@@ -189,7 +200,7 @@ def _family(pid, known):
 
 
 def _started_by():
-    """{process number: the psutil.Process that it started} of this machine, as it was less than `LOOK` seconds ago.
+    """{process number: the processes that it started}, as it was less than `LOOK` seconds ago.
 
     Reading it takes milliseconds, a twentieth of a second on a large machine: all runs share it.
     """
@@ -206,14 +217,13 @@ def _started_by():
 
 
 def _share(job):
-    """(threads, bytes of memory) that a run may have on this machine: an equal part, unless the batch says otherwise."""
+    """(threads, bytes of memory) for a run: an equal part, unless the batch says otherwise."""
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
     slots = _slots()
-    return job["threads"] or max(1, CPU_COUNT // slots), job["memory"] or int(
-        0.9 * MEMORY_LIMIT / slots
-    )
+    threads, memory = max(1, CPU_COUNT // slots), int(0.9 * MEMORY_LIMIT / slots)
+    return job["threads"] or threads, job["memory"] or memory
 
 
 def _slots():
@@ -227,12 +237,15 @@ def _slots():
     host = get_address_host(worker.address)
     workers = sync(worker.loop, worker.scheduler.identity, n_workers=-1)["workers"]
     return sum(
-        facts["nthreads"] for address, facts in workers.items() if get_address_host(address) == host
+        info["nthreads"] for address, info in workers.items() if get_address_host(address) == host
     )
 
 
 def _is_wanted():
-    """A function that says whether the result of the task that runs here is still wanted: Dask cannot stop one that has begun."""
+    """A function that says whether the result of this task is still wanted.
+
+    Dask cannot stop a task that has begun.
+    """
     worker, key = _worker()
     if worker is None:
         return lambda: True
@@ -246,7 +259,7 @@ def _is_wanted():
 
 
 def _worker():
-    """(the Dask worker whose task this is, the task's key), or (None, None)."""
+    """(The Dask worker whose task this is, the task's key), or (None, None)."""
     from distributed.worker import thread_state
 
     try:

@@ -1,4 +1,7 @@
-"""What a worker does with the process of a run, whatever that does. The processes are small programs in the place of cnnlib.lab.batch.child."""
+"""What a worker does with the process of a run, whatever that process does.
+
+The processes are small programs in the place of cnnlib.lab.batch.run_process.
+"""
 
 import errno
 import json
@@ -13,9 +16,11 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab.batch import ids, state, worker
+from cnnlib.lab import batch
+from cnnlib.lab.batch import records, runs, worker
 
-# What each program begins with: an empty log, as for a process that has the run; `job`, and `answer` to reply with.
+# The beginning of each program: it empties the log, as a process that has the run does, and defines
+# `job` and `answer`.
 START = """
 import json, os, pathlib, signal, subprocess, sys, time
 os.ftruncate(1, 0)
@@ -42,11 +47,11 @@ REST = {
 @pytest.fixture
 def execute(monkeypatch):
     """Run a program as the process of a run; returns how it ended."""
-    storage.make_folder(state.folder())
+    storage.make_folder(records.folder())
 
     def execute(program, **changes):
         monkeypatch.setattr(worker, "COMMAND", [sys.executable, "-c", START + program])
-        job = {"id": "net-1", "kind": "notebook", "fields": {"path": "net.ipynb", "parameters": {}}}
+        job = {"id": "net-1", "run": {"notebook": {"path": "net.ipynb", "parameters": {}}}}
         return worker.execute(job | REST | {"results": str(storage.results_folder())} | changes)
 
     return execute
@@ -54,10 +59,10 @@ def execute(monkeypatch):
 
 def test_a_run_that_is_done_is_recorded_with_time_memory_and_place(execute):
     ended = execute(
-        "print('hello'); time.sleep(0.3); answer(state='done', message='fine', copies=[])"
+        "print('hello'); time.sleep(0.3); answer(status='done', message='fine', copies=[])"
     )
-    assert ended == state.read_record("net-1")
-    assert (ended["state"], ended["message"], ended["attempts"], ended["title"]) == (
+    assert ended == records.read_record("net-1")
+    assert (ended["status"], ended["message"], ended["attempts"], ended["title"]) == (
         "done",
         "fine",
         1,
@@ -69,43 +74,42 @@ def test_a_run_that_is_done_is_recorded_with_time_memory_and_place(execute):
         and ended["host"]
         and ended["date"].endswith("Z")
     )
-    assert state.log_path("net-1").read_text() == "hello\n"
+    assert records.log_path("net-1").read_text() == "hello\n"
 
 
 def test_threads_are_limited(execute):
     for given, expected in ((3, 3), (None, CPU_COUNT)):
-        ended = execute(
-            f"answer(state='done', message=' '.join(os.environ[name] for name in {worker.THREADS!r}))",
-            threads=given,
-        )
+        values = f"' '.join(os.environ[name] for name in {worker.THREADS!r})"
+        ended = execute(f"answer(status='done', message={values})", threads=given)
         assert set(ended["message"].split()) == {str(expected)} and ended["threads"] == expected
 
 
 def test_an_exception_is_not_tried_again(execute):
-    ended = execute(
-        "marker('again') and sys.exit(9); answer(state='failed', message='ValueError: no', traceback='...', again=False)"
-    )
-    assert (ended["state"], ended["message"], ended["attempts"]) == ("failed", "ValueError: no", 1)
+    outcome = "status='failed', message='ValueError: no', traceback='...', again=False"
+    ended = execute(f"marker('again') and sys.exit(9); answer({outcome})")
+    assert (ended["status"], ended["attempts"]) == ("failed", 1)
+    assert ended["message"] == "ValueError: no"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
 class TestKilled:
     def test_once_it_is_tried_again(self, execute):
         ended = execute(
-            "marker('again') or os.kill(os.getpid(), signal.SIGKILL); answer(state='done', message='fine')"
+            "marker('again') or os.kill(os.getpid(), signal.SIGKILL)\n"
+            "answer(status='done', message='fine')"
         )
-        assert (ended["state"], ended["attempts"]) == ("done", 2)
+        assert (ended["status"], ended["attempts"]) == ("done", 2)
 
     def test_again_and_again_it_fails_in_the_end(self, execute):
         ended = execute(
             "print('so far'); sys.stdout.flush(); os.kill(os.getpid(), signal.SIGKILL)", retries=1
         )
-        assert (ended["state"], ended["attempts"]) == ("failed", 2)
+        assert (ended["status"], ended["attempts"]) == ("failed", 2)
         assert (
             ended["message"].startswith("its process was killed by signal 9")
             and ended["traceback"] == "so far\n"
         )
-        assert state.read_record("net-1") == ended
+        assert records.read_record("net-1") == ended
 
     def test_what_it_started_is_ended_too(self, execute):
         program = f"""
@@ -118,47 +122,47 @@ os.kill(os.getpid(), signal.SIGKILL)"""
 
 
 def test_too_long(execute):
-    path = state.notebook_path("net-1")
+    path = records.notebook_path("net-1")
     storage.make_folder(path.parent)
     program = (
         f"(pathlib.Path({str(path.parent)!r}) / '.net-1.abc.ipynb').write_text('so far'); {FOREVER}"
     )
     ended = execute(program, minutes=0.02)
-    assert (ended["state"], ended["message"], ended["attempts"]) == (
+    assert (ended["status"], ended["message"], ended["attempts"]) == (
         "failed",
-        "took more than the 0.02 minutes that it may",
+        "took more than its limit of 0.02 minutes",
         1,
     )
-    assert state.partial_path("net-1").read_text() == "so far"
+    assert records.partial_path("net-1").read_text() == "so far"
     assert [p.name for p in path.parent.iterdir()] == ["net-1.failed.ipynb"]
 
 
 def test_what_another_process_has_begun_meanwhile_is_left_alone(execute):
-    part = state.notebook_path("net-1").parent / ".net-1.abc.ipynb"
+    part = records.notebook_path("net-1").parent / ".net-1.abc.ipynb"
     storage.write_atomically(part, "so far")
-    with state.claimed("net-1"):
+    with records.claimed("net-1"):
         assert execute("sys.exit(9)", retries=0)["message"] == "its process ended with exit code 9"
     assert part.read_text() == "so far"
 
 
 def test_too_much_memory_and_that_of_what_it_started_counts(execute):
-    program = f"""
-subprocess.Popen([sys.executable, "-c", "import time; data = bytearray(300_000_000); data[::4096] = b'1' * len(data[::4096]); {FOREVER}"])
-{FOREVER}"""
+    fill = "data = bytearray(300_000_000); data[::4096] = b'1' * len(data[::4096])"
+    started = f"import time; {fill}; {FOREVER}"
+    program = f"subprocess.Popen([sys.executable, '-c', {started!r}])\n{FOREVER}"
     ended = execute(program, memory=200_000_000, retries=1)
-    assert (ended["state"], ended["attempts"]) == ("failed", 2)
-    assert ended["message"].endswith("GB of memory; it may have 0.20")
+    assert (ended["status"], ended["attempts"]) == ("failed", 2)
+    assert ended["message"].endswith("GB of memory, more than its limit of 0.20 GB")
     assert ended["peak_memory"] > 200_000_000
 
 
 def test_a_run_that_another_process_has_leaves_no_record(execute):
-    assert execute(f"sys.exit({worker.BUSY})")["state"] == worker.ELSEWHERE
-    assert state.read_record("net-1") == {}
+    assert execute(f"sys.exit({worker.BUSY})")["status"] == worker.ELSEWHERE
+    assert records.read_record("net-1") == {}
 
 
 def test_a_program_that_cannot_start(execute):
     ended = execute("raise SystemExit('no such module')")
-    assert (ended["state"], ended["message"]) == ("failed", "its process ended with exit code 1")
+    assert (ended["status"], ended["message"]) == ("failed", "its process ended with exit code 1")
     assert ended["traceback"] == "no such module\n"
 
 
@@ -185,66 +189,56 @@ class TestChild:
         """Of a notebook, whose log another process has begun."""
         parameters = new_code_cell("seed = 0  # seed", metadata={"tags": ["parameters"]})
         nbformat.write(new_notebook(cells=[parameters]), tmp_path / "net.ipynb")
-        fields = {"path": str(tmp_path / "net.ipynb"), "parameters": {}}
+        run = batch.NotebookRun(str(tmp_path / "net.ipynb"))
         job = REST | {
-            "id": ids.run_id("notebook", fields),
-            "kind": "notebook",
-            "fields": fields,
+            "id": run.id,
+            "run": runs.to_json(run),
             "results": str(storage.results_folder()),
         }
-        storage.write_atomically(state.log_path(job["id"]), "of the other")
+        storage.write_atomically(records.log_path(job["id"]), "of the other")
         return job
 
     def test_a_run_that_another_process_does_keeps_its_log(self, job):
-        with state.claimed(job["id"], host="here"):
-            assert worker.execute(job)["state"] == worker.ELSEWHERE
-        assert state.log_path(job["id"]).read_text() == "of the other"
+        with records.claimed(job["id"], host="here"):
+            assert worker.execute(job)["status"] == worker.ELSEWHERE
+        assert records.log_path(job["id"]).read_text() == "of the other"
 
     @pytest.mark.parametrize(
         "before",
-        [{"state": "done", "seconds": 50}, {"state": "failed", "seconds": 50, "traceback": "no"}],
+        [{"status": "done", "seconds": 50}, {"status": "failed", "seconds": 50, "traceback": "no"}],
     )
     def test_a_run_that_another_process_has_done_keeps_its_log_and_record(self, job, before):
-        storage.write_atomically(state.notebook_path(job["id"]), "{}")
-        state.write_record(job["id"], **before)
+        storage.write_atomically(records.notebook_path(job["id"]), "{}")
+        records.write_record(job["id"], **before)
         ended = worker.execute(job)
         assert (
-            ended == state.read_record(job["id"])
-            and ended["state"] == "done"
+            ended == records.read_record(job["id"])
+            and ended["status"] == "done"
             and "traceback" not in ended
         )
-        assert ended.get("seconds") == (50 if before["state"] == "done" else None)
+        assert ended.get("seconds") == (50 if before["status"] == "done" else None)
         assert (
-            state.log_path(job["id"]).read_text() == "of the other"
-            and state.notebook_path(job["id"]).read_text() == "{}"
+            records.log_path(job["id"]).read_text() == "of the other"
+            and records.notebook_path(job["id"]).read_text() == "{}"
         )
 
     def test_another_checkout_is_refused(self, tmp_path):
         job = {
             "id": "lenet-5-other",
-            "kind": "train",
-            "fields": {"model": "lenet-5", "dataset": "mnist", "recipe": "plain", "seed": 0},
+            "run": runs.to_json(batch.TrainingRun("lenet-5", "mnist", "plain", 0)),
         }
         process = self.start(job | {"reply": str(tmp_path / "reply.json"), "copies": None})
         assert process.wait() == 1
         reply = json.loads((tmp_path / "reply.json").read_text())
         assert (
-            reply["state"] == "failed"
+            reply["status"] == "failed"
             and "bring all checkouts to the same commit" in reply["message"]
         )
 
     def test_it_ends_with_the_process_that_started_it(self):
-        from cnnlib.lab import experiment
-
-        fields = {"model": "lenet-5", "dataset": "mnist", "recipe": "plain,epochs=500", "seed": 0}
+        run = batch.TrainingRun("lenet-5", "mnist", "plain,epochs=500", 0)
         process = self.start(
-            {
-                "id": experiment.plan(**fields)["run_id"],
-                "kind": "train",
-                "fields": fields,
-                "reply": "no",
-                "copies": None,
-            }
+            {"id": run.id, "run": runs.to_json(run), "reply": "no", "copies": None}
         )
         process.stdin.close()
         assert process.wait(60) == 1
@@ -252,12 +246,12 @@ class TestChild:
 
 class TestClaim:
     def test_one_process_at_a_time(self, monkeypatch):
-        with state.claimed("net-1", host="here") as mine:
-            assert mine and state.is_claimed("net-1")
+        with records.claimed("net-1", host="here") as mine:
+            assert mine and records.is_claimed("net-1")
             answers = []
 
             def other():
-                with state.claimed("net-1", host="there") as mine:
+                with records.claimed("net-1", host="there") as mine:
                     answers.append(mine)
 
             thread = threading.Thread(
@@ -266,8 +260,8 @@ class TestClaim:
             thread.start()
             thread.join()
             assert answers == [False]
-            assert json.loads(state.claim_path("net-1").read_text()) == {"host": "here"}
-        assert not state.is_claimed("net-1") and not state.claim_path("net-1").exists()
+            assert json.loads(records.claim_path("net-1").read_text()) == {"host": "here"}
+        assert not records.is_claimed("net-1") and not records.claim_path("net-1").exists()
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows always has locks")
     def test_a_disk_without_locks_is_refused(self, monkeypatch):
@@ -281,7 +275,7 @@ class TestClaim:
             InputError,
             match=r"cannot lock .*net-1\.lock \(Function not implemented\).* set CNNLIB_RESULTS",
         ):
-            state.is_claimed("net-1")
+            records.is_claimed("net-1")
 
 
 def _has_ended(pid):

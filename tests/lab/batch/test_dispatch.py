@@ -17,37 +17,39 @@ from nbformat.v4 import new_code_cell, new_notebook
 from cnnlib import storage
 from cnnlib.errors import InputError
 from cnnlib.lab import batch
-from cnnlib.lab.batch import engine, expect, report, state, worker
+from cnnlib.lab.batch import dispatch, durations, page, records, status, worker
 
-# In the place of cnnlib.lab.batch.child: "executes" a notebook under the run's claim, as the parameters `do` and `seed` say.
+# In the place of cnnlib.lab.batch.run_process: "executes" a notebook under its claim, as the
+# parameters `do` and `seed` say.
 PROGRAM = """
 import json, os, pathlib, signal, sys, time
 from cnnlib import storage
-from cnnlib.lab.batch import state
+from cnnlib.lab.batch import records
 job = json.loads(sys.stdin.buffer.readline())
-do = job["fields"]["parameters"].get("do", "")
-with state.claimed(job["id"], host="here", pid=os.getpid(), since=time.time()) as mine:
+do = job["run"]["notebook"]["parameters"].get("do", "")
+with records.claimed(job["id"], host="here", pid=os.getpid(), since=time.time()) as mine:
     if not mine:
         sys.exit(75)
-    done = state.notebook_path(job["id"]).exists()
+    done = records.notebook_path(job["id"]).exists()
     if not done:
         with open(pathlib.Path(job["results"]) / "executions", "a") as log:
             log.write(job["id"] + chr(10))
     if do == "wait":
         time.sleep(600)
     if do == "raise":
-        answer = {"state": "failed", "message": "ValueError: <nine>", "traceback": "Traceback: line 1 < 2"}
+        answer = {"status": "failed", "message": "ValueError: <nine>", "traceback": "line 1 < 2"}
     else:
         if do != "nothing":
-            storage.write_atomically(state.notebook_path(job["id"]), "{}")
-        answer = {"state": "done", "message": "fine", "copies": [job["copies"]] if job["copies"] else []}
+            storage.write_atomically(records.notebook_path(job["id"]), "{}")
+        copies = [job["copies"]] if job["copies"] else []
+        answer = {"status": "done", "message": "fine", "copies": copies}
     pathlib.Path(job["reply"]).write_text(json.dumps(answer))
 """
 
 
 @pytest.fixture
 def batch_file(tmp_path):
-    """A notebook with the parameters `do` and `seed`, and a function that writes a batch file beside it."""
+    """A function that writes a batch file beside a notebook with the parameters `do` and `seed`."""
     parameters = new_code_cell(
         "do = ''  # what to do\nseed = 0  # seed", metadata={"tags": ["parameters"]}
     )
@@ -68,7 +70,7 @@ def batch_file(tmp_path):
 def quick(monkeypatch):
     """Runs take an instant; returns a function that lists the ids of those that were executed."""
     monkeypatch.setattr(worker, "COMMAND", [sys.executable, "-c", PROGRAM])
-    monkeypatch.setattr(engine, "WAIT", 0.2)
+    monkeypatch.setattr(dispatch, "WAIT", 0.2)
     log = storage.results_folder() / "executions"
     return lambda: sorted(log.read_text().split()) if log.exists() else []
 
@@ -81,7 +83,7 @@ class TestRun:
         lines = capsys.readouterr().out.splitlines()
         assert sorted(line.partition("]")[0] for line in lines) == ["[1/4", "[2/4", "[3/4", "[4/4"]
         assert sum("FAILED: ValueError: <nine>; see " in line for line in lines) == 2
-        assert [each.word for each in batch.states(batch.read(path))] == [
+        assert [each.status for each in batch.statuses(batch.read(path))] == [
             "done",
             "failed",
             "done",
@@ -126,7 +128,7 @@ class TestRun:
         batch.run(path)
         batch.run(path, copies="s3://bucket")
         batch.run(path, copies="s3://bucket")
-        assert len(quick()) == 1 and state.read_record(batch.read(path)[0].id)["copies"] == [
+        assert len(quick()) == 1 and records.read_record(batch.read(path)[0].id)["copies"] == [
             "s3://bucket"
         ]
 
@@ -136,7 +138,7 @@ class TestRun:
         path = batch_file("- notebook: {path: net.ipynb}\n")
         monkeypatch.chdir(tmp_path)
         batch.run(path, copies="copies")
-        assert state.read_record(batch.read(path)[0].id)["copies"] == [str(tmp_path / "copies")]
+        assert records.read_record(batch.read(path)[0].id)["copies"] == [str(tmp_path / "copies")]
 
     def test_on_a_cluster_whose_workers_come_later_each_run_has_its_part_of_the_machine(
         self, batch_file, quick, monkeypatch
@@ -149,11 +151,11 @@ class TestRun:
             "dashboard_address": "127.0.0.1:0",
         }
         with LocalCluster(n_workers=0, **settings) as cluster:
-            monkeypatch.setattr(engine._Progress, "show", lambda *_: cluster.scale(2))
+            monkeypatch.setattr(dispatch.Progress, "show", lambda *_: cluster.scale(2))
             assert batch.run(path, scheduler=cluster.scheduler_address) == []
         runs = batch.read(path)
         assert quick() == sorted(run.id for run in runs)
-        assert min(state.read_record(run.id)["threads"] for run in runs) == max(
+        assert min(records.read_record(run.id)["threads"] for run in runs) == max(
             1, CPU_COUNT // 2
         )  # of the third at least
 
@@ -180,7 +182,7 @@ class TestRun:
             while not facts.exists():
                 assert scheduler.poll() is None
                 time.sleep(0.1)
-            monkeypatch.setattr(engine._Progress, "show", lambda *_: scheduler.kill())
+            monkeypatch.setattr(dispatch.Progress, "show", lambda *_: scheduler.kill())
             with pytest.raises(
                 InputError, match=r"scheduler was lost.* the same command completes the rest"
             ):
@@ -188,13 +190,22 @@ class TestRun:
         finally:
             scheduler.kill()
             scheduler.wait()
-        assert [(each.word, each.record) for each in batch.states(batch.read(path))] == [
+        assert [(each.status, each.record) for each in batch.statuses(batch.read(path))] == [
             ("to do", {})
         ] * 2
         assert "Traceback" not in capfd.readouterr().err
 
+    def test_a_local_batch_listens_on_loopback_only(self):
+        import psutil
+
+        before = set(psutil.Process().net_connections())
+        with dispatch._client(None, 2, 2) as (_, dashboard):
+            opened = set(psutil.Process().net_connections()) - before
+        addresses = {each.laddr.ip for each in opened if each.status == psutil.CONN_LISTEN}
+        assert addresses == {"127.0.0.1"} and dashboard.startswith("http://127.0.0.1:")
+
     def test_no_scheduler(self, batch_file, monkeypatch):
-        monkeypatch.setattr(engine, "ANSWER", 0.5)
+        monkeypatch.setattr(dispatch, "ANSWER", 0.5)
         with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
             batch.run(batch_file("- notebook: {path: net.ipynb}\n"), scheduler="tcp://127.0.0.1:9")
 
@@ -204,16 +215,16 @@ class TestRun:
 
         monkeypatch.setattr(dask.system, "CPU_COUNT", 8)
         monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", 16 * 10**9)
-        assert [engine.default_workers(runs) for runs in (1, 5, 100)] == [1, 5, 7]
+        assert [dispatch.default_workers(runs) for runs in (1, 5, 100)] == [1, 5, 7]
         monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", 10**9)
-        assert engine.default_workers(100) == 1
+        assert dispatch.default_workers(100) == 1
 
 
 COMMAND = """
 import sys
-from cnnlib.lab.batch import engine, worker
+from cnnlib.lab.batch import dispatch, worker
 worker.COMMAND = [sys.executable, "-c", {program!r}]
-engine.WAIT = 0.2
+dispatch.WAIT = 0.2
 from cnnlib.lab.cli import cli
 cli(["batch", "run", {path!r}])
 """
@@ -234,7 +245,7 @@ class TestTwoCommands:
         """The State of the only run of a batch, once the condition holds."""
         (run,) = batch.read(path)
         for _ in range(600):
-            (found,) = batch.states([run])
+            (found,) = batch.statuses([run])
             if condition(found):
                 return found
             time.sleep(0.1)
@@ -254,7 +265,7 @@ class TestTwoCommands:
         path = batch_file("- notebook: {path: net.ipynb, parameters: {do: wait}}\n")
         command = self.start(path)
         found = self.wait_for_claim(path)
-        assert "running" in batch.status_text(path) and found.word == "running"
+        assert "running" in batch.status_text(path) and found.status == "running"
         command.send_signal(signal.SIGINT)
         out, err = command.communicate(timeout=60)
         assert (
@@ -264,12 +275,16 @@ class TestTwoCommands:
         )
         with pytest.raises(ProcessLookupError):
             os.kill(found.claim["pid"], 0)
-        (after,) = batch.states(batch.read(path))
-        assert (after.word, after.record) == ("to do", {})
+        (after,) = batch.statuses(batch.read(path))
+        assert (after.status, after.record) == ("to do", {})
 
     def test_a_command_that_is_killed_takes_its_runs_with_it(self, batch_file, monkeypatch):
         path = batch_file("- notebook: {path: net.ipynb}\n")
-        program = "from cnnlib.lab.batch import child; child.notebooks.run = lambda *_: __import__('time').sleep(600); child.main()"
+        program = (
+            "import time; from cnnlib.lab.batch import run_process, runs\n"
+            "runs.notebooks.run = lambda *_: time.sleep(600)\n"
+            "run_process.main()"
+        )
         code = COMMAND.format(program=program, path=str(path))
         command = subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -277,11 +292,11 @@ class TestTwoCommands:
         self.wait_for_claim(path)
         command.kill()
         command.wait()
-        self.wait(path, lambda found: found.word == "to do")
+        self.wait(path, lambda found: found.status == "to do")
 
 
 def test_a_small_real_batch(batch_file, tmp_path, capsys):
-    """A training and two notebooks, one of which raises; the report; copies; the same command again."""
+    """A training and two notebooks, one of which raises; the report; copies."""
     path = batch_file(
         "- train: {model: linear-20x20, dataset: mnist, recipe: 'plain-small,epochs=1', seeds: 1}\n"
         "- notebook: {path: net.ipynb, parameters: {seed: 7}}\n"
@@ -294,50 +309,50 @@ def test_a_small_real_batch(batch_file, tmp_path, capsys):
         and "FAILED: net: cell 2, In [3], raised AssertionError: raised as told" in out
     )
     assert re.search(r"linear-20x20 mnist plain-small,epochs=1 seed 0: \d+\.\d\d % test error", out)
-    training, notebook, failing = batch.states(batch.read(path))
-    assert (training.word, notebook.word, failing.word) == ("done", "done", "failed")
+    training, notebook, failing = batch.statuses(batch.read(path))
+    assert (training.status, notebook.status, failing.status) == ("done", "done", "failed")
     assert (
         json.loads((storage.results_folder() / "rows" / f"{training.run.id}.json").read_text())[
             "epochs"
         ]
         == 1
     )
-    executed = nbformat.read(state.notebook_path(notebook.run.id), as_version=4)
+    executed = nbformat.read(records.notebook_path(notebook.run.id), as_version=4)
     assert "7\n" in [output.get("text") for output in executed.cells[-1].outputs]
     assert (
         tmp_path / "copies" / "deep" / f"{notebook.run.id}.ipynb"
-    ).read_text() == state.notebook_path(notebook.run.id).read_text()
-    partial = nbformat.read(state.partial_path(failing.run.id), as_version=4)
+    ).read_text() == records.notebook_path(notebook.run.id).read_text()
+    partial = nbformat.read(records.partial_path(failing.run.id), as_version=4)
     assert partial.cells[-1].outputs[-1].ename == "AssertionError"
 
-    page = batch.write(path)
-    html = page.read_text(encoding="utf-8")
+    written = batch.write(path)
+    html = written.read_text(encoding="utf-8")
     for link in re.findall(r'href="([^"#]+)"', html):
-        assert (page.parent / link).resolve().is_file(), link
+        assert (written.parent / link).resolve().is_file(), link
     assert html.count("executed notebook</a>") == 1 and "the notebook as far as it got</a>" in html
     assert "AssertionError: raised as told" in html and "\x1b" not in html
     assert batch.status_text(path).splitlines()[-1] == "3 runs: 2 done, 1 failed"
     assert (
-        expect.minutes(batch.read(path))[notebook.run.id]
+        durations.minutes(batch.read(path))[notebook.run.id]
         > 0
-        < expect.minutes(batch.read(path))[training.run.id]
+        < durations.minutes(batch.read(path))[training.run.id]
     )
-    assert expect.minutes(batch.read(path))[failing.run.id] is None
+    assert durations.minutes(batch.read(path))[failing.run.id] is None
 
 
 def test_a_run_that_failed_and_was_then_done_by_hand(batch_file, tmp_path):
     path = batch_file("- notebook: {path: net.ipynb}\n")
     (run,) = batch.read(path)
-    state.write_record(run.id, state="failed", message="killed by signal 9", seconds=7)
-    storage.write_atomically(state.notebook_path(run.id), "{}")
-    assert [(each.word, each.record) for each in batch.states([run])] == [("done", {})]
+    records.write_record(run.id, status="failed", message="killed by signal 9", seconds=7)
+    storage.write_atomically(records.notebook_path(run.id), "{}")
+    assert [(each.status, each.record) for each in batch.statuses([run])] == [("done", {})]
     assert "signal 9" not in batch.write(path).read_text(encoding="utf-8")
 
 
 def test_links_and_times(tmp_path, monkeypatch):
-    page = tmp_path / "batch #1 50%" / "net-rate=0.5.ipynb"
+    target = tmp_path / "batch #1 50%" / "net-rate=0.5.ipynb"
     assert (
-        report._link(page, "page", tmp_path.resolve())
+        page.link(target, "page", tmp_path.resolve())
         == '<a href="batch%20%231%2050%25/net-rate=0.5.ipynb">page</a>'
     )
 
@@ -345,17 +360,17 @@ def test_links_and_times(tmp_path, monkeypatch):
         raise ValueError("path is on mount 'C:', start on mount 'D:'")
 
     monkeypatch.setattr(os.path, "relpath", another_drive)
-    assert report._link(page, "page", tmp_path) == f'<a href="{page.resolve().as_uri()}">page</a>'
-    assert report._since({"since": time.time() + 3600}) == "for 0 s"  # by a clock that is ahead
+    assert page.link(target, "page", tmp_path) == f'<a href="{target.resolve().as_uri()}">page</a>'
+    assert status.since({"since": time.time() + 3600}) == "for 0 s"  # by a clock that is ahead
 
 
 def test_report_of_runs_that_have_not_begun(batch_file, tmp_path):
-    page = batch.write(
+    written = batch.write(
         batch_file("- notebook: {path: net.ipynb, grid: {do: ['<a>']}}\n"), tmp_path / "report"
     )
-    html = page.read_text(encoding="utf-8")
+    html = written.read_text(encoding="utf-8")
     assert (
-        page == tmp_path / "report" / "index.html"
+        written == tmp_path / "report" / "index.html"
         and "net do=&lt;a&gt;" in html
         and "What failed" not in html
     )
@@ -381,4 +396,4 @@ def test_short_fault_drill(tmp_path):
     [(None, "unknown"), (0.5, "30 s"), (2, "2 min"), (89, "89 min"), (90, "1.5 h")],
 )
 def test_minutes_as_text(minutes, text):
-    assert expect.text(minutes) == text
+    assert durations.text(minutes) == text
