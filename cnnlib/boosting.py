@@ -28,6 +28,7 @@ import numpy as np
 from cnnlib import models, preprocessing, storage, training
 from cnnlib.errors import InputError, check_name
 from cnnlib.models.committee import committee, members
+from cnnlib.recipes import Recipe
 
 CHUNK = 10_000  # candidates made and judged at a time: bounds the memory
 KINDS = {  # what the next net learns from, by the number of nets before it: as many of each kind
@@ -59,6 +60,14 @@ class Boosted:
     counts: tuple[Counts, Counts]
     numbers: tuple[np.ndarray, np.ndarray]
     seconds: float
+    recipe: Recipe
+    seed: int
+    data: str  # fingerprint of the images and labels that it was trained on
+    weights: str  # digest of the trained weights: see `is_of`
+
+    def is_of(self, model: keras.Model) -> bool:
+        """Return whether `model` has the very weights that this training ended with."""
+        return self.weights == training.weights_digest(model)
 
 
 def train(
@@ -102,7 +111,7 @@ def train(
             inputs, answers = patterns(images, labels, numbers, (seed, k))
             # They are distorted already. Distorted once more in each epoch they are no longer what the filter found hard: then the error
             # above is 2.71 and 2.00 % in the place of 2.54 and 1.77 %.
-            own_recipe = dataclasses.replace(recipe, protocol="plain")
+            own_recipe = recipe.changed(protocol="plain")
             counts.append(count)
             found.append(numbers)
             seconds += count.seconds
@@ -114,7 +123,10 @@ def train(
             net, inputs, answers, own_recipe, own_seed, checkpoint=checkpoint, progress=progress
         ).seconds
         nets.append(net)
-    return Boosted(committee(nets, f"boosted-{name}"), tuple(counts), tuple(found), seconds)
+    model = committee(nets, f"boosted-{name}")
+    digest = training.weights_digest(model)
+    data = training.fingerprint(images, labels)
+    return Boosted(model, tuple(counts), tuple(found), seconds, recipe, seed, data, digest)
 
 
 def filtered(nets, images, labels, wanted, cap, seed, progress=False):

@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnlib import datasets, results, storage
 from cnnlib.errors import InputError, check_name
-from cnnlib.lab import experiment
+from cnnlib.lab import ledger
 from cnnlib.models import registry
 from cnnlib.models.trained import trained_path
 
@@ -88,7 +88,7 @@ def find_net(model):
     `model` may also be a path to a .keras file; its row is None where the ledger has none of that file's name.
     """
     rows = results.measured().sort_values("date", ascending=False)
-    own = [(experiment.net_path(row["run_id"]), row) for _, row in rows.iterrows()]
+    own = [(ledger.net_path(row["run_id"]), row) for _, row in rows.iterrows()]
     of_the_course = [
         (trained_path(row["model"], row["recipe"]), row)
         for _, row in rows[rows["seed"] == 0].iterrows()

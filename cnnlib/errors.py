@@ -2,6 +2,10 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pydantic
 
 
 class InputError(ValueError):
@@ -32,3 +36,18 @@ def check_name(kind: str, name: object, known: Iterable[str]) -> str:
     others = [each for each in known if each not in near]
     shown = repr(name) if len(repr(name)) <= 100 else f"{repr(name)[:100]}..."
     raise InputError(f"unknown {kind} {shown}. Known: {', '.join(map(str, near + others))}")
+
+
+def invalid(where: str, error: "pydantic.ValidationError") -> InputError:
+    """Return an InputError that says in one line what pydantic found wrong first, and where."""
+    found = error.errors()[0]
+    message = found["msg"].removeprefix("Value error, ")
+    if found["type"] == "value_error":  # raised by a validator, which names the field itself
+        return InputError(f"{where}: {message}")
+    field = found["loc"][-1] if found["loc"] else "the value"
+    message = message[0].lower() + message[1:]
+    got = repr(found["input"])
+    shown = got if len(got) < 80 else f"{got[:77]}..."
+    return InputError(
+        f"{where}: {field} {message.replace('input should be', 'must be')}, got {shown}"
+    )

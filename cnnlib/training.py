@@ -6,6 +6,7 @@ JAX backends.
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -16,6 +17,7 @@ import zlib
 
 import keras
 import numpy as np
+import pandas
 
 from cnnlib import backend, models, preprocessing, recipes, storage
 from cnnlib.datasets import streams
@@ -31,13 +33,23 @@ Recipe, recipe, recipe_names = (
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What happened: `epochs`, a pandas.DataFrame with epoch (from 1), loss, train_error and validation_error in % (NaN without validation)
-    and seconds; and the `seconds` of all epochs together, validation included. The loss and the training error are means over the epoch,
-    while the weights change; the validation error is that of the weights at its end.
+    """How a net was trained, and on what.
+
+    `epochs` is a DataFrame with epoch (from 1), loss, train_error and validation_error in % (NaN without validation)
+    and seconds; `seconds` is the time of all epochs, validation included. The loss and the training error are means
+    over the epoch, while the weights change; the validation error is that of the weights at its end.
     """
 
-    epochs: "pandas.DataFrame"  # noqa: F821
+    epochs: pandas.DataFrame
     seconds: float
+    recipe: Recipe
+    seed: int
+    data: str  # fingerprint of the images and labels that it was trained on
+    weights: str  # digest of the trained weights: see `is_of`
+
+    def is_of(self, model: keras.Model) -> bool:
+        """Return whether `model` has the very weights that this training ended with."""
+        return self.weights == weights_digest(model)
 
 
 def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=None, progress=True):
@@ -67,9 +79,9 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     )
     model.optimizer.build(model.trainable_variables)
     run = {
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": recipe.settings(),
         "seed": seed,
-        "data": [zlib.crc32(np.ascontiguousarray(a)) for a in (images, labels)],
+        "data": fingerprint(images, labels),
     }
     rows = _restore(checkpoint, model, run) if checkpoint else []
     distributed.check_same("epochs in the checkpoint", len(rows))
@@ -108,7 +120,8 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
             _save(checkpoint, model, run, rows)
         if shown:
             shown.epoch_done(rows)
-    return _history(rows)
+    weights = weights_digest(model) if distributed.processes() == 1 else ""
+    return _history(rows, recipe, seed, run["data"], weights)
 
 
 def _batches(inputs, targets, batch_size):
@@ -123,7 +136,7 @@ def _inputs(images, order, recipe, seed, epoch):
     inputs = images[order]
     if recipe.protocol == "distorted":
         return preprocessing.distort(inputs, (seed, epoch, 1))
-    if recipe.protocol in recipes.CROPPED:
+    if recipe.protocol in recipes.CROP_PADDING:
         mirrored = None
         if (
             recipe.protocol == "crop-alternating"
@@ -131,9 +144,9 @@ def _inputs(images, order, recipe, seed, epoch):
             mirrored = (
                 np.random.RandomState((seed, 2)).randint(0, 2, len(images))[order] + epoch
             ) % 2 == 1
-        input_format = "rgb" if isinstance(recipe, recipes.Transfer) else "cifar10"
+        input_format = "rgb" if recipe.transfer else "cifar10"
         return preprocessing.crop_and_flip(
-            inputs, (seed, epoch, 1), recipes.CROPPED[recipe.protocol], mirrored, input_format
+            inputs, (seed, epoch, 1), recipes.CROP_PADDING[recipe.protocol], mirrored, input_format
         )
     return inputs
 
@@ -279,7 +292,7 @@ def _optimizer(recipe, steps):
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    if recipe.schedule == "cosine-by-epoch":
+    if recipe.schedule == "cosine-by-epoch" and recipe.epochs > 1:
         boundaries = [epoch * steps - 1 for epoch in range(1, recipe.epochs)]
         by_epoch = [
             rate * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2
@@ -294,7 +307,7 @@ def _optimizer(recipe, steps):
             boundaries, [part * rate for _, part in recipes.LECUN_1998_RATES]
         )
     if recipe.optimizer == "torch-sgd":
-        return TorchSGD(rate, recipe.momentum, recipe.weight_decay, bool(recipe.nesterov))
+        return TorchSGD(rate, recipe.momentum, recipe.weight_decay, recipe.nesterov)
     if recipe.optimizer == "sgd":
         return keras.optimizers.SGD(
             rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay or None
@@ -333,10 +346,23 @@ def check(model, images, labels=None):
         )
 
 
-def _history(rows):
-    import pandas
+def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
+    """Return a short text that differs for other images, other labels or another order of them."""
+    sums = [zlib.crc32(np.ascontiguousarray(array)) for array in (images, labels)]
+    return "-".join(f"{value:08x}" for value in sums)
 
-    return History(pandas.DataFrame(rows), sum(row["seconds"] for row in rows))
+
+def weights_digest(model: keras.Model) -> str:
+    """Return 16 hex digits that differ for other weights of `model`."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight))
+    return digest.hexdigest()[:16]
+
+
+def _history(rows, recipe, seed, data, weights):
+    seconds = sum(row["seconds"] for row in rows)
+    return History(pandas.DataFrame(rows), seconds, recipe, seed, data, weights)
 
 
 def _variables(model):

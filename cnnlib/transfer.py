@@ -2,7 +2,7 @@
 
 Two ways. Frozen: the base sees every image once, what it says of each is kept on disk (`features`), and heads learn from that in seconds.
 Fine-tuned: the last block or blocks, or all of the base, learns on with a head that was trained on the frozen base before. A recipe
-(`recipes.Transfer`) says which, at what image size. Written against Keras alone, like cnnlib.training, which does the training.
+(`recipes.Recipe`) says which, at what image size. Written against Keras alone, like cnnlib.training, which does the training.
 
 Images are RGB, 0 to 255, as `datasets.load` returns them; what the weights expect of them is done inside the models.
 """
@@ -335,10 +335,17 @@ class Trained:
     model: keras.Model
     backbone: Backbone
     head: keras.Model
-    recipe: recipes.Transfer
+    recipe: recipes.Recipe
     history: training.History
     seconds: float
     trainable_parameters: int
+    seed: int
+    data: str  # fingerprint of the images and labels that it was trained on
+    weights: str  # digest of the trained weights: see `is_of`
+
+    def is_of(self, model: keras.Model) -> bool:
+        """Return whether `model` has the very weights that this training ended with."""
+        return self.weights == training.weights_digest(model)
 
 
 def head(blocks="345", classes=10, hidden=0, dropout=0.0, widths=WIDTHS):
@@ -503,34 +510,47 @@ def train(
     Returns: Trained, its `history` that of the recipe's own epochs, its `seconds` those of all that went before too.
     Raises InputError for images, labels or a recipe that do not fit.
     """
-    if not isinstance(recipe, recipes.Transfer):
-        known = [
-            name
-            for name in recipes.recipe_names()
-            if isinstance(recipes.recipe(name), recipes.Transfer)
-        ]
+    if recipe.transfer is None:
+        known = [name for name in recipes.recipe_names() if recipes.recipe(name).transfer]
         raise InputError(
             f"the recipe {recipe.name} is not for transfer learning: use one of {', '.join(known)}"
         )
     check_images(images)
-    if recipe.trained == "head":
-        net = backbone(images.shape[1:], recipe.image_size, weights, recipe.places)
+    if recipe.transfer.trainable == "head":
+        net = backbone(
+            images.shape[1:], recipe.transfer.image_size, weights, recipe.transfer.pool_grid
+        )
         return _train_head(net, images, labels, recipe, seed, classes, folder, validation, progress)
     first = _head_recipe(recipe)
-    if _widths(first.image_size, first.places) != _widths(recipe.image_size, first.places):
+    if _widths(first.transfer.image_size, first.transfer.pool_grid) != _widths(
+        recipe.transfer.image_size, first.transfer.pool_grid
+    ):
         raise InputError(
-            f"recipe {recipe.name}: the head of {first.name} sees {first.places}x{first.places} parts of the maps, and at "
-            f"{recipe.image_size}x{recipe.image_size} there are others than at {first.image_size}x{first.image_size}: "
-            "name a head with places=1"
+            f"recipe {recipe.name}: the head of {first.name} sees {first.transfer.pool_grid}x{first.transfer.pool_grid} parts of the maps, and at "
+            f"{recipe.transfer.image_size}x{recipe.transfer.image_size} there are others than at {first.transfer.image_size}x{first.transfer.image_size}: "
+            "name a head with pool_grid=1"
         )
     start = train(
-        images, labels, recipes.recipe(recipe.head), seed, classes, folder, None, weights, progress
+        images,
+        labels,
+        recipes.recipe(recipe.transfer.init_from),
+        seed,
+        classes,
+        folder,
+        None,
+        weights,
+        progress,
     )
-    net = backbone(images.shape[1:], recipe.image_size, start.backbone.weights, first.places)
-    if recipe.batch_norm:
-        net = put_batch_norm(net, recipe.trained, images)
-    model = assemble(net, start.head, first.blocks)
-    count = unfreeze(model, recipe.trained)
+    net = backbone(
+        images.shape[1:],
+        recipe.transfer.image_size,
+        start.backbone.weights,
+        first.transfer.pool_grid,
+    )
+    if recipe.transfer.batch_norm:
+        net = put_batch_norm(net, recipe.transfer.trainable, images)
+    model = assemble(net, start.head, first.transfer.blocks)
+    count = unfreeze(model, recipe.transfer.trainable)
     prepare = lambda images: preprocessing.prepare(images, "rgb")  # noqa: E731
     looked_at = validation and (prepare(validation[0]), validation[1])
     checkpoint = folder and pathlib.Path(folder) / f"{recipe.name}.npz"
@@ -538,44 +558,48 @@ def train(
         model, prepare(images), labels, recipe, seed, looked_at, checkpoint, progress
     )
     net = fold_batch_norm(net)
-    model = assemble(net, start.head, first.blocks)
-    return Trained(model, net, start.head, recipe, history, start.seconds + history.seconds, count)
+    model = assemble(net, start.head, first.transfer.blocks)
+    seconds = start.seconds + history.seconds
+    digest = training.weights_digest(model)
+    return Trained(
+        model, net, start.head, recipe, history, seconds, count, seed, start.data, digest
+    )
 
 
 def _head_recipe(recipe):
     """The recipe that a recipe's head was first trained by."""
-    return _head_recipe(recipes.recipe(recipe.head)) if recipe.head else recipe
+    return (
+        _head_recipe(recipes.recipe(recipe.transfer.init_from))
+        if recipe.transfer.init_from
+        else recipe
+    )
 
 
 def _train_head(net, images, labels, recipe, seed, classes, folder, validation, progress):
     views = [features(net, view, progress=progress) for view in _views(images, recipe)]
-    seen = np.concatenate([view.of(recipe.blocks) for view in views])
+    seen = np.concatenate([view.of(recipe.transfer.blocks) for view in views])
     looked_at = validation and (
-        features(net, validation[0], progress=progress).of(recipe.blocks),
+        features(net, validation[0], progress=progress).of(recipe.transfer.blocks),
         validation[1],
     )
     keras.utils.set_random_seed(seed)
-    own = head(recipe.blocks, classes, recipe.hidden, recipe.dropout, net.widths)
+    own = head(
+        recipe.transfer.blocks, classes, recipe.transfer.hidden, recipe.transfer.dropout, net.widths
+    )
     checkpoint = folder and pathlib.Path(folder) / f"{recipe.name}.npz"
     history = training.train(
         own, seen, np.tile(labels, len(views)), recipe, seed, looked_at, checkpoint, progress
     )
-    model = assemble(net, own, recipe.blocks)
+    model = assemble(net, own, recipe.transfer.blocks)
     count = unfreeze(model, "head")
-    return Trained(
-        model,
-        net,
-        own,
-        recipe,
-        history,
-        sum(view.seconds for view in views) + history.seconds,
-        count,
-    )
+    seconds = sum(view.seconds for view in views) + history.seconds
+    data, digest = training.fingerprint(images, labels), training.weights_digest(model)
+    return Trained(model, net, own, recipe, history, seconds, count, seed, data, digest)
 
 
 def _views(images, recipe):
     """What the frozen base sees of the images."""
-    return [images, images[:, :, ::-1]] if recipe.mirrored else [images]
+    return [images, images[:, :, ::-1]] if recipe.transfer.mirrored else [images]
 
 
 def predict(model, images, batch_size=100, views=1):
@@ -587,10 +611,10 @@ def predict(model, images, batch_size=100, views=1):
 def probabilities(trained, images, progress=True):
     """Class probabilities of a Trained, float32 (n, classes); where the base is frozen, through features that are kept."""
     recipe = trained.recipe
-    if recipe.trained != "head":
+    if recipe.transfer.trainable != "head":
         return predict(trained.model, images, views=recipe.test_views)
     seen = [
-        features(trained.backbone, view, progress=progress).of(recipe.blocks)
+        features(trained.backbone, view, progress=progress).of(recipe.transfer.blocks)
         for view in _views(images, recipe)
     ]
     logits = np.mean(
@@ -651,7 +675,7 @@ def compare_heads(
     for hidden, dropout, rate, decay in settings:
         keras.utils.set_random_seed(0)
         own = head(blocks, len(data.info.class_names), hidden, dropout)
-        recipe = dataclasses.replace(base, learning_rate=rate, weight_decay=decay)
+        recipe = base.changed(learning_rate=rate, weight_decay=decay)
         history = training.train(own, seen[kept], labels[kept], recipe, progress=False)
         errors = {"validation_error": training.evaluate(own, seen[held_out], labels[held_out])}
         errors["train_error"] = training.evaluate(own, seen[kept], labels[kept])

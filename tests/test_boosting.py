@@ -1,4 +1,3 @@
-import dataclasses
 import math
 
 import keras
@@ -9,7 +8,7 @@ from cnnlib import boosting, datasets, models, preprocessing, training
 from cnnlib.errors import InputError
 
 RECIPE = training.recipe("plain", epochs=2, batch_size=50)
-DISTORTED = dataclasses.replace(RECIPE, protocol="distorted")
+DISTORTED = RECIPE.changed(protocol="distorted")
 
 
 @pytest.fixture(scope="module")

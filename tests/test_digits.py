@@ -73,7 +73,7 @@ def test_describe_shows_the_digit_and_names_the_class(four):
         sum(line.strip() != "" and set(line) <= set(digits.SHADES) for line in text.splitlines())
         == 20
     )
-    assert digits.describe(str(experiment.net_path(row["run_id"])), [four]) == text
+    assert digits.describe(str(ledger.net_path(row["run_id"])), [four]) == text
 
 
 def test_a_net_that_comes_with_the_course_is_used_where_this_machine_has_none(
@@ -90,11 +90,11 @@ def test_a_net_that_comes_with_the_course_is_used_where_this_machine_has_none(
         for seed in (0, 1)
     )
     assert ledger.publish([first["run_id"], second["run_id"]])[0]
-    paths = experiment.publish_nets([first["run_id"], second["run_id"]])
+    paths = list((tmp_path / "nets").iterdir())
     assert paths == [tmp_path / "nets" / "linear-20x20-deslanted-small,epochs=1.keras"]
     path, row = digits.find_net("linear-20x20")
     assert path in [
-        experiment.net_path(r["run_id"]) for r in (first, second)
+        ledger.net_path(r["run_id"]) for r in (first, second)
     ]  # this machine's come first
     monkeypatch.setenv("CNNLIB_RESULTS", str(tmp_path / "empty"))
     path, row = digits.find_net("linear-20x20")

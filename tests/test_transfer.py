@@ -1,6 +1,5 @@
 """Transfer learning: features once and safely, heads, fine-tuning, rows; and what is refused. Nets and data are tiny where they can be."""
 
-import dataclasses
 import errno
 import os
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 
 from cnnlib import datasets, models, recipes, results, storage, training, transfer
 from cnnlib.errors import InputError
-from cnnlib.lab import experiment
+from cnnlib.lab import experiment, ledger
 from cnnlib.models import vgg
 
 RANDOM = np.random.RandomState(0)
@@ -173,7 +172,7 @@ class TestPlaces:
         seen = sorted((storage.results_folder() / "features").glob("*.npy"))
         assert [len(np.load(path)) for path in seen].count(50) == 2
         plain = transfer.train(
-            IMAGES, LABELS, dataclasses.replace(recipe, mirrored=0), weights=weights, progress=False
+            IMAGES, LABELS, recipe.changed(mirrored=False), weights=weights, progress=False
         )
         assert not np.array_equal(plain.head.get_weights()[-1], trained.head.get_weights()[-1])
 
@@ -189,7 +188,8 @@ class TestPlaces:
             "C28",
         ]
         with pytest.raises(
-            InputError, match="at 64x64 there are others than at 32x32: name a head with places=1"
+            InputError,
+            match="at 64x64 there are others than at 32x32: name a head with pool_grid=1",
         ):
             transfer.train(
                 IMAGES,
@@ -401,7 +401,7 @@ def short(monkeypatch):
     """A function that makes a changed recipe known under a name of its own, which it returns."""
 
     def add(base, **changes):
-        changed = dataclasses.replace(recipes.recipe(base), name=f"short-{base}", **changes)
+        changed = recipes.recipe(base, **changes).model_copy(update={"name": f"short-{base}"})
         monkeypatch.setitem(recipes.RECIPES, changed.name, changed)
         return changed.name
 
@@ -664,7 +664,7 @@ class TestRows:
             "; weights embedded data/weights/vgg16_notop.float16.npz"
         )
         assert experiment.is_done("vgg16", "fashion_mnist", "quick-frozen", seed=1, train_size=60)
-        kept = keras.saving.load_model(experiment.net_path(row["run_id"]))
+        kept = keras.saving.load_model(ledger.net_path(row["run_id"]))
         assert kept.input_shape == (None, 1280)  # the head alone: the rest is the same for all
         assert len(results.histories("fashion_mnist")) == row["epochs"] == 20
 
@@ -674,7 +674,7 @@ class TestRows:
             "fine-tuned-32",
             12_810 + 7_079_424,
         )
-        kept = keras.saving.load_model(experiment.net_path(row["run_id"]))
+        kept = keras.saving.load_model(ledger.net_path(row["run_id"]))
         test = datasets.load("fashion_mnist").test
         wrong = (
             transfer.predict(kept, np.repeat(test.images, 3, axis=3)).argmax(axis=1) != test.labels
@@ -686,7 +686,7 @@ class TestRows:
             "vgg16", "fashion_mnist", "quick-fine-tuned,test_views=2", train_size=60
         )
         kept, test = (
-            keras.saving.load_model(experiment.net_path(row["run_id"])),
+            keras.saving.load_model(ledger.net_path(row["run_id"])),
             datasets.load("fashion_mnist").test,
         )
         images = np.repeat(test.images, 3, axis=3).astype("float32")

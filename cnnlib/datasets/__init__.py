@@ -12,9 +12,8 @@ import numpy as np
 from cnnlib.datasets import download as _download
 from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE, Info
-from cnnlib.errors import Damaged, Unavailable
 from cnnlib.datasets.inventory import Status, status
-from cnnlib.errors import InputError, check_name
+from cnnlib.errors import Damaged, InputError, Unavailable, check_name
 
 __all__ = ["Damaged", "Dataset", "Images", "Info", "Status", "Unavailable"]
 __all__ += ["class_counts", "image_order", "info", "load", "names", "prepare", "status", "stream"]

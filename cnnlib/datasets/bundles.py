@@ -14,8 +14,7 @@ from cnnlib import storage
 from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.datasets.download import one_at_a_time
-from cnnlib.errors import Damaged, Unavailable
-from cnnlib.errors import InputError, check_name
+from cnnlib.errors import Damaged, InputError, Unavailable, check_name
 
 SUMS = "SHA256SUMS"
 WEIGHTS = ("vgg16_notop.float16.npz",)  # of data/weights/

@@ -14,8 +14,7 @@ import urllib.parse
 from cnnlib import storage
 from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
-from cnnlib.errors import Unavailable
-from cnnlib.errors import InputError, check_name
+from cnnlib.errors import InputError, Unavailable, check_name
 
 _IDX = [
     f"{part}-idx{n}-ubyte.gz"

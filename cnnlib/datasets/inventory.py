@@ -6,8 +6,7 @@ import urllib.parse
 
 from cnnlib.datasets import download, embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
-from cnnlib.errors import Damaged
-from cnnlib.errors import check_name
+from cnnlib.errors import Damaged, check_name
 
 
 @dataclasses.dataclass(frozen=True)

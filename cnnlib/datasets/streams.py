@@ -7,8 +7,7 @@ import numpy as np
 
 from cnnlib.datasets import prepared
 from cnnlib.datasets.catalogue import BY_NAME
-from cnnlib.errors import Damaged
-from cnnlib.errors import InputError
+from cnnlib.errors import Damaged, InputError
 
 # Images, still encoded: about 0.2 GB of ImageNet, less of the others. It can be this small because TFDS has shuffled the files themselves.
 SHUFFLE_BUFFER = 2048

@@ -4,7 +4,6 @@ import click
 
 from cnnlib import __version__
 from cnnlib.errors import InputError
-from cnnlib.lab import ledger, readme
 
 
 class Commands(click.Group):
@@ -122,8 +121,8 @@ def run(notebook, values, file, output):
 )
 def train(model, dataset, recipe, seed, train_size, again, processes, coordinator, process_id):
     """Train one net, test it once, record the row."""
-    from cnnlib import results
     from cnnlib.lab import distributed, experiment
+    from cnnlib.models import registry
 
     if processes or coordinator or process_id is not None:
         if not processes:
@@ -133,7 +132,7 @@ def train(model, dataset, recipe, seed, train_size, again, processes, coordinato
         experiment.plan(
             model, dataset, recipe, seed, train_size
         )  # a wrong name is one error, not one of each process
-        if model.startswith(experiment.BOOSTED) or model == results.TRANSFERRED:
+        if registry.net(model).training != "gradient":
             raise InputError(
                 f"{model} is trained in several steps that are not shared among processes: train it without --processes"
             )
@@ -332,15 +331,45 @@ def results_show(benchmark):
 @click.option("--recipe", help="Publish the rows of this recipe.")
 def results_publish(run_ids, recipe):
     """Move rows of this machine into data/measured/, and nets into data/nets/."""
-    from cnnlib.lab import experiment
+    from cnnlib.lab import ledger
 
     taken, left = ledger.publish(list(run_ids) or None, recipe)
-    nets = experiment.publish_nets(taken)
-    click.echo(
-        "\n".join(
-            [*taken, f"{len(taken)} rows and {len(nets)} nets published, {len(left)} rows left"]
-        )
-    )
+    click.echo("\n".join([*taken, f"{len(taken)} rows published, {len(left)} rows left"]))
+
+
+@results.command("remove")
+@click.argument("run_ids", nargs=-1, required=True)
+def results_remove(run_ids):
+    """Delete rows of this machine, with their nets, histories and predictions."""
+    from cnnlib.lab import ledger
+
+    removed = ledger.remove(run_ids)
+    click.echo("\n".join(["Deleted:", *map(str, removed)]))
+
+
+@results.command("migrate")
+def results_migrate():
+    """Bring rows of the first edition up to date; nothing is measured again."""
+    from cnnlib.lab import ledger
+
+    renamed = ledger.migrate()
+    lines = [f"{old} -> {new}" for old, new in renamed.items()]
+    click.echo("\n".join([*lines, f"{len(lines)} rows brought up to date"]))
+
+
+@results.command("verify")
+@click.argument("run_ids", nargs=-1)
+@click.option("--predictions", is_flag=True, help="Keep the predictions where the row has none.")
+def results_verify(run_ids, predictions):
+    """Train rows again and compare; without ROWS, one that trains in less than a minute."""
+    from cnnlib.lab import verify
+
+    reports = []
+    for report in verify.verify(run_ids, keep_predictions=predictions):
+        click.echo(report.text())
+        reports.append(report)
+    if not all(report.passed for report in reports):
+        raise SystemExit(1)
 
 
 @results.command("readme")
@@ -349,6 +378,7 @@ def results_publish(run_ids, recipe):
 )
 def results_readme(check):
     """Write the published rows into README's table."""
+    from cnnlib.lab import readme
 
     changed = readme.update_readme(check=check)
     click.echo(

@@ -1,4 +1,7 @@
-"""What a figure depends on besides its settings: the machine, the packages, and the code of cnnlib."""
+"""Where a result came from besides its settings: the machine, the packages, the code.
+
+These are provenance: they stand in a row, and no row is identified by them.
+"""
 
 import functools
 import hashlib
@@ -7,41 +10,37 @@ import os
 import pathlib
 import platform
 import re
+import subprocess
 import sys
 
 from cnnlib import storage
 
-# The parts of cnnlib that determine a figure. Plots, the command line and the ledger itself may change without touching one.
-FIGURE_SOURCES = (
-    "datasets",
-    "preprocessing",
-    "nets",
-    "models",
-    "recipes",
-    "training",
-    "distribution",
-    "boosting",
-    "transfer",
-    "runs",
-)
 
-
-def device():
-    """This machine's processor as text, for example "Intel(R) Xeon(R) CPU @ 2.20GHz, 2 cores, Linux"."""
+def device() -> str:
+    """Return this machine's processor, such as "Intel(R) Xeon(R) CPU @ 2.20GHz, 2 cores, Linux"."""
     name = platform.processor() or platform.machine()
-    cpuinfo = pathlib.Path(
-        "/proc/cpuinfo"
-    )  # Linux: platform.processor() only gives the architecture there
-    if cpuinfo.exists() and (
-        found := re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)
-    ):
-        name = found[1]
+    # On Linux platform.processor() gives the architecture alone.
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        found = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)
+        name = found[1] if found else name
     return f"{name}, {os.cpu_count()} cores, {platform.system()}"
 
 
-def versions():
-    """The packages that a figure depends on, as text: "keras 3.15.1 on tensorflow; tensorflow 2.21.0; ...; python 3.11.9"."""
-    # Keras is asked only if the run imported it: its choice may come from keras.json, but importing it takes seconds.
+def threads() -> int:
+    """Return how many threads TensorFlow uses for one operation in this process."""
+    for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(variable, "").isdigit() and int(os.environ[variable]):
+            return int(os.environ[variable])
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def versions() -> str:
+    """Return the packages that a result depends on, "keras 3.15.1 on tensorflow; ...; python 3.11.9"."""
+    # Ask Keras only if the run imported it: its choice may come from keras.json, but importing it
+    # takes seconds.
     backend = (
         sys.modules["keras"].backend.backend()
         if "keras" in sys.modules
@@ -52,24 +51,32 @@ def versions():
         try:
             found.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
-            found.append(
-                f"{package} unknown"
-            )  # installed under another name, such as tensorflow-cpu
+            # Installed under another name, such as tensorflow-cpu.
+            found.append(f"{package} unknown")
     found[0] += f" on {backend}"
     return "; ".join([*found, f"python {platform.python_version()}"])
 
 
-@functools.cache  # once a process: what was imported counts, not what is edited while it trains
-def code_hash(package=storage.ROOT / "cnnlib", parts=FIGURE_SOURCES):
-    """12 hex digits that change when a source of `package` that determines a figure changes; the same with LF and CRLF line ends.
-
-    `parts`: tuple of the modules and folders of `package` that count.
-    """
-    sources = {path.relative_to(package).as_posix(): path for path in package.rglob("*.py")}
+# Once per process: what was imported counts, not what is edited while it trains.
+@functools.cache
+def code_hash(package: pathlib.Path = storage.ROOT / "cnnlib") -> str:
+    """Return 12 hex digits of the source files of `package`, the same with LF and CRLF line ends."""
     digest = hashlib.sha256()
-    for name in sorted(sources):
-        if name.split("/")[0].removesuffix(".py") in parts:
-            digest.update(
-                name.encode() + b"\0" + sources[name].read_bytes().replace(b"\r\n", b"\n") + b"\0"
-            )
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:12]
+
+
+@functools.cache
+def commit(folder: pathlib.Path = storage.ROOT) -> str:
+    """Return the commit of the checkout, with "+" after it if files differ from it; "" without git."""
+    try:
+        git = functools.partial(
+            subprocess.run, cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        )
+        found = git(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+        changed = git(["git", "status", "--porcelain", "--untracked-files=no"]).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found + ("+" if changed else "")

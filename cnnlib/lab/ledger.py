@@ -1,128 +1,276 @@
-"""Writing the ledger: `record` keeps what this machine measured, `publish` moves it into data/measured/."""
+"""Writing the ledger: record what this machine measured, publish it, remove it, bring it up to date.
 
+What belongs to a row (its predictions, its history, its net) is written before the row, which says
+that the run is done; published rows likewise.
+"""
+
+import csv
 import datetime
-import hashlib
 import json
-import re
+import pathlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from cnnlib import datasets, storage
+import filelock
+import numpy as np
+
+from cnnlib import datasets, recipes, storage
 from cnnlib.errors import InputError, check_name
-from cnnlib.lab import environment
-from cnnlib.results import history_files, rows
+from cnnlib.lab import environment, identity
+from cnnlib.models.trained import trained_path
+from cnnlib.results import history_files, prediction_files, rows
 
-# What a run_id is made of. Where the bytes came from is not in it: the images are the same, and a run has its name before it loads them.
-DETERMINING = ("model", "dataset", "protocol", "recipe", "seed", "train_images", "epochs", "code")
+if TYPE_CHECKING:
+    import pandas
+
+LARGEST_COURSE_NET = 4_000_000  # bytes
 
 
-def record(**columns):
-    """Write one measured row to results/rows/<run_id>.json, whole or not at all, and return it as a dict in the order of COLUMNS.
+def net_path(run_id: str) -> pathlib.Path:
+    """Return where this machine keeps the trained net of a run."""
+    return storage.results_folder() / "nets" / f"{run_id}.keras"
 
-    Needed: model, dataset, data_source, protocol, recipe, seed, train_images, metric, value, trainable_parameters, epochs, train_seconds.
-    Filled in unless given: run_id, row_id ("" if the lecture has no such row), device (pass the accelerator if there is one),
-    versions, code, date. The same run recorded again replaces its own row. InputError, and nothing written, for a column that is
-    missing or unknown, a value that cannot be true (see `rows.check`), or a results folder that cannot be written to.
+
+def record(
+    *,
+    predictions: np.ndarray | None = None,
+    history: "pandas.DataFrame | None" = None,
+    **columns: Any,
+) -> dict[str, Any]:
+    """Write one measured row, with its predictions and history, to this machine's results.
+
+    Args:
+        predictions: the class of each test image, integers (n,).
+        history: by epoch, `training.History.epochs`.
+        columns: of the row. run_id, row_id, device, threads, versions, code, commit,
+            results_version and date are filled in unless given.
+
+    Returns the row in the order of COLUMNS. The same run recorded again replaces its own row.
+    Raises InputError, and writes no row, for a column that is missing or unknown, a value that
+    cannot be true, or a results folder that cannot be written to.
     """
     known = {
+        "run_id": "to-come",
+        "row_id": "",
+        "threads": environment.threads(),
         "device": environment.device(),
         "versions": environment.versions(),
         "code": environment.code_hash(),
+        "commit": environment.commit(),
+        "results_version": identity.RESULTS_VERSION,
         "date": datetime.datetime.now(datetime.UTC).strftime(rows.DATE),
     }
-    row = rows.check_row({"run_id": "to-come", "row_id": ""} | known | columns)
+    row = rows.check_row(known | columns)
     if "row_id" not in columns:
-        row["row_id"] = next(
-            (
-                row_id
-                for row_id, models in rows.published_models(row["dataset"]).items()
-                if row["model"] in models
-            ),
-            "",
-        )
+        lines = rows.published_models(row["dataset"])
+        row["row_id"] = next((line for line in lines if row["model"] in lines[line]), "")
     if "run_id" not in columns:
-        row["run_id"] = run_id(**{column: row[column] for column in DETERMINING})
-    storage.write_atomically(
-        rows.local_file(row["run_id"]),
-        json.dumps(row, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+        row["run_id"] = run_id_of(row)
+    if predictions is not None:
+        prediction_files.write(prediction_files.local_file(row["run_id"]), predictions)
+    if history is not None:
+        history_files.record(row["run_id"], history)
+    text = json.dumps(row, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    storage.write_atomically(rows.local_file(row["run_id"]), text)
     return row
 
 
-record_history = history_files.record
+def run_id_of(row: dict[str, Any]) -> str:
+    """Return the run_id that the settings of a row give."""
+    named = ("model", "dataset", "image_order", "recipe", "seed", "train_images", "results_version")
+    settings = json.loads(row["settings"])
+    return identity.run_id(settings=settings, **{column: row[column] for column in named})
 
 
-def run_id(*, model, dataset, protocol, recipe, seed, train_images, epochs, code=None):
-    """The name of a run, known before it: `{model}-{dataset}-{recipe}-seed{seed}-{8 hex digits of all that determines its result}`.
+def publish(
+    run_ids: Iterable[str] | str | None = None, recipe: str | None = None
+) -> tuple[list[str], list[str]]:
+    """Move rows of this machine to data/measured/<data set>.csv, with all that belongs to them.
 
-    `code` is this checkout's `code_hash()` unless given. InputError as for `record`.
+    With `run_ids`, exactly these rows. Otherwise those trained on the whole training set: by
+    `recipe`, or by every recipe except the notebooks' default ones (quick*) and changed ones
+    (plain,epochs=3). Nets, predictions and histories are written first, then the table, and only
+    then is a row's own file removed: a publication that stops in between can be repeated.
+
+    Returns two lists of run_ids: (published, left). Raises InputError, and changes nothing, for an
+    unknown run or recipe, a damaged row, or a run that the ledger has with another result.
     """
-    given = (
-        model,
-        dataset,
-        protocol,
-        recipe,
-        seed,
-        train_images,
-        epochs,
-        code or environment.code_hash(),
-    )
-    settings = {
-        column: rows.check(column, value) for column, value in zip(DETERMINING, given, strict=True)
-    }
-    digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-    return re.sub(
-        r"[^\w.-]", "-", f"{model}-{dataset}-{recipe}-seed{seed}-{digest[:8]}", flags=re.ASCII
-    )
-
-
-def publish(run_ids=None, recipe=None):
-    """Move rows of this machine to data/measured/<data set>.csv, and their histories. Returns two lists of run_ids: (taken, left).
-
-    With `run_ids`, exactly these rows. Otherwise those trained on the whole training set: of `recipe`, or of every recipe but the
-    notebooks' default ones (quick*) and changed ones (plain,epochs=3). A row's own file is removed only after the ledger that holds it is
-    in place, so a run that stops in between can be repeated. InputError, and nothing changed, for an unknown run or recipe, a damaged row,
-    or a run that the ledger has with another value.
-    """
-    import filelock
-
     if run_ids is not None and recipe is not None:
         raise InputError("publish takes run_ids or a recipe, not both")
-    run_ids = [run_ids] if isinstance(run_ids, str) else run_ids
+    run_ids = [run_ids] if isinstance(run_ids, str) else None if run_ids is None else list(run_ids)
     with filelock.FileLock(storage.make_folder(rows.MEASURED, variable=None) / ".lock"):
         local = rows.read_local()
-        for run in run_ids or []:
-            check_name("run", run, local)
-        if recipe is not None:
-            check_name("recipe", recipe, {row["recipe"]: None for row in local.values()})
-        taken = [
-            run
-            for run, row in local.items()
-            if (run in run_ids if run_ids is not None else _is_published_by_default(row, recipe))
-        ]
-
+        taken = _chosen(local, run_ids, recipe)
         ledgers = {
-            dataset: rows.read_ledger(dataset)
-            for dataset in {local[run]["dataset"] for run in taken}
+            name: rows.read_ledger(name) for name in {local[run]["dataset"] for run in taken}
         }
         for run in taken:
-            row = local[run]
-            there = ledgers[row["dataset"]].setdefault(run, row)
-            if (there["metric"], there["value"]) != (row["metric"], row["value"]):
-                raise InputError(
-                    f"the run {run} has {row['metric']} {row['value']} here, and {there['metric']} {there['value']} in the ledger. "
-                    f"Find out why; then delete {rows.local_file(run)}, or its line of {rows.ledger_file(row['dataset'])}; publish again."
-                )
+            there = ledgers[local[run]["dataset"]].setdefault(run, local[run])
+            _check_same_result(local[run], there)
+        for run in taken:
+            _publish_net(local[run])
+            _publish_predictions(local[run])
         for dataset, ledger in ledgers.items():
+            runs = [run for run in taken if local[run]["dataset"] == dataset]
+            history_files.publish(dataset, runs)
             rows.write_ledger(dataset, ledger)
-            history_files.publish(
-                dataset, [run for run in taken if local[run]["dataset"] == dataset]
-            )
         for run in taken:
             rows.local_file(run).unlink()
             history_files.local_file(run).unlink(missing_ok=True)
+            prediction_files.local_file(run).unlink(missing_ok=True)
     return taken, [run for run in local if run not in taken]
+
+
+def _chosen(local, run_ids, recipe):
+    """Return the run_ids that `publish` takes."""
+    if run_ids is not None:
+        return [check_name("run", run, local) for run in run_ids]
+    if recipe is not None:
+        check_name("recipe", recipe, {row["recipe"]: None for row in local.values()})
+    return [run for run, row in local.items() if _is_published_by_default(row, recipe)]
 
 
 def _is_published_by_default(row, recipe):
     by_default = not row["recipe"].startswith("quick") and "," not in row["recipe"]
     wanted = row["recipe"] == recipe if recipe is not None else by_default
     return wanted and row["train_images"] >= datasets.info(row["dataset"]).train_count
+
+
+def _check_same_result(here, there):
+    if (there["metric"], there["value"]) != (here["metric"], here["value"]):
+        run, file = here["run_id"], rows.ledger_file(here["dataset"])
+        raise InputError(
+            f"the run {run} has {here['metric']} {here['value']} here, and {there['metric']} "
+            f"{there['value']} in the ledger. Find out why; then delete {rows.local_file(run)}, or "
+            f"its line of {file}; publish again."
+        )
+
+
+def _publish_net(row):
+    """Copy the trained net of a row to data/nets/ if it belongs to the course.
+
+    These are nets of seed 0 for a row of the lecture that are small (LARGEST_COURSE_NET), with what
+    the filters of a boosted one counted. A net trained anew takes the place of the old one.
+    """
+    net = net_path(row["run_id"])
+    is_wanted = row["seed"] == 0 and row["row_id"] and net.exists()
+    if not is_wanted or net.stat().st_size > LARGEST_COURSE_NET:
+        return
+    target = trained_path(row["model"], row["recipe"])
+    if net.with_suffix(".json").exists():
+        counts = net.with_suffix(".json").read_bytes()
+        storage.write_atomically(target.with_suffix(".json"), counts)
+    storage.write_atomically(target, net.read_bytes())
+
+
+def _publish_predictions(row):
+    file = prediction_files.local_file(row["run_id"])
+    if file.exists():
+        target = prediction_files.published_file(row["dataset"], row["run_id"])
+        storage.write_atomically(target, file.read_bytes())
+
+
+def remove(run_ids: Iterable[str]) -> list[pathlib.Path]:
+    """Delete rows of this machine with all that belongs to them; return the deleted files.
+
+    Published rows are not touched: they are in git. Raises InputError, and deletes nothing, for a
+    run that this machine does not have.
+    """
+    local = rows.read_local()
+    run_ids = [check_name("run", run, local) for run in run_ids]
+    removed = []
+    for run in run_ids:
+        net = net_path(run)
+        files = [rows.local_file(run), history_files.local_file(run), net, net.with_suffix(".json")]
+        for path in [*files, prediction_files.local_file(run)]:  # the row first: it says "done"
+            if path.exists():
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
+# The first edition's columns, in which a row was identified by a hash of the source code.
+_FIRST_EDITION = [
+    *("run_id", "row_id", "model", "dataset", "data_source", "protocol", "recipe", "seed"),
+    *("train_images", "metric", "value", "trainable_parameters", "epochs", "train_seconds"),
+    *("device", "versions", "code", "date"),
+]
+
+
+def migrate() -> dict[str, str]:
+    """Bring rows of the first edition up to date, published ones and this machine's; measure nothing.
+
+    A row gets the columns that it lacks and the run_id that its settings give, and so does its
+    history. Where several rows had the same settings (measured by different versions of the code),
+    the newest by date gets the run_id, and the older ones the same with "-earlier1", ... after it.
+
+    Returns {old run_id: new run_id}. Raises InputError, and changes nothing, for a row that cannot
+    be understood.
+    """
+    renamed: dict[str, str] = {}
+    with filelock.FileLock(storage.make_folder(rows.MEASURED, variable=None) / ".lock"):
+        for dataset in datasets.names():
+            file = rows.ledger_file(dataset)
+            if not file.exists():
+                continue
+            with open(file, newline="", encoding="utf-8") as stream:
+                header, *lines = list(csv.reader(stream, strict=True)) or [[]]
+            if header != _FIRST_EDITION:
+                continue
+            found = [_migrated(dict(zip(header, line, strict=True))) for line in lines]
+            new = _with_ids(found)
+            history_files.rename(history_files.published_file(dataset), new)
+            ledger = {row["run_id"]: row for row in found}
+            rows.write_ledger(dataset, ledger)
+            renamed |= new
+        local = {}
+        for path in sorted(rows.local_file("any").parent.glob("*.json")):
+            row = json.loads(path.read_text(encoding="utf-8"))
+            if sorted(row) == sorted(_FIRST_EDITION):
+                local[path] = _migrated(row)
+        new = _with_ids(list(local.values()))
+        for path, row in local.items():
+            run = row["run_id"]
+            history = history_files.local_file(path.stem)
+            if history.exists():
+                history_files.rename(history, new)
+                history.rename(history_files.local_file(run))
+            for suffix in (".keras", ".json"):
+                if (net := net_path(path.stem).with_suffix(suffix)).exists():
+                    net.rename(net_path(run).with_suffix(suffix))
+            text = json.dumps(row, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+            storage.write_atomically(rows.local_file(run), text)
+            path.unlink()
+    return renamed | new
+
+
+def _migrated(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of the first edition with today's columns, and still its old run_id."""
+    row = dict(row)
+    for column, kind in {
+        **dict.fromkeys(rows.INTEGERS, int),
+        **dict.fromkeys(rows.NUMBERS, float),
+    }.items():
+        if column in row:
+            row[column] = kind(row[column])
+    is_official = row["data_source"].startswith(("embedded ", "sample "))
+    row |= {
+        "image_order": "official" if is_official else "as prepared",
+        "settings": rows.settings_text(recipes.recipe(row["recipe"]).settings()),
+        "test_images": datasets.info(row["dataset"]).test_count,
+        "threads": 0,
+        "commit": "",
+        "results_version": 1,
+    }
+    return rows.check_row(row)
+
+
+def _with_ids(found: list[dict[str, Any]]) -> dict[str, str]:
+    """Give rows the run_ids of their settings, in place; return {old: new}."""
+    renamed, taken = {}, {}
+    for row in sorted(found, key=lambda row: row["date"], reverse=True):
+        run = run_id_of(row)
+        taken[run] = taken.get(run, -1) + 1
+        renamed[row["run_id"]] = f"{run}-earlier{taken[run]}" if taken[run] else run
+        row["run_id"] = renamed[row["run_id"]]
+    return renamed

@@ -65,3 +65,11 @@ def _read(path):
         raise InputError(
             f"damaged history {path}: {error}. Delete it, or restore it from git."
         ) from error
+
+
+def rename(path, run_ids):
+    """Give the runs of a file of histories other run_ids, {old: new}; does nothing without the file."""
+    if path.exists():
+        table = _read(path)
+        table["run_id"] = table["run_id"].replace(run_ids)
+        storage.write_atomically(path, _text(table.sort_values(["run_id", "epoch"], kind="stable")))

@@ -67,7 +67,7 @@ def measured(benchmark=None, local=True):
     once = ledger | {run: row for run, row in here.items() if run not in ledger}
     frame = pandas.DataFrame(list(once.values()), columns=[*rows.COLUMNS, "origin"])
     return frame.astype(
-        dict.fromkeys(rows.SMALLEST, "int64") | dict.fromkeys(rows.RANGES, "float64")
+        dict.fromkeys(rows.INTEGERS, "int64") | dict.fromkeys(rows.NUMBERS, "float64")
     )  # also when it is empty
 
 

@@ -1,133 +1,172 @@
 """One row of the ledger: its columns, what may stand in them, and the files that hold rows."""
 
-import contextlib
 import csv
 import datetime
 import io
 import json
-import math
 import numbers
+import pathlib
 import re
+from typing import Annotated, Any, Literal
+
+import pydantic
 
 from cnnlib import datasets, storage
-from cnnlib.errors import InputError, check_name
+from cnnlib.errors import InputError, check_name, invalid
 from cnnlib.models import registry
 
 PUBLISHED = storage.DATA / "published"
 MEASURED = storage.DATA / "measured"
-
-COLUMNS = [
-    *(
-        "run_id",
-        "row_id",
-        "model",
-        "dataset",
-        "data_source",
-        "protocol",
-        "recipe",
-        "seed",
-        "train_images",
-        "metric",
-        "value",
-    ),
-    # A recipe of transfer learning that goes on from another: the seconds are those of all that went before too, the epochs its own.
-    *("trainable_parameters", "epochs", "train_seconds", "device", "versions", "code", "date"),
-]
-SMALLEST = {
-    "seed": 0,
-    "train_images": 1,
-    "trainable_parameters": 0,
-    "epochs": 0,
-}  # columns that hold whole numbers
-RANGES = {
-    "value": (0, 100),
-    "train_seconds": (0, math.inf),
-}  # columns that hold numbers; NaN and infinity are refused
-METRICS = ("test_error_percent", "test_accuracy_percent")
 DATE = "%Y-%m-%dT%H:%M:%SZ"  # UTC; sorts as text
 
 
-def check(column, value):
-    """`value` as int, float or str if it is possible in `column`, else InputError. A bool is no number; numpy's scalars are."""
-    if column in SMALLEST:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, numbers.Integral)
-            or value < SMALLEST[column]
-        ):
-            raise InputError(
-                f"{column} must be a whole number, {SMALLEST[column]} or more, not {value!r}"
-            )
-        return int(value)
-    if column in RANGES:
-        low, high = RANGES[column]
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, numbers.Real)
-            or not (low <= value <= high and math.isfinite(value))
-        ):
-            raise InputError(
-                f"{column} must be a number, {low} {f'to {high}' if math.isfinite(high) else 'or more'}, not {value!r}"
-            )
-        return float(value)
-    if (
-        not isinstance(value, str)
-        or not value.isprintable()
-        or not (value.strip() or column == "row_id")
-    ):
-        raise InputError(f"{column} must be a text of one line, not {value!r}")
-    if column == "dataset":
-        check_name("benchmark", value, datasets.names())
-    if column == "metric":
-        check_name("metric", value, METRICS)
-    if column == "run_id" and not re.fullmatch(r"\w[\w.-]*", value, flags=re.ASCII):
-        raise InputError(
-            f"run_id becomes a file name: letters, digits, '.', '_' and '-', not {value!r}"
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers as Python's."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Number):
+        return value
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"a row holds text of one line, got {text!r}")
+    return text
+
+
+def _path_part(text: str) -> str:
+    """Refuse what could lead out of a folder: names of nets and recipes become parts of file names."""
+    if not re.fullmatch(r"\w[\w.,=+-]*(/\w[\w.,=+-]*)*", text, flags=re.ASCII) or ".." in text:
+        raise ValueError(
+            f"a name has letters, digits and the signs . , = + - and single / between them, got {text!r}"
         )
-    if column == "date":
-        try:
-            datetime.datetime.strptime(value, DATE)
-        except ValueError:
-            raise InputError(f"date must be UTC like 2026-01-31T23:59:59Z, not {value!r}") from None
-    return str(value)
+    return text
 
 
-def check_row(row):
-    """`row` (dict) with its columns in order and each checked; a row_id must be "" or one of the data set's published rows."""
-    missing, unknown = (
-        [column for column in COLUMNS if column not in row],
-        [column for column in row if column not in COLUMNS],
+Number = Annotated[float, pydantic.BeforeValidator(_plain)]
+Count = Annotated[int, pydantic.BeforeValidator(_plain)]
+Text = Annotated[str, pydantic.AfterValidator(_one_line)]
+Name = Annotated[
+    str, pydantic.StringConstraints(max_length=200), pydantic.AfterValidator(_path_part)
+]
+
+
+class Row(pydantic.BaseModel):
+    """One trained net and its result on the test images, as the ledger holds it."""
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
     )
-    if missing or unknown:
-        wrong = [
-            f"{what} {', '.join(map(str, names))}"
-            for what, names in (("lacks", missing), ("has the unknown", unknown))
-            if names
-        ]
-        raise InputError(f"the row {' and '.join(wrong)}. The columns are {', '.join(COLUMNS)}")
-    row = {column: check(column, row[column]) for column in COLUMNS}
-    if row["row_id"]:
-        lines = published_models(row["dataset"])
-        if row["model"] not in lines[check_name("row", row["row_id"], lines)]:
-            raise InputError(
-                f"{row['model']} is no net of the row {row['row_id']}, which is for {', '.join(lines[row['row_id']])}"
+
+    run_id: Annotated[
+        str, pydantic.StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$")
+    ]
+    row_id: Text  # the lecture's row, "" if it has none
+    model: Name
+    dataset: Name
+    data_source: Annotated[Text, pydantic.StringConstraints(min_length=1)]
+    image_order: Annotated[
+        Text, pydantic.StringConstraints(min_length=1)
+    ]  # seeds draw from the images in this order
+    protocol: Name
+    recipe: Name
+    settings: str  # those of the recipe, as JSON: what it says beyond its defaults
+    seed: Count = pydantic.Field(ge=0, lt=2**32)
+    train_images: Count = pydantic.Field(ge=1, le=10**10)
+    test_images: Count = pydantic.Field(ge=1, le=10**10)
+    metric: Literal["test_error_percent", "test_accuracy_percent"]
+    value: Number = pydantic.Field(ge=0, le=100)
+    trainable_parameters: Count = pydantic.Field(ge=0, le=10**13)
+    epochs: Count = pydantic.Field(
+        ge=0, le=10**6
+    )  # of the recipe itself, without those of one it starts from
+    train_seconds: Number = pydantic.Field(
+        ge=0, le=10**10
+    )  # with those of the recipes that it starts from
+    threads: Count = pydantic.Field(ge=0, le=10**6)  # of each operation; 0: not recorded
+    device: Annotated[Text, pydantic.StringConstraints(min_length=1)]
+    versions: Annotated[Text, pydantic.StringConstraints(min_length=1)]
+    code: Annotated[
+        Text, pydantic.StringConstraints(min_length=1)
+    ]  # digest of cnnlib's source files
+    commit: Text  # of the checkout; "" if unknown
+    results_version: Count = pydantic.Field(ge=1, le=10**6)
+    date: Text
+
+    def __init__(self, **values: Any):
+        missing = [column for column in Row.model_fields if column not in values]
+        unknown = [column for column in values if column not in Row.model_fields]
+        if missing or unknown:
+            parts = (("lacks", missing), ("has the unknown", unknown))
+            wrong = " and ".join(
+                f"{what} {', '.join(map(str, names))}" for what, names in parts if names
             )
-    return row
+            hint = (
+                ": it is of the first edition, `python -m cnnlib results migrate` brings it up to date"
+                if set(missing) >= {"settings", "results_version"} and "value" in values
+                else f". The columns are {', '.join(Row.model_fields)}"
+            )
+            raise InputError(f"the row {wrong}{hint}")
+        try:
+            super().__init__(**values)
+        except pydantic.ValidationError as error:
+            raise invalid("the row cannot be recorded", error) from None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        check_name("benchmark", self.dataset, datasets.names())
+        try:
+            datetime.datetime.strptime(self.date, DATE)
+        except ValueError:
+            raise ValueError(
+                f"date must be UTC like 2026-01-31T23:59:59Z, not {self.date!r}"
+            ) from None
+        try:
+            is_object = isinstance(json.loads(self.settings), dict)
+        except (ValueError, RecursionError):
+            is_object = False
+        if not is_object:
+            raise ValueError(f"settings must be a JSON object, not {self.settings!r}")
+        if self.row_id:
+            lines = published_models(self.dataset)
+            known = lines[check_name("row", self.row_id, lines)]
+            if self.model not in known:
+                raise ValueError(
+                    f"{self.model} is no net of the row {self.row_id}, which is for {', '.join(known)}"
+                )
+        return self
 
 
-def published_file(benchmark):
+COLUMNS = list(Row.model_fields)
+INTEGERS = [name for name, field in Row.model_fields.items() if field.annotation is int]
+NUMBERS = [name for name, field in Row.model_fields.items() if field.annotation is float]
+
+
+def check_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return `row` with its columns in order, each checked. Raises InputError that says what cannot be."""
+    return Row(**row).model_dump()
+
+
+def settings_text(settings: dict[str, Any]) -> str:
+    """Return the settings of a recipe as a row holds them: JSON with sorted keys and no spaces."""
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"))
+
+
+def published_file(benchmark: str) -> pathlib.Path:
+    """Return the file with the lecture's rows of a benchmark."""
     return PUBLISHED / f"{benchmark}.csv"
 
 
-def ledger_file(dataset):
+def ledger_file(dataset: str) -> pathlib.Path:
+    """Return the file with the published rows of a data set."""
     return MEASURED / f"{dataset}.csv"
 
 
-def local_file(run):
-    return storage.results_folder() / "rows" / f"{run}.json"
+def local_file(run_id: str) -> pathlib.Path:
+    """Return the file of a row that this machine measured."""
+    return storage.results_folder() / "rows" / f"{run_id}.json"
 
 
-def published_models(benchmark):
+def published_models(benchmark: str) -> dict[str, list[str]]:
     """Return {row_id: names of the nets compared with the row} in the lecture's order.
 
     It is empty for a data set of which the lecture has no table.
@@ -138,8 +177,8 @@ def published_models(benchmark):
         return {row["row_id"]: registry.nets_of_row(row["row_id"]) for row in csv.DictReader(file)}
 
 
-def read_local():
-    """{run_id: row} of this machine, checked."""
+def read_local() -> dict[str, dict[str, Any]]:
+    """Return {run_id: row} of this machine, checked. Raises InputError that names a damaged file."""
     rows = {}
     for path in sorted(local_file("any").parent.glob("*.json")):
         try:
@@ -149,7 +188,7 @@ def read_local():
                 raise InputError(f"it holds the run {row['run_id']}")
         except FileNotFoundError:  # another process has just published it
             continue
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"damaged row {path}: {error}. Nothing was changed: mend the file or delete it."
             ) from error
@@ -157,11 +196,11 @@ def read_local():
     return rows
 
 
-def read_ledger(dataset):
-    """{run_id: row} of data/measured/<dataset>.csv, checked; empty if there is no such file."""
+def read_ledger(dataset: str) -> dict[str, dict[str, Any]]:
+    """Return {run_id: row} of data/measured/<dataset>.csv, checked; empty if there is no such file."""
     if not ledger_file(dataset).exists():
         return {}
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     with open(ledger_file(dataset), newline="", encoding="utf-8") as file:
         lines = csv.reader(file, strict=True)
         try:
@@ -182,26 +221,28 @@ def read_ledger(dataset):
     return rows
 
 
-def _row_from_text(fields):
-    if len(fields) != len(COLUMNS):
-        raise InputError(f"{len(fields)} fields where {len(COLUMNS)} belong")
-    row = dict(zip(COLUMNS, fields, strict=True))
-    for column in [*SMALLEST, *RANGES]:
-        with contextlib.suppress(ValueError):  # what is no number stays text, and check_row says so
-            row[column] = int(row[column]) if column in SMALLEST else float(row[column])
-    return check_row(row)
-
-
-def write_ledger(dataset, rows):
-    """Write the rows in the order of the published table (rows that it does not have come last), then by model, recipe and seed."""
+def write_ledger(dataset: str, rows: dict[str, dict[str, Any]]) -> None:
+    """Write rows in the order of the published table, then by model, recipe and seed; rows it lacks come last."""
     order = list(published_models(dataset))
 
     def key(row):
         position = order.index(row["row_id"]) if row["row_id"] else len(order)
-        return position, row["model"], row["recipe"], row["seed"]
+        return position, row["model"], row["recipe"], row["seed"], row["date"]
 
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(sorted(rows.values(), key=key))
     storage.write_atomically(ledger_file(dataset), text.getvalue())
+
+
+def _row_from_text(fields: list[str]) -> dict[str, Any]:
+    if len(fields) != len(COLUMNS):
+        raise InputError(f"{len(fields)} fields where {len(COLUMNS)} belong")
+    row: dict[str, Any] = dict(zip(COLUMNS, fields, strict=True))
+    for column in [*INTEGERS, *NUMBERS]:
+        try:
+            row[column] = int(row[column]) if column in INTEGERS else float(row[column])
+        except ValueError:
+            raise InputError(f"{column} must be a number, not {row[column]!r}") from None
+    return check_row(row)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from cnnlib import results, storage
 from cnnlib.errors import InputError
-from cnnlib.lab import distributed, experiment
+from cnnlib.lab import distributed, ledger
 from cnnlib.lab.cli import cli
 
 RECIPE = "plain-small,epochs=2"
@@ -103,7 +103,7 @@ class TestProcesses:
             row for row in results.measured().to_dict("records") if row["origin"] == "this machine"
         ]
         return row, keras.saving.load_model(
-            experiment.net_path(row["run_id"]), compile=False
+            ledger.net_path(row["run_id"]), compile=False
         ).get_weights()
 
     def test_two_processes_give_the_weights_of_one_and_go_on_where_they_were_killed(

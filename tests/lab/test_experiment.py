@@ -31,23 +31,21 @@ def test_a_row_and_its_net_are_those_of_the_plan():
     stored = json.loads((storage.results_folder() / "rows" / f"{row['run_id']}.json").read_text())
     assert stored == row
 
-    net = keras.saving.load_model(experiment.net_path(row["run_id"]))
+    net = keras.saving.load_model(ledger.net_path(row["run_id"]))
     assert (
         getattr(net, "optimizer", None) is None
-        and experiment.net_path(row["run_id"]).stat().st_size < 4 * 3246 + 60_000
+        and ledger.net_path(row["run_id"]).stat().st_size < 4 * 3246 + 60_000
     )  # without its optimizer
     test = datasets.load("mnist").test
-    assert (
-        training.evaluate(
-            net, preprocessing.prepare(test.images, models.input_format("lenet-1")), test.labels
-        )
-        == row["value"]
-    )
+    assert training.evaluate(
+        net, preprocessing.prepare(test.images, models.input_format("lenet-1")), test.labels
+    ) == pytest.approx(row["value"])
     assert not list((storage.results_folder() / "checkpoints").iterdir())
     assert sorted(p.name for p in storage.results_folder().iterdir()) == [
         "checkpoints",
         "histories",
         "nets",
+        "predictions",
         "rows",
     ]
     history = results.histories("mnist").set_index("run_id").loc[row["run_id"]]
@@ -71,8 +69,8 @@ def test_the_same_seed_gives_the_same_figure_and_a_done_row_is_not_trained_again
 def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
     recipe = training.recipe("plain", epochs=3)
     whole = experiment.train_row("linear-20x20", "mnist", recipe, train_size=1000)
-    expected = keras.saving.load_model(experiment.net_path(whole["run_id"])).get_weights()
-    experiment.net_path(whole["run_id"]).unlink()
+    expected = keras.saving.load_model(ledger.net_path(whole["run_id"])).get_weights()
+    ledger.net_path(whole["run_id"]).unlink()
     (storage.results_folder() / "rows" / f"{whole['run_id']}.json").unlink()
 
     saved = training._save
@@ -91,7 +89,7 @@ def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
     row = experiment.train_row("linear-20x20", "mnist", recipe, train_size=1000)
     assert epochs == [3] and row["value"] == whole["value"]
     for a, b in zip(
-        keras.saving.load_model(experiment.net_path(row["run_id"])).get_weights(),
+        keras.saving.load_model(ledger.net_path(row["run_id"])).get_weights(),
         expected,
         strict=True,
     ):
@@ -205,7 +203,7 @@ def test_a_row_of_cifar10_holds_an_accuracy_as_its_table_does(monkeypatch):
     row = experiment.train_row(
         "cifar10/fast", "cifar10", training.recipe("fast", epochs=1), train_size=40
     )
-    net = keras.saving.load_model(experiment.net_path(row["run_id"]))
+    net = keras.saving.load_model(ledger.net_path(row["run_id"]))
     error = training.evaluate(
         net, preprocessing.prepare(images.images, "cifar10"), images.labels, views=6
     )

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -13,10 +14,10 @@ import numpy as np
 import pandas
 import pytest
 
-from cnnlib import results, storage
+from cnnlib import datasets, recipes, results, storage
 from cnnlib.errors import InputError
-from cnnlib.lab import environment, ledger
-from cnnlib.results import rows
+from cnnlib.lab import environment, experiment, identity, ledger
+from cnnlib.results import prediction_files, rows
 
 # The lecture's figures, in its order: row -> (title, value).
 MNIST = {
@@ -202,37 +203,82 @@ def test_the_same_run_again_replaces_its_row(run):
     assert results.measured()["value"].tolist() == [1.25]
 
 
+KNOWN = {
+    "model": "lenet-5",
+    "dataset": "mnist",
+    "image_order": "official",
+    "recipe": "plain",
+    "settings": {},
+    "seed": 0,
+    "train_images": 60000,
+}
 DETERMINING = {
     "model": "lenet-4",
     "dataset": "fashion_mnist",
-    "protocol": "deslanted",
-    "recipe": "long",
+    "image_order": "by digest",
+    "settings": {"epochs": 3},
     "seed": 1,
     "train_images": 1000,
-    "epochs": 3,
-    "code": "0123456789ab",
+    "results_version": 2,
 }
 
 
 def test_run_id_is_known_before_the_run(run):
-    known = {column: run()[column] for column in DETERMINING if column in run()}
-    expected = ledger.run_id(**known)
-    assert expected.startswith("lenet-5-mnist-standard-seed0-")
-    assert len(expected.removeprefix("lenet-5-mnist-standard-seed0-")) == 8
-    assert ledger.run_id(**known | {"seed": np.int64(0)}) == expected
+    row = run(settings="{}", recipe="plain")
+    expected = identity.run_id(**KNOWN)
+    assert expected.startswith("lenet-5-mnist-plain-seed0-")
+    assert len(expected.removeprefix("lenet-5-mnist-plain-seed0-")) == 8
+    assert identity.run_id(**KNOWN | {"seed": np.int64(0)}) == expected
     for value in (0.95, 2.0):
-        assert (
-            ledger.record(**run(value=value, train_seconds=value, device=str(value)))["run_id"]
-            == expected
-        )
+        changed = {"value": value, "train_seconds": value, "device": str(value), "code": str(value)}
+        assert ledger.record(**row | changed)["run_id"] == expected
 
 
 @pytest.mark.parametrize("column", DETERMINING)
-def test_run_id_changes_with_what_determines_the_result(run, column):
-    known = {column: run()[column] for column in DETERMINING if column in run()}
-    assert (
-        ledger.run_id(**known | {column: DETERMINING[column]})[-8:] != ledger.run_id(**known)[-8:]
-    )
+def test_run_id_changes_with_what_determines_the_result(column):
+    changed = identity.run_id(**KNOWN | {column: DETERMINING[column]})
+    assert changed[-8:] != identity.run_id(**KNOWN)[-8:]
+
+
+def test_the_name_of_a_recipe_is_for_the_reader():
+    renamed = identity.run_id(**KNOWN | {"recipe": "ordinary"})
+    assert renamed == identity.run_id(**KNOWN).replace("plain", "ordinary")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "run_id"),
+    [
+        (("lenet-5", "mnist"), "lenet-5-mnist-plain-seed0-980b7766"),
+        (("boosted-lenet-4", "mnist", "boosted"), "boosted-lenet-4-mnist-boosted-seed0-897c43cc"),
+        (("linear-20x20", "mnist", "deslanted-small"), None),
+        (("mlp-28x28-300-100", "mnist"), "mlp-28x28-300-100-mnist-plain-seed0-3bc6a874"),
+    ],
+)
+def test_published_rows_are_found_by_todays_settings(arguments, run_id, monkeypatch):
+    """A change of a net's options, of a default or of a recipe would make them unknown."""
+    monkeypatch.setattr(rows, "MEASURED", storage.DATA / "measured")
+    planned = experiment.plan(*arguments)["run_id"]
+    assert experiment.is_done(*arguments) and run_id in (None, planned)
+
+
+def test_every_published_row_has_the_run_id_of_its_settings(monkeypatch):
+    monkeypatch.setattr(rows, "MEASURED", storage.DATA / "measured")
+    for row in results.measured(local=False).to_dict("records"):
+        assert re.fullmatch(re.escape(ledger.run_id_of(row)) + r"(-earlier\d+)?", row["run_id"])
+        settings = recipes.recipe(row["recipe"]).settings()
+        assert rows.settings_text(settings) == row["settings"]
+
+
+def test_kept_predictions_give_the_published_value(monkeypatch):
+    monkeypatch.setattr(rows, "MEASURED", storage.DATA / "measured")
+    labels = datasets.load("mnist").test.labels
+    kept = 0
+    for row in results.measured("mnist", local=False).to_dict("records"):
+        predictions = prediction_files.read("mnist", row["run_id"])
+        if predictions is not None:
+            assert 100 * np.mean(predictions != labels) == pytest.approx(row["value"])
+            kept += 1
+    assert kept >= 13
 
 
 def test_run_id_is_a_file_name(run):
@@ -242,35 +288,46 @@ def test_run_id_is_a_file_name(run):
 
 
 BAD = [
-    ({"value": math.nan}, "value must be a number, 0 to 100"),
-    ({"value": math.inf}, "value must be"),
-    ({"value": np.float64("nan")}, "value must be"),
-    ({"value": 100.5}, "value must be"),
-    ({"value": -0.1}, "value must be"),
-    ({"value": 101, "metric": "test_accuracy_percent"}, "value must be"),
-    ({"value": True}, "value must be"),
-    ({"value": "0.95"}, "value must be"),
+    ({"value": math.nan}, "value"),
+    ({"value": math.inf}, "value"),
+    ({"value": np.float64("nan")}, "value"),
+    ({"value": 100.5}, "value"),
+    ({"value": -0.1}, "value"),
+    ({"value": 101, "metric": "test_accuracy_percent"}, "value"),
+    ({"value": True}, "value"),
+    ({"value": "0.95"}, "value"),
     ({"dataset": "minst"}, "unknown benchmark 'minst'. Known: mnist"),
     ({"row_id": "mnist/lenet-6"}, "unknown row 'mnist/lenet-6'. Known: mnist/lenet"),
     ({"row_id": "cifar10/vgg16"}, "unknown row"),  # a row of another benchmark
-    ({"metric": "error"}, "unknown metric 'error'"),
-    ({"seed": None}, "seed must be a whole number, 0 or more, not None"),
-    ({"seed": -1}, "seed must be"),
-    ({"seed": 1.0}, "seed must be"),
-    ({"seed": "1"}, "seed must be"),
-    ({"seed": True}, "seed must be"),
-    ({"seed": np.True_}, "seed must be"),
-    ({"train_images": 0}, "train_images must be a whole number, 1 or more"),
-    ({"epochs": -1}, "epochs must be"),
-    ({"trainable_parameters": 61706.0}, "trainable_parameters must be"),
-    ({"train_seconds": -0.5}, "train_seconds must be a number, 0 or more"),
-    ({"train_seconds": math.inf}, "train_seconds must be"),
-    ({"model": ""}, "model must be a text of one line"),
-    ({"model": " "}, "model must be"),
-    ({"protocol": "two\nlines"}, "protocol must be"),
-    ({"recipe": None}, "recipe must be"),
-    ({"run_id": "../elsewhere"}, "run_id becomes a file name"),
+    (
+        {"metric": "error"},
+        "metric must be 'test_error_percent' or 'test_accuracy_percent', got 'error'",
+    ),
+    ({"seed": None}, "seed must be a valid integer, got None"),
+    ({"seed": -1}, "seed"),
+    ({"seed": 1.0}, "seed"),
+    ({"seed": "1"}, "seed"),
+    ({"seed": True}, "seed"),
+    ({"seed": np.True_}, "seed"),
+    ({"train_images": 0}, "train_images must be greater than or equal to 1, got 0"),
+    ({"epochs": -1}, "epochs"),
+    ({"trainable_parameters": 61706.0}, "trainable_parameters"),
+    ({"train_seconds": -0.5}, "train_seconds must be greater than or equal to 0"),
+    ({"train_seconds": math.inf}, "train_seconds"),
+    ({"model": ""}, "a name has letters"),
+    ({"model": " "}, "a name has"),
+    ({"protocol": "two\nlines"}, "a name has"),
+    ({"recipe": None}, "recipe must be a valid string, got None"),
+    ({"run_id": "../elsewhere"}, "run_id string should match pattern"),
     ({"date": "yesterday"}, "date must be UTC like 2026-01-31T23:59:59Z"),
+    ({"recipe": "plain/../../../elsewhere"}, "a name has letters"),
+    ({"recipe": "/etc/passwd"}, "a name has letters"),
+    ({"model": "..\\elsewhere"}, "a name has letters"),
+    ({"epochs": 10**30}, "epochs must be less than or equal to"),
+    ({"train_images": 2**64}, "train_images must be less than or equal to"),
+    ({"seed": 2**64}, "seed must be less than"),
+    ({"settings": "[1]"}, "settings must be a JSON object"),
+    ({"settings": "[" * 100_000}, "settings must be a JSON object"),
     ({"colour": "red"}, "has the unknown colour. The columns are run_id, row_id, model"),
 ]
 
@@ -330,7 +387,7 @@ def test_a_local_row_under_another_name_or_with_nan_is_damaged(run):
     with pytest.raises(InputError, match="holds the run another"):
         results.measured()
     damage_json(json.dumps(row | {"value": math.nan}))
-    with pytest.raises(InputError, match="value must be a number"):
+    with pytest.raises(InputError, match="value must be a"):
         results.measured()
 
 
@@ -362,15 +419,15 @@ def published_ledger(run, measured_folder):
     "damage, message",
     [
         (lambda lines: [lines[0], lines[1], lines[1]], r"line 3: the run lenet-5.* a second time"),
-        (lambda lines: [*lines, "<<<<<<< HEAD"], "line 4: 1 fields where 18 belong"),
-        (lambda lines: [lines[0], lines[1], lines[2][:60]], "line 3: .* fields where 18 belong"),
+        (lambda lines: [*lines, "<<<<<<< HEAD"], "line 4: 1 fields where 24 belong"),
+        (lambda lines: [lines[0], lines[1], lines[2][:60]], "line 3: .* fields where 24 belong"),
         (
             lambda lines: [lines[0], lines[1].replace(",0.95,", ",,")],
-            "line 2: value must be a number.*''",
+            "line 2: value must be a.*''",
         ),
         (
             lambda lines: [lines[0], lines[1].replace(",0.95,", ",nan,")],
-            "line 2: value must be a number.*nan",
+            "line 2: .*value must be a.*nan",
         ),
         (
             lambda lines: [
@@ -385,13 +442,13 @@ def published_ledger(run, measured_folder):
     ],
 )
 def test_a_damaged_ledger_is_named_and_kept(run, published_ledger, damage, message):
-    damaged = "\n".join(damage(ledger.read_text(encoding="utf-8").splitlines()))
-    ledger.write_text(damaged, encoding="utf-8")
+    damaged = "\n".join(damage(published_ledger.read_text(encoding="utf-8").splitlines()))
+    published_ledger.write_text(damaged, encoding="utf-8")
     ledger.record(**run(seed=9))
     for read in (results.measured, ledger.publish):
         with pytest.raises(InputError, match=f"damaged ledger .*mnist.csv, {message}"):
             read()
-    assert ledger.read_text(encoding="utf-8") == damaged
+    assert published_ledger.read_text(encoding="utf-8") == damaged
     assert len(local_files()) == 1
 
 
@@ -473,7 +530,7 @@ def test_publish_what_is_named(run):
 
 
 def test_publish_refuses_another_value_for_a_published_run(run, published_ledger):
-    before = ledger.read_bytes()
+    before = published_ledger.read_bytes()
     new = ledger.record(**run(seed=2))
     again = ledger.record(**run(seed=1, value=0.96))
     with pytest.raises(
@@ -481,7 +538,7 @@ def test_publish_refuses_another_value_for_a_published_run(run, published_ledger
         match=rf"{again['run_id']} has test_error_percent 0.96 here, and test_error_percent 0.95 in the ledger",
     ):
         ledger.publish()
-    assert ledger.read_bytes() == before
+    assert published_ledger.read_bytes() == before
     assert len(local_files()) == 2
     table = results.measured().set_index("run_id")  # the ledger counts until that is settled
     assert table.loc[again["run_id"], ["value", "origin"]].tolist() == [0.95, "ledger"]
@@ -489,16 +546,16 @@ def test_publish_refuses_another_value_for_a_published_run(run, published_ledger
 
 
 def test_publish_that_stopped_before_it_removed_the_files_can_be_repeated(run, published_ledger):
-    before = ledger.read_bytes()
+    before = published_ledger.read_bytes()
     row = ledger.record(**run(seed=1))  # as if its file were still there: same run, same value
     assert results.measured()["origin"].tolist() == ["ledger", "ledger"]
     assert ledger.publish() == ([row["run_id"]], [])
-    assert ledger.read_bytes() == before
+    assert published_ledger.read_bytes() == before
     assert local_files() == []
 
 
 def test_publish_keeps_the_rows_when_the_disk_fails(run, published_ledger, monkeypatch):
-    before = ledger.read_bytes()
+    before = published_ledger.read_bytes()
     ledger.record(**run(seed=2))
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -506,9 +563,9 @@ def test_publish_keeps_the_rows_when_the_disk_fails(run, published_ledger, monke
         )
         with pytest.raises(InputError, match="full"):
             ledger.publish()
-    assert ledger.read_bytes() == before
+    assert published_ledger.read_bytes() == before
     assert len(local_files()) == 1
-    assert [path.name for path in ledger.parent.iterdir() if path.suffix == ".part"] == []
+    assert [path.name for path in published_ledger.parent.iterdir() if path.suffix == ".part"] == []
 
 
 def test_measured_while_another_process_publishes_finds_the_row_once(run, monkeypatch):
@@ -527,7 +584,7 @@ def test_measured_while_another_process_publishes_finds_the_row_once(run, monkey
 def test_two_processes_that_publish_at_once_lose_nothing(run, measured_folder, tmp_path):
     script = """
 import json, pathlib, sys
-from cnnlib import results
+from cnnlib.lab import ledger
 from cnnlib.results import rows
 rows.MEASURED = pathlib.Path(sys.argv[1])
 columns = json.loads(sys.argv[2])

@@ -27,8 +27,7 @@ from typing import Any, Protocol
 from cnnlib import storage
 from cnnlib.lab import experiment, notebooks
 from cnnlib.lab.batch import records
-
-RESULTS_VERSION = 1
+from cnnlib.lab.identity import RESULTS_VERSION
 
 # Entries of data/ that are no input of a run: what is published from runs, and its checksums.
 _NO_INPUTS = ("measured", "nets", "predictions", "manifest.json", "SHA256SUMS")
