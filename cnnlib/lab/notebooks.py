@@ -43,7 +43,7 @@ def names():
 
 
 def find(notebook):
-    """The path of a notebook given as a path, a name (`03_lenet1`) or its number (`03`). InputError lists the ones that exist."""
+    """The path of a notebook given as a path, a name (`04_lenet1`) or its number (`04`). InputError lists the ones that exist."""
     path = pathlib.Path(notebook)
     if path.is_file() and path.suffix == ".ipynb":
         return path.resolve()

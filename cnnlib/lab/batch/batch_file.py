@@ -7,7 +7,7 @@ The file is a list. Each item is a net to train, a notebook to run, or limits fo
     - train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 5}   # 0 to 4; or [0, 7]
     - train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 1, train_size: 10000}
     - notebook:
-        path: 03_lenet1                # a name, a number, a file beside this one, or `all`
+        path: 04_lenet1                # a name, a number, a file beside this one, or `all`
         parameters: {epochs: 2}        # optional: the same in each run
         grid: {learning_rate: [0.001, 0.01], seed: [0, 1, 2]}   # optional: each combination
 
