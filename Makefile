@@ -7,16 +7,17 @@ READY := .venv/ready
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
-.PHONY: help course test test-fast lab lint lock clean
+.PHONY: help course test test-fast test-colab lab lint lock clean
 
 help:
-	@echo "make course   run the notebooks on the data in this folder and write a report to results/course/"
-	@echo "make test     run every test: the unit tests and every notebook"
-	@echo "make test-fast  run the unit tests that train nothing: at most 3 minutes"
-	@echo "make lab      open the notebooks in JupyterLab"
-	@echo "make lint     check style, imports, type hints and spelling"
-	@echo "make lock     renew requirements.lock from pyproject.toml"
-	@echo "make clean    remove .venv and caches; results/ stays"
+	@echo "make course      run the notebooks on the data in this folder and write a report to results/course/"
+	@echo "make test        run every test: the unit tests and every notebook"
+	@echo "make test-fast   run the unit tests that train nothing: at most 3 minutes"
+	@echo "make test-colab  run every notebook with the versions that Google Colab has"
+	@echo "make lab         open the notebooks in JupyterLab"
+	@echo "make lint        check style, imports, type hints and spelling"
+	@echo "make lock        renew requirements.lock from pyproject.toml"
+	@echo "make clean       remove .venv, .venv-colab and caches; results/ stays"
 	@echo "PYTHON=/path/to/python3.12 chooses the Python (3.11 to 3.13) that .venv is made of."
 
 course: $(READY)
@@ -30,6 +31,27 @@ test: $(READY)
 
 test-fast: $(READY)
 	@$(VENV) -m pytest tests --numprocesses 2 -m "not slow"
+
+# What a Colab session does: no editable install, and each notebook by the command that its readers are given.
+# NOTEBOOKS="03 05" chooses some.
+COLAB := .venv-colab/bin/python
+NOTEBOOKS ?= $(notdir $(basename $(wildcard notebooks/*.ipynb)))
+
+test-colab: .venv-colab/ready
+	@mkdir -p results/colab
+	@for notebook in $(NOTEBOOKS); do \
+		echo "$$notebook ..."; \
+		PYTHONPATH="$(CURDIR)" CNNLIB_RESULTS="$(CURDIR)/results/colab" \
+			$(COLAB) -m cnnlib run "$$notebook" -o "results/colab/$$notebook.ipynb" || failed="$$failed $$notebook"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "With Colab's versions these notebooks fail:$$failed" >&2; exit 1; fi
+
+.venv-colab/ready: requirements-colab.lock requirements-build.lock
+	@rm -rf .venv-colab
+	@"$$(command -v python3.13 || command -v python3)" -m venv .venv-colab
+	@$(COLAB) -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-build.lock
+	@$(COLAB) -m pip --disable-pip-version-check install --quiet --require-hashes --no-build-isolation -r requirements-colab.lock
+	@touch .venv-colab/ready
 
 lab: $(READY)
 	@$(VENV) -m jupyterlab notebooks
@@ -47,12 +69,13 @@ COMPILE = $(VENV) -m uv pip compile --quiet --python $(VENV) --universal --pytho
 	--generate-hashes --no-emit-index-url --no-header --no-build-isolation --only-binary :all: --no-binary promise
 
 lock: $(READY)
-	@$(COMPILE) pyproject.toml --extra lab --extra docs --extra dev -o requirements.lock
+	@$(COMPILE) pyproject.toml --extra lab --extra docs --extra dev -o requirements.lock >/dev/null
+	@$(COMPILE) pyproject.toml requirements-colab.txt --extra colab -o requirements-colab.lock >/dev/null
 	@printf 'setuptools\nwheel\n' | $(COMPILE) - --constraint requirements.lock --no-annotate -o requirements-build.lock >/dev/null
 	@echo "The locks are renewed: make test installs them and tests them"
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache *.egg-info build
+	rm -rf .venv .venv-colab .pytest_cache .ruff_cache .mypy_cache .import_linter_cache *.egg-info build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A .venv that was left in the middle of an installation (it has the file `unfinished`) or whose Python is gone is made anew.
