@@ -1,6 +1,29 @@
 """What every test shares: none reads or writes the user's own results and data folders."""
 
+import pathlib
+
 import pytest
+
+# Files whose tests train nets, execute notebooks or start processes that do: `make test-fast`
+# leaves them out. A single test elsewhere is marked with `@pytest.mark.slow`.
+SLOW_FILES = (
+    "lab/batch/test_dispatch.py",
+    "lab/batch/test_worker.py",
+    "lab/test_distributed.py",
+    "lab/test_experiment.py",
+    "lab/test_notebooks.py",
+    "test_boosting.py",
+    "test_training.py",
+    "test_transfer.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    folder = pathlib.Path(__file__).parent
+    slow = [folder / name for name in SLOW_FILES]
+    for item in items:
+        if item.path in slow:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
