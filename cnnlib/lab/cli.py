@@ -361,7 +361,7 @@ def results_migrate():
 @click.argument("run_ids", nargs=-1)
 @click.option("--predictions", is_flag=True, help="Keep the predictions where the row has none.")
 def results_verify(run_ids, predictions):
-    """Train rows again and compare; without ROWS, one that trains in less than a minute."""
+    """Train rows again and compare them; without rows, a quick one."""
     from cnnlib.lab import verify
 
     reports = []

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from cnnlib import datasets, digits, models, results, storage, training
 from cnnlib.datasets import bundles, download
-from cnnlib.lab import batch, experiment, notebooks
+from cnnlib.lab import batch, experiment, ledger, notebooks, readme
 from cnnlib.lab.cli import cli
 
 
@@ -261,9 +261,7 @@ class TestBatch:
         assert result.output.splitlines()[-1] == f"Report: {tmp_path / 'report' / 'index.html'}"
 
     def test_failures_are_named(self, monkeypatch):
-        failed = batch.Run(
-            "train", {"model": "lenet-5", "dataset": "mnist", "recipe": "plain", "seed": 1}
-        )
+        failed = batch.TrainingRun("lenet-5", "mnist", "plain", 1)
         calls = []
         monkeypatch.setattr(batch, "run", lambda *arguments: calls.append(arguments) or [failed])
         result = run(
@@ -292,11 +290,11 @@ class TestResults:
     def test_publish(self, monkeypatch):
         calls = []
         monkeypatch.setattr(
-            results,
+            ledger,
             "publish",
             lambda run_ids, recipe: calls.append((run_ids, recipe)) or (["a"], ["b", "c"]),
         )
-        assert run("results", "publish").output == "a\n1 rows and 0 nets published, 2 rows left\n"
+        assert run("results", "publish").output == "a\n1 rows published, 2 rows left\n"
         run("results", "publish", "a", "b")
         run("results", "publish", "--recipe", "plain")
         assert calls == [(None, None), (["a", "b"], None), (None, "plain")]
@@ -311,7 +309,7 @@ class TestResults:
         ],
     )
     def test_readme(self, monkeypatch, changed, check, text, code):
-        monkeypatch.setattr(results, "update_readme", lambda check: changed)
+        monkeypatch.setattr(readme, "update_readme", lambda check: changed)
         result = run("results", "readme", *(["--check"] if check else []))
         assert (result.exit_code, result.output) == (code, f"README.md is {text}\n")
 

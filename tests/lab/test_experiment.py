@@ -7,6 +7,8 @@ import pytest
 from cnnlib import boosting, datasets, digits, models, preprocessing, results, storage, training
 from cnnlib.errors import InputError
 from cnnlib.lab import experiment, ledger
+from cnnlib.models import trained
+from cnnlib.results import rows
 
 SHORT = training.recipe("plain", epochs=1)
 
@@ -175,9 +177,8 @@ def test_an_unwritable_results_folder_is_said_before_training(tmp_path, monkeypa
 
 
 def test_the_ledger_can_be_asked_whether_a_published_row_is_done(monkeypatch, tmp_path):
-    from cnnlib.results import rows
-
     monkeypatch.setattr(rows, "MEASURED", tmp_path / "measured")
+    monkeypatch.setattr(trained, "FOLDER", tmp_path / "nets")
     row = experiment.train_row("linear-20x20", "mnist", SHORT, train_size=500)
     assert ledger.publish(run_ids=[row["run_id"]]) == ([row["run_id"]], [])
     assert experiment.is_done("linear-20x20", "mnist", SHORT, train_size=500)
