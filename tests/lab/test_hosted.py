@@ -6,11 +6,13 @@ import os
 import pathlib
 import subprocess
 import sys
+import tomllib
 import venv
 
 import pytest
 
-from cnnlib.lab import hosted
+from cnnlib import storage
+from cnnlib.lab import hosted, notebooks
 
 HASH = f"--hash=sha256:{'0' * 64}"
 LOCK = f"""\
@@ -147,3 +149,15 @@ class TestFirstCell:
 
     def test_it_is_plain_python(self):
         ast.parse(hosted.FIRST_CELL)
+
+
+@pytest.mark.parametrize("name", notebooks.names())
+def test_every_notebook_begins_with_this_cell_and_has_a_kaggle_badge(name):
+    path = storage.NOTEBOOKS / f"{name}.ipynb"
+    project = tomllib.loads((storage.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    address = project["project"]["urls"]["Repository"]
+    cells = notebooks.cells(path)
+    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    assert code[0] == hosted.FIRST_CELL.replace("{repository}", address)
+    badge = f"kaggle.com/kernels/welcome?src={address}/blob/main/notebooks/{name}.ipynb)"
+    assert badge in "".join(cell["source"] for cell in cells[:3])
