@@ -4,7 +4,7 @@
 
 For each net, in a process of its own: parameters, multiply-adds, images a second forward and in training (batches of 32, medians
 without the first), peak memory, minutes of an epoch by that, and, as a sign of life, the mean loss of the first and of the last of six
-passes over the same five batches of CIFAR-10's images: 30 steps. Rows go to benchmarks/zoo.csv, which notebook 09 reads, each as soon as
+passes over the same five batches of CIFAR-10's images: 30 steps. Rows go to data/measured/costs.csv, which notebook 09 reads, each as soon as
 it is measured: a run that was stopped goes on where it was. `--again` measures anew what is there. `busy_cores` says how many cores other
 programs kept busy in the three seconds before: above about 0.5, only the order of magnitude of a speed says something. Needs CIFAR-10
 (README.md, "Where the bytes come from"). Not for Windows.
@@ -25,8 +25,9 @@ import psutil
 from cnnlib import datasets, storage
 from cnnlib.lab import environment
 from cnnlib.models import registry
+from cnnlib.results import rows
 
-PATH = storage.ROOT / "benchmarks" / "zoo.csv"
+PATH = rows.MEASURED / "costs.csv"
 NETS = [
     name.removeprefix("cifar10/")
     for name in registry.names()

@@ -1,7 +1,8 @@
 """Recipes: how a net is trained, as data.
 
-A recipe is chosen on a validation split of the training set (docs/recipes.md) and used unchanged for every net
-that names it. Importing this module is light, so that a batch file is checked without waiting for Keras.
+A recipe is chosen on a validation split of the training set (docs/recipes.md) and used unchanged
+for every net that names it. Importing this module is light, so that a batch file is checked without
+waiting for Keras.
 """
 
 from typing import Any, Literal, get_args
@@ -16,14 +17,15 @@ PROTOCOLS: dict[str, str] = {
     "deslanted": "every image is deslanted, for training and for testing",
     "distorted": "each training image is distorted anew in each epoch",
     "crop-flip": "each training image is cropped and possibly mirrored, at random in each epoch",
-    "crop-alternating": "each training image is cropped at random, and mirrored in every other epoch",
+    "crop-alternating": "each training image is cropped at random, and mirrored every other epoch",
 }
 # Protocols for colour images: black pixels that are added on each side before the crop.
 CROP_PADDING = {"crop-flip": 4, "crop-alternating": 2}
 # Trainable parts of VGG16, smallest first; the head is always trained.
 TRAINABLE = ("head", "block5", "blocks345", "all")
-# LeCun et al. 1998, section III-B: a learning rate of 0.0005 in epochs 1 and 2, 0.0002 in 3 to 5, 0.0001 in 6 to 8,
-# 0.00005 in 9 to 12, then 0.00001; here as fractions of the recipe's rate: (last epoch, fraction).
+# LeCun et al. 1998, section III-B: a learning rate of 0.0005 in epochs 1 and 2, 0.0002 in 3 to 5,
+# 0.0001 in 6 to 8, 0.00005 in 9 to 12, then 0.00001; here as fractions of the recipe's rate:
+# (last epoch, fraction).
 LECUN_1998_RATES = ((2, 1.0), (5, 0.4), (8, 0.2), (12, 0.1), (None, 0.02))
 
 
@@ -41,9 +43,9 @@ class Transfer(_Settings):
     image_size: int = pydantic.Field(32, ge=32, le=1024)
     """Side in pixels to which images are resized."""
     trainable: Literal["head", "block5", "blocks345", "all"] = "head"
-    """What is trained besides the head: nothing, the last block, the last three blocks, or the whole base."""
+    """What is trained besides the head: nothing, the last block, the last three, or the base."""
     init_from: str | None = None
-    """Name of the recipe whose trained net this one starts from; needed where more than the head is trained."""
+    """The recipe whose trained net this one starts from, where more than the head is trained."""
     batch_norm: bool = False
     """Train with batch norm after each convolution that is trained, and fold it away afterwards."""
     blocks: Literal["3", "4", "5", "34", "35", "45", "345"] = "345"
@@ -53,9 +55,9 @@ class Transfer(_Settings):
     dropout: float = pydantic.Field(0.0, ge=0, lt=1)
     """Dropout rate after the hidden layer."""
     pool_grid: int = pydantic.Field(1, ge=1, le=1024)
-    """The head sees the means over a grid of this many by this many parts of each map; 1 for whole maps."""
+    """The head sees means over a grid of this many by this many parts of each map."""
     mirrored: bool = False
-    """A head on a frozen base is also trained on the mirror images, and its logits for both are averaged."""
+    """A head on a frozen base is also trained and tested on the mirror images."""
 
     @property
     def is_frozen(self) -> bool:
@@ -68,7 +70,7 @@ class Transfer(_Settings):
             raise ValueError("init_from is for recipes that train more than the head: leave it out")
         if not self.is_frozen and not self.init_from:
             raise ValueError(
-                "init_from must name the recipe that trains the head first, such as frozen-32-all-mlp"
+                "init_from must name the recipe that trains the head, such as frozen-32-all-mlp"
             )
         if "," in (self.init_from or ""):
             raise ValueError(
@@ -100,7 +102,7 @@ class Recipe(_Settings):
     warmup_epochs: float = pydantic.Field(1.0, ge=0)
     """Epochs in which the learning rate rises linearly from 0."""
     schedule: Literal["cosine", "cosine-by-epoch", "constant", "lecun-1998"] = "cosine"
-    """cosine falls to 0 at the last step, cosine-by-epoch changes between epochs; lecun-1998: LECUN_1998_RATES."""
+    """cosine falls to 0 at the last step; cosine-by-epoch changes between epochs."""
     weight_decay: float = pydantic.Field(0.2, ge=0)
     """Decoupled from the gradient (except in torch-sgd), on every trained weight."""
     momentum: float = pydantic.Field(0.9, ge=0, lt=1)
@@ -112,7 +114,7 @@ class Recipe(_Settings):
     precision: Literal["float32", "mixed"] = "float32"
     """mixed: float16 for the computation and float32 for the weights, where there is a GPU."""
     test_views: Literal[1, 2, 6] = 1
-    """Views of a test image whose logits are averaged: 2 with its mirror image, 6 with both moved by a pixel too."""
+    """Views of a test image whose logits are averaged: 2 with its mirror image, 6 also moved."""
     transfer: Transfer | None = None
     """How a pretrained VGG16 is used; None for training from random weights."""
 
@@ -149,10 +151,11 @@ class Recipe(_Settings):
         )
 
     def settings(self) -> dict[str, Any]:
-        """Return what determines training, as plain data: the fields that differ from their defaults.
+        """Return what determines training as plain data: fields that differ from their defaults.
 
-        Name and description are left out, and the recipe that training starts from is given by its own settings, so
-        that equal settings mean equal training, and a field that is added later changes no existing recipe.
+        Name and description are left out, and the recipe that training starts from is given by its
+        own settings, so that equal settings mean equal training, and a field that is added later
+        changes no existing recipe.
         """
         found = self.model_dump(exclude={"name", "about"}, exclude_defaults=True)
         if self.transfer is not None:
@@ -164,8 +167,8 @@ class Recipe(_Settings):
     def changed(self, **changes: Any) -> "Recipe":
         """Return this recipe with other values; its name says which: `plain,epochs=3`.
 
-        Fields of `transfer` are given by their own names. Raises InputError for an unknown field or a value that
-        cannot be.
+        Fields of `transfer` are given by their own names. Raises InputError for an unknown field or
+        a value that cannot be.
         """
         changes = {_OLD_FIELDS.get(field, field): value for field, value in changes.items()}
         for field in changes:
@@ -184,7 +187,7 @@ class Recipe(_Settings):
         return Recipe(**values)
 
     def _changed_name(self, changes: dict[str, Any]) -> str:
-        """Return the name with these changes: the base recipe's, and every field that differs from it, sorted."""
+        """Return the base recipe's name, and every field that differs from it, sorted."""
         name, _, earlier = self.name.partition(",")
         written = dict(change.split("=", 1) for change in earlier.split(",") if change)
         for field, value in changes.items():
@@ -247,10 +250,10 @@ _FROM_SCRATCH = {
         "the same for each of the three nets of a boosted one, 20 epochs",
         {"protocol": "distorted", "weight_decay": 0.05},
     ),
-    # The paper trains on one image at a time at a rate of 0.0005. Batches of ten, at ten times the rate for their
-    # mean gradient, follow nearly the same path in a fifth of the time.
+    # The paper trains on one image at a time at a rate of 0.0005. Batches of ten, at ten times the
+    # rate for their mean gradient, follow nearly the same path in a fifth of the time.
     "lecun-1998": (
-        "the 1998 paper's learning rates, epoch by epoch, with plain SGD: for the nets in the paper's form",
+        "the 1998 paper's learning rates by epoch, with plain SGD: for the paper's own nets",
         {
             "batch_size": 10,
             "optimizer": "sgd",
@@ -292,7 +295,8 @@ _FROM_SCRATCH = {
     ),
 }
 
-# Transfer learning. Heads: for each image size, on each block alone and on all three, linear and with a hidden layer.
+# Transfer learning. Heads: for each image size, on each block alone and on all three, linear and
+# with a hidden layer.
 _HEADS = {
     "linear": ({"learning_rate": 2e-3, "weight_decay": 0.02}, {}),
     "mlp": ({"learning_rate": 1e-3, "weight_decay": 0.6}, {"hidden": 1024, "dropout": 0.5}),
@@ -335,7 +339,7 @@ _FROM_VGG16 = {
     },
     **{
         f"frozen-{size}-quarters": (
-            f"the hidden-layer head on each quarter of the maps of frozen VGG16, mirror images too, {size}x{size}",
+            f"a hidden-layer head on quarters of VGG16's maps, mirrored too, {size}x{size}",
             _HEADS["mlp"][0] | {"epochs": 15, "batch_size": 256},
             _HEADS["mlp"][1] | {"image_size": size, "pool_grid": 2, "mirrored": True},
         )
@@ -377,9 +381,10 @@ def recipe_names() -> list[str]:
 
 
 def recipe(name: str, **changes: Any) -> Recipe:
-    """Return the recipe of that name, with some fields changed: `recipe("plain", epochs=3)` or `recipe("plain,epochs=3")`.
+    """Return the recipe of that name, with some fields changed.
 
-    The second form is how the ledger names a changed recipe, so that a command can train its row again.
+    `recipe("plain", epochs=3)` and `recipe("plain,epochs=3")` are the same. The second form is how
+    the ledger names a changed recipe, so that a command can train its row again.
     Raises InputError for an unknown name or field, or a value that cannot be.
     """
     if not isinstance(name, str):

@@ -38,7 +38,7 @@ def threads() -> int:
 
 
 def versions() -> str:
-    """Return the packages that a result depends on, "keras 3.15.1 on tensorflow; ...; python 3.11.9"."""
+    """Return the packages that a result depends on: "keras 3.15.1 on tensorflow; ..."."""
     # Ask Keras only if the run imported it: its choice may come from keras.json, but importing it
     # takes seconds.
     backend = (
@@ -60,7 +60,7 @@ def versions() -> str:
 # Once per process: what was imported counts, not what is edited while it trains.
 @functools.cache
 def code_hash(package: pathlib.Path = storage.ROOT / "cnnlib") -> str:
-    """Return 12 hex digits of the source files of `package`, the same with LF and CRLF line ends."""
+    """Return 12 hex digits of the source files of `package`, whatever their line ends."""
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         content = path.read_bytes().replace(b"\r\n", b"\n")
@@ -70,7 +70,7 @@ def code_hash(package: pathlib.Path = storage.ROOT / "cnnlib") -> str:
 
 @functools.cache
 def commit(folder: pathlib.Path = storage.ROOT) -> str:
-    """Return the commit of the checkout, with "+" after it if files differ from it; "" without git."""
+    """Return the commit of the checkout, "+" after it if files were changed; "" without git."""
     try:
         git = functools.partial(
             subprocess.run, cwd=folder, capture_output=True, text=True, check=True, timeout=10

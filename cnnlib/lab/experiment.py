@@ -1,6 +1,6 @@
-"""One row, one trained net: what `python -m cnnlib train MODEL DATASET --recipe NAME --seed N` does.
+"""One row, one trained net: what `python -m cnnlib train MODEL DATASET` does.
 
-`plan` says what the row will be, `train_row` trains it, `record` keeps a net that a notebook trained.
+`plan` says what the row will be, `train_row` trains it, `record` keeps what a notebook trained.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ def plan(
     *,
     sample: bool = False,
 ) -> dict[str, Any]:
-    """Return what is known of a row before it is trained: columns of the ledger, `run_id` among them.
+    """Return what is known of a row before it is trained, `run_id` among it.
 
     Args:
         model: one of models.names().
@@ -186,8 +186,9 @@ def record(model: str, net, trained, data: datasets.Dataset) -> dict[str, Any]:
     registry.net(model)
     if not trained.is_of(net):
         raise InputError(
-            f"the weights of {net.name} are not those that this training ended with: it was trained "
-            "on, or stopped, since. Build the net again, train it to the end, and record that"
+            f"the weights of {net.name} are not those that this training ended with: it was "
+            "trained on, or stopped, since. Build the net again, train it to the end, and record "
+            "that"
         )
     images = (
         transfer.rgb(data.train.images)
@@ -196,8 +197,8 @@ def record(model: str, net, trained, data: datasets.Dataset) -> dict[str, Any]:
     )
     if training.fingerprint(images, data.train.labels) != trained.data:
         raise InputError(
-            "the net was trained on other images than `data` has: give the data set that it was "
-            "trained on"
+            "the net was trained on other images than `data` has: give the data set that it "
+            "was trained on"
         )
     sample = data.source.startswith("sample ")
     size = len(data.train.labels)

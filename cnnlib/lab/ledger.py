@@ -1,4 +1,4 @@
-"""Writing the ledger: record what this machine measured, publish it, remove it, bring it up to date.
+"""Writing the ledger: record what this machine measured, publish it, remove it, migrate it.
 
 What belongs to a row (its predictions, its history, its net) is written before the row, which says
 that the run is done; published rows likewise.
@@ -198,7 +198,7 @@ _FIRST_EDITION = [
 
 
 def migrate() -> dict[str, str]:
-    """Bring rows of the first edition up to date, published ones and this machine's; measure nothing.
+    """Bring rows of the first edition up to date, published and local ones; measure nothing.
 
     A row gets the columns that it lacks and the run_id that its settings give, and so does its
     history. Where several rows had the same settings (measured by different versions of the code),

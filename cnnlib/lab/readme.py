@@ -1,5 +1,7 @@
 """The README's results, written from the ledger."""
 
+import pathlib
+
 from cnnlib import datasets, storage
 from cnnlib.errors import InputError
 from cnnlib.results import comparison, transfer_comparison
@@ -10,17 +12,18 @@ BEGIN, END = (
 )
 
 
-def update_readme(path=storage.ROOT / "README.md", check=False):
-    """Write what the ledger has of MNIST, CIFAR-10 and transfer learning between the two markers of README.md.
+def update_readme(path: pathlib.Path = storage.ROOT / "README.md", check: bool = False) -> bool:
+    """Write the published rows between the two markers of README.md; return whether it changes.
 
-    Returns whether that changes the file. With `check` nothing is written. InputError if a marker, or the file, is missing.
+    With `check` nothing is written. Raises InputError if a marker, or the file, is missing.
     """
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise InputError(
-            f"{path} lacks the line {END if begin else BEGIN} Put it where the results {'end' if begin else 'begin'}."
+            f"{path} lacks the line {END if begin else BEGIN} Put it where the results "
+            f"{'end' if begin else 'begin'}."
         )
     parts = {
         datasets.info(name).title: comparison.recap_markdown(name, local=False)

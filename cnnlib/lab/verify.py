@@ -2,8 +2,8 @@
 
 On the same kind of processor, with the same versions and number of threads, every prediction must
 be the same. Elsewhere rounding differs, and a net that is trained again is like one of another
-seed. It then passes if McNemar's exact test cannot tell the two apart (p of at least 0.001), or, for
-a row without kept predictions, if the values differ by at most four standard deviations of the
+seed. It then passes if McNemar's exact test cannot tell the two apart (p of at least 0.001), or,
+for a row without kept predictions, if the values differ by at most four standard deviations of the
 difference between two such nets, from the binomial distribution.
 
 Rows whose images were drawn in another order than today's (`image_order`) are compared in the same

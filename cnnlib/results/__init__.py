@@ -1,4 +1,4 @@
-"""Published and measured results, read: the lecture's tables, the rows measured here, and the tables that compare them."""
+"""Published and measured results, read: the lecture's tables, our rows, and comparisons."""
 
 from cnnlib.results.comparison import (
     costs,
@@ -9,7 +9,7 @@ from cnnlib.results.comparison import (
     recap_table,
     recap_text,
 )
-from cnnlib.results.reading import TRANSFERRED, histories, measured, published
+from cnnlib.results.reading import histories, measured, predictions, published
 from cnnlib.results.rows import COLUMNS
 from cnnlib.results.statistics import interval, mcnemar
 from cnnlib.results.transfer_comparison import (
@@ -21,7 +21,6 @@ from cnnlib.results.transfer_comparison import (
 
 __all__ = [
     "COLUMNS",
-    "TRANSFERRED",
     "costs",
     "histories",
     "interval",
@@ -29,6 +28,7 @@ __all__ = [
     "mcnemar",
     "mean_and_deviation",
     "measured",
+    "predictions",
     "published",
     "recap",
     "recap_markdown",

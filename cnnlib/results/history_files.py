@@ -1,42 +1,52 @@
-"""How each measured net learned: loss and training error by epoch. A file for each run; once published, a file for each data set."""
+"""How each measured net was trained: loss and training error by epoch.
+
+A file per run on this machine; once published, a file per data set.
+"""
 
 import io
+import pathlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from cnnlib import storage
 from cnnlib.errors import InputError
 from cnnlib.results import rows
 
+if TYPE_CHECKING:
+    import pandas
+
 COLUMNS = ["run_id", "epoch", "loss", "train_error"]  # of both kinds of files
 
 
-def local_file(run):
-    return storage.results_folder() / "histories" / f"{run}.csv"
+def local_file(run_id: str) -> pathlib.Path:
+    """Return the file of a run of this machine."""
+    return storage.results_folder() / "histories" / f"{run_id}.csv"
 
 
-def published_file(dataset):
+def published_file(dataset: str) -> pathlib.Path:
+    """Return the file with the published histories of a data set."""
     return rows.MEASURED / "histories" / f"{dataset}.csv"
 
 
-def record(run_id, epochs):
-    """Write how the run `run_id` learned, whole or not at all. epochs: `training.History.epochs`. Returns the path."""
-    table = epochs.assign(run_id=run_id)[COLUMNS]
-    return storage.write_atomically(local_file(run_id), _text(table))
+def record(run_id: str, epochs: "pandas.DataFrame") -> pathlib.Path:
+    """Write the history of a run, `training.History.epochs`, whole or not at all."""
+    return _write(local_file(run_id), epochs.assign(run_id=run_id)[COLUMNS])
 
 
-def read(dataset, run_ids):
-    """The published histories of a data set, and those of these runs that this machine has (DataFrame with COLUMNS)."""
+def read(dataset: str, run_ids: Iterable[str]) -> "pandas.DataFrame":
+    """Return the published histories of a data set, and those of these runs of this machine."""
     import pandas
 
-    tables = [
-        _read(path)
-        for path in (published_file(dataset), *map(local_file, run_ids))
-        if path.exists()
-    ]
+    paths = (published_file(dataset), *map(local_file, run_ids))
+    tables = [_read(path) for path in paths if path.exists()]
     return pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame(columns=COLUMNS)
 
 
-def publish(dataset, run_ids):
-    """Copy the histories of these runs, where there are any, to data/measured/histories/<dataset>.csv; the caller removes the originals."""
+def publish(dataset: str, run_ids: Iterable[str]) -> None:
+    """Copy the histories of these runs, where there are any, to the published file.
+
+    The caller removes the originals.
+    """
     import pandas
 
     found = [_read(local_file(run)) for run in run_ids if local_file(run).exists()]
@@ -44,13 +54,21 @@ def publish(dataset, run_ids):
         return
     there = [_read(published_file(dataset))] if published_file(dataset).exists() else []
     table = pandas.concat([*there, *found]).drop_duplicates(["run_id", "epoch"], keep="last")
-    storage.write_atomically(published_file(dataset), _text(table.sort_values(["run_id", "epoch"])))
+    _write(published_file(dataset), table.sort_values(["run_id", "epoch"]))
 
 
-def _text(table):
+def rename(path: pathlib.Path, run_ids: dict[str, str]) -> None:
+    """Give the runs of a file of histories other run_ids, {old: new}, if there is the file."""
+    if path.exists():
+        table = _read(path)
+        table["run_id"] = table["run_id"].replace(run_ids)
+        _write(path, table.sort_values(["run_id", "epoch"], kind="stable"))
+
+
+def _write(path, table):
     text = io.StringIO()
     table.to_csv(text, index=False, float_format="%.6g", lineterminator="\n")
-    return text.getvalue()
+    return storage.write_atomically(path, text.getvalue())
 
 
 def _read(path):
@@ -65,11 +83,3 @@ def _read(path):
         raise InputError(
             f"damaged history {path}: {error}. Delete it, or restore it from git."
         ) from error
-
-
-def rename(path, run_ids):
-    """Give the runs of a file of histories other run_ids, {old: new}; does nothing without the file."""
-    if path.exists():
-        table = _read(path)
-        table["run_id"] = table["run_id"].replace(run_ids)
-        storage.write_atomically(path, _text(table.sort_values(["run_id", "epoch"], kind="stable")))

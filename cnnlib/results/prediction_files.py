@@ -1,6 +1,7 @@
 """The class that each measured net gave to each test image, one file per run.
 
-From them anyone can compute a net's error, its interval, and McNemar's test between two nets, without training.
+From them anyone can compute a net's error, its interval, and McNemar's test between two nets,
+without training.
 """
 
 import io

@@ -34,10 +34,10 @@ def _one_line(text: str) -> str:
 
 
 def _path_part(text: str) -> str:
-    """Refuse what could lead out of a folder: names of nets and recipes become parts of file names."""
+    """Refuse what could lead out of a folder: names become parts of file names."""
     if not re.fullmatch(r"\w[\w.,=+-]*(/\w[\w.,=+-]*)*", text, flags=re.ASCII) or ".." in text:
         raise ValueError(
-            f"a name has letters, digits and the signs . , = + - and single / between them, got {text!r}"
+            f"a name has letters, digits and the signs . , = + - and single /, got {text!r}"
         )
     return text
 
@@ -101,7 +101,8 @@ class Row(pydantic.BaseModel):
                 f"{what} {', '.join(map(str, names))}" for what, names in parts if names
             )
             hint = (
-                ": it is of the first edition, `python -m cnnlib results migrate` brings it up to date"
+                ": it is of the first edition, `python -m cnnlib results migrate` brings it up to "
+                "date"
                 if set(missing) >= {"settings", "results_version"} and "value" in values
                 else f". The columns are {', '.join(Row.model_fields)}"
             )
@@ -131,7 +132,8 @@ class Row(pydantic.BaseModel):
             known = lines[check_name("row", self.row_id, lines)]
             if self.model not in known:
                 raise ValueError(
-                    f"{self.model} is no net of the row {self.row_id}, which is for {', '.join(known)}"
+                    f"{self.model} is no net of the row {self.row_id}, which is for "
+                    f"{', '.join(known)}"
                 )
         return self
 
@@ -142,7 +144,7 @@ NUMBERS = [name for name, field in Row.model_fields.items() if field.annotation 
 
 
 def check_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Return `row` with its columns in order, each checked. Raises InputError that says what cannot be."""
+    """Return `row` with its columns in order, each checked; raise InputError for what cannot be."""
     return Row(**row).model_dump()
 
 
@@ -178,7 +180,7 @@ def published_models(benchmark: str) -> dict[str, list[str]]:
 
 
 def read_local() -> dict[str, dict[str, Any]]:
-    """Return {run_id: row} of this machine, checked. Raises InputError that names a damaged file."""
+    """Return {run_id: row} of this machine, checked; raise InputError for a damaged file."""
     rows = {}
     for path in sorted(local_file("any").parent.glob("*.json")):
         try:
@@ -197,7 +199,7 @@ def read_local() -> dict[str, dict[str, Any]]:
 
 
 def read_ledger(dataset: str) -> dict[str, dict[str, Any]]:
-    """Return {run_id: row} of data/measured/<dataset>.csv, checked; empty if there is no such file."""
+    """Return {run_id: row} of data/measured/<dataset>.csv, checked; empty without a file."""
     if not ledger_file(dataset).exists():
         return {}
     rows: dict[str, dict[str, Any]] = {}
@@ -216,13 +218,14 @@ def read_ledger(dataset: str) -> dict[str, dict[str, Any]]:
         except (ValueError, csv.Error) as error:
             place = f"{ledger_file(dataset)}, line {lines.line_num}"
             raise InputError(
-                f"damaged ledger {place}: {error}. Nothing was changed: mend the line or restore the file from git."
+                f"damaged ledger {place}: {error}. Nothing was changed: mend the line or restore "
+                "the file from git."
             ) from error
     return rows
 
 
 def write_ledger(dataset: str, rows: dict[str, dict[str, Any]]) -> None:
-    """Write rows in the order of the published table, then by model, recipe and seed; rows it lacks come last."""
+    """Write rows in the order of the published table, then by model, recipe and seed."""
     order = list(published_models(dataset))
 
     def key(row):

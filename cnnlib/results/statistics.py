@@ -1,12 +1,17 @@
-"""How far a test error can be trusted, and whether two nets differ: both exact, from the binomial distribution."""
+"""How far a test error can be trusted, and whether two nets differ.
+
+Both are exact, from the binomial distribution.
+"""
 
 import typing
+
+import numpy as np
 
 from cnnlib.errors import InputError
 
 
 class McNemar(typing.NamedTuple):
-    """What `mcnemar` found: the p value, and on how many images only a, only b, both or neither were right."""
+    """The p value, and how many images only a, only b, both or neither classified correctly."""
 
     p_value: float
     only_a: int
@@ -15,37 +20,53 @@ class McNemar(typing.NamedTuple):
     neither: int
 
 
-def interval(error_percent, n=10000, confidence=0.95):
-    """Exact (Clopper-Pearson) interval (low, high) in % for a test error in % on `n` images.
+def interval(error_percent: float, n: int = 10000, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact (Clopper-Pearson) interval (low, high) in % of a test error in %.
 
-    The error is rounded to a whole number of images: a mean over seeds gets the interval of one run with that error.
-    InputError if the error is not within 0..100, `n` not positive, or the confidence not strictly between 0 and 1.
+    The error on `n` images is rounded to a whole number of images: a mean over seeds gets the
+    interval of one run with that error.
+
+    Raises InputError if the error is not within 0..100, `n` is not a positive whole number, or the
+    confidence is not strictly between 0 and 1.
     """
-    if not 0 <= error_percent <= 100:  # also refuses NaN
-        raise InputError(f"an error must be between 0 and 100 %, not {error_percent!r}")
-    if not (n >= 1 and 0 < confidence < 1):
+    _check_number("an error must be between 0 and 100 %", error_percent, 0, 100)
+    _check_number("an interval needs a whole number n of at least 1 image", n, 1, 10**15)
+    _check_number("a confidence must be between 0 and 1", confidence, 0, 1)
+    if n != int(n) or not 0 < confidence < 1:
         raise InputError(
-            f"an interval needs n of at least 1 image and a confidence between 0 and 1, not n={n!r}, confidence={confidence!r}"
+            "an interval needs a whole number n of images and a confidence strictly between 0 and "
+            f"1, not n={n!r}, confidence={confidence!r}"
         )
     from scipy.stats import binomtest
 
-    found = binomtest(round(error_percent / 100 * n), n).proportion_ci(confidence, method="exact")
-    return 100 * float(found.low), 100 * float(found.high)
+    found = binomtest(round(error_percent / 100 * n), int(n))
+    bounds = found.proportion_ci(confidence, method="exact")
+    return 100 * float(bounds.low), 100 * float(bounds.high)
 
 
-def mcnemar(correct_a, correct_b):
-    """Exact two-sided McNemar test of two nets on the same test images (McNemar 1947; Dietterich 1998, section 3.1).
+def _check_number(expected, value, low, high):
+    is_number = isinstance(value, int | float | np.integer | np.floating)
+    if isinstance(value, bool) or not is_number or not low <= value <= high:  # also refuses NaN
+        raise InputError(f"{expected}, not {value!r}")
 
-    `correct_a`, `correct_b`: bool (n,), whether each net is right about each image. Under the null hypothesis an image that only one of
-    them gets right is as likely to be a's as b's. Returns a McNemar tuple. InputError for other shapes, lengths or dtypes.
+
+def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
+    """Return the exact two-sided McNemar test of two nets on the same test images.
+
+    Args:
+        correct_a, correct_b: bool (n,), whether each net classified each image correctly.
+
+    Under the null hypothesis an image that only one of them gets right is as likely to be a's as
+    b's (McNemar 1947; Dietterich 1998, section 3.1). Raises InputError for other shapes, lengths
+    or dtypes.
     """
-    import numpy as np
     from scipy.stats import binomtest
 
     a, b = np.asarray(correct_a), np.asarray(correct_b)
     if a.dtype != bool or b.dtype != bool or a.ndim != 1 or a.shape != b.shape:
         raise InputError(
-            f"mcnemar compares two boolean arrays (n,) of the same test images, not {a.dtype} {a.shape} with {b.dtype} {b.shape}"
+            "mcnemar compares two boolean arrays (n,) of the same test images, not "
+            f"{a.dtype} {a.shape} with {b.dtype} {b.shape}"
         )
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     differ = only_a + only_b

@@ -1,86 +1,102 @@
-"""What was measured of VGG16 on another data set: a line for each way to use it, and the grid of frozen ones."""
+"""What was measured of VGG16 on another data set: a line per recipe, and a grid."""
 
-from cnnlib import datasets
-from cnnlib.results import reading as ledger
+from typing import TYPE_CHECKING
+
+from cnnlib import datasets, recipes
+from cnnlib.errors import InputError
+from cnnlib.results import reading
 from cnnlib.results.comparison import mean_and_deviation, to_markdown
-from cnnlib.results.reading import WAY
+from cnnlib.results.reading import SETTINGS
 
-GRID = r"frozen-(?P<size>\d+)-(?P<blocks>block\d|all)-(?P<head>linear|mlp)"
+if TYPE_CHECKING:
+    import pandas
 
 
-def transfer_recap(dataset="cifar10", local=True):
-    """One line for each way in which VGG16 was used on a data set, the worst first (DataFrame).
+def transfer_recap(dataset: str = "cifar10", local: bool = True) -> "pandas.DataFrame":
+    """Return one line for each way in which VGG16 was used on a data set, the worst first.
 
-    Columns: protocol, recipe, train_images, epochs, accuracy_mean and accuracy_std (in %; ddof=1, NaN for one run), n, minutes (the mean;
-    those for the features are in it) and trained_weights. Runs are counted as in `recap`. `local` and the errors are those of `measured`.
+    Columns: protocol, recipe, train_images, test_images, epochs, accuracy_mean and accuracy_std
+    (in %; ddof=1, NaN for one run), n, minutes (the mean, with those for the features) and
+    trained_weights. Runs are counted as in `recap`.
     """
     import pandas
 
-    rows = ledger.measured(dataset, local)
-    rows = ledger.newest(rows[rows["model"] == ledger.TRANSFERRED])
-    accuracy = ledger.in_metric(rows, "test_accuracy_percent")
+    runs = reading.measured(dataset, local)
+    runs = reading.newest(runs[runs["model"].map(reading.is_transferred).astype(bool)])
+    accuracy = reading.in_metric(runs, "test_accuracy_percent")
     lines = [
         {
-            **dict(zip(WAY[1:], way, strict=True)),
-            "accuracy_mean": accuracy[runs.index].mean(),
-            "accuracy_std": accuracy[runs.index].std(ddof=1),
-            "n": len(runs),
-            "minutes": runs["train_seconds"].mean() / 60,
-            "trained_weights": runs["trainable_parameters"].iloc[-1],
+            **dict(zip(SETTINGS[1:], settings, strict=True)),
+            "accuracy_mean": accuracy[group.index].mean(),
+            "accuracy_std": accuracy[group.index].std(ddof=1),
+            "n": len(group),
+            "minutes": group["train_seconds"].mean() / 60,
+            "trained_weights": group["trainable_parameters"].iloc[-1],
         }
-        for way, runs in rows.groupby(WAY[1:])
+        for settings, group in runs.groupby(SETTINGS[1:])
     ]
-    columns = [*WAY[1:], "accuracy_mean", "accuracy_std", "n", "minutes", "trained_weights"]
-    return (
-        pandas.DataFrame(lines, columns=columns)
-        .astype({"recipe": str})
-        .sort_values("accuracy_mean", ignore_index=True)
-    )
+    columns = ["accuracy_mean", "accuracy_std", "n", "minutes", "trained_weights"]
+    table = pandas.DataFrame(lines, columns=[*SETTINGS[1:], *columns]).astype({"recipe": str})
+    return table.sort_values("accuracy_mean", ignore_index=True)
 
 
-def transfer_grid(dataset="cifar10", local=True):
-    """Mean accuracy in % by what a head sees and is (rows) and by the side of the images in pixels (columns): a DataFrame, NaN where
-    nothing was measured, empty where nothing at all. Of several numbers of training images the largest counts."""
+def transfer_grid(dataset: str = "cifar10", local: bool = True) -> "pandas.DataFrame":
+    """Return the mean accuracy in % of heads on a frozen base, as a grid.
+
+    The rows say what a head sees (the means of whole feature maps of some blocks) and what it is,
+    the columns are image sizes in pixels. NaN where nothing was measured, empty where nothing at
+    all. Of several numbers of training images the largest counts.
+    """
     import pandas
 
-    recap = transfer_recap(dataset, local)
-    found = recap["recipe"].str.fullmatch(GRID)
-    lines = recap[found].sort_values("train_images")
-    lines = lines.join(lines["recipe"].str.extract(GRID)).drop_duplicates("recipe", keep="last")
-    if lines.empty:
+    cells = []
+    for line in transfer_recap(dataset, local).sort_values("train_images").itertuples():
+        transfer = _transfer(line.recipe)
+        if transfer is None or not transfer.is_frozen or transfer.pool_grid != 1:
+            continue
+        blocks = "block " + transfer.blocks if len(transfer.blocks) == 1 else "blocks 3 to 5"
+        head = "hidden layer" if transfer.hidden else "linear"
+        cells.append((f"{blocks}, {head}", transfer.image_size, line.accuracy_mean))
+    if not cells:
         return pandas.DataFrame()
-    seen = lines["blocks"].str.replace("block", "block ").replace("all", "blocks 3 to 5")
-    lines = lines.assign(
-        row=seen + ", " + lines["head"].map({"linear": "linear", "mlp": "hidden layer"}),
-        size=lines["size"].astype(int),
-    )
-    return lines.pivot(index="row", columns="size", values="accuracy_mean")
+    table = pandas.DataFrame(cells, columns=["row", "size", "accuracy"])
+    table = table.drop_duplicates(["row", "size"], keep="last")
+    return table.pivot(index="row", columns="size", values="accuracy")
 
 
-def transfer_table(dataset="cifar10", local=True, grid=True):
-    """`transfer_recap` as a reader wants to see it: a DataFrame of text. Without the `grid`, heads on a single block are left out."""
+def transfer_table(
+    dataset: str = "cifar10", local: bool = True, grid: bool = True
+) -> "pandas.DataFrame":
+    """Return `transfer_recap` as text; without the `grid`, heads on a single block are left out."""
     import pandas
 
-    lines = transfer_recap(dataset, local)
-    if not grid:
-        lines = lines[~lines["recipe"].str.contains(r"-block\d-")]
-    images = datasets.info(dataset).train_count
-    cells = [
-        [
-            line.recipe
-            + ("" if line.train_images == images else f", {line.train_images:,} images"),
-            mean_and_deviation(line.accuracy_mean, line.accuracy_std, line.n),
-            f"{line.trained_weights:,}",
-            f"{line.minutes:.1f}",
-        ]
-        for line in lines.itertuples()
-    ]
-    return pandas.DataFrame(
-        cells, columns=["recipe", "accuracy % (mean ± sd, n)", "trained weights", "minutes"]
-    )
+    info = datasets.info(dataset)
+    cells = []
+    for line in transfer_recap(dataset, local).itertuples():
+        transfer = _transfer(line.recipe)
+        is_single_block = transfer is not None and len(transfer.blocks) == 1
+        if is_single_block and transfer.is_frozen and not grid:
+            continue
+        recipe = line.recipe
+        if line.train_images != info.train_count:
+            recipe += f", {line.train_images:,} images"
+        if line.test_images != info.test_count:
+            recipe += f", tested on {line.test_images:,}"
+        result = mean_and_deviation(line.accuracy_mean, line.accuracy_std, line.n)
+        cells.append([recipe, result, f"{line.trained_weights:,}", f"{line.minutes:.1f}"])
+    headings = ["recipe", "accuracy % (mean ± sd, n)", "trained weights", "minutes"]
+    return pandas.DataFrame(cells, columns=headings)
 
 
-def transfer_markdown(dataset="cifar10", local=True):
-    """The ways that see all blocks, or go on training them, as a table for GitHub (str); empty if there are none."""
+def transfer_markdown(dataset: str = "cifar10", local: bool = True) -> str:
+    """Return the recipes that see all blocks, or train them, as a table for GitHub; "" if none."""
     table = transfer_table(dataset, local, grid=False)
-    return to_markdown(table, [str.ljust, str.ljust, str.rjust, str.rjust]) if len(table) else ""
+    return to_markdown(table, numeric=(2, 3)) if len(table) else ""
+
+
+def _transfer(name: str) -> recipes.Transfer | None:
+    """The transfer part of a recipe, or None if there is no recipe of that name any more."""
+    try:
+        return recipes.recipe(name).transfer
+    except InputError:
+        return None
