@@ -24,6 +24,7 @@ from keras import layers
 from cnnlib import datasets, models, preprocessing, recipes, storage, training
 from cnnlib.errors import InputError, check_name
 from cnnlib.models.checks import check_classes
+from cnnlib.models.norm import BatchNorm
 from cnnlib.models.vgg import Weights
 
 BLOCKS = {"3": "S16", "4": "S23", "5": "S30"}  # the layer that ends each block that a head can see
@@ -435,7 +436,7 @@ def put_batch_norm(net, trained, images):
     for layer in old.layers[1:]:
         x = layer(x)
         if layer.name in names:
-            norm = layers.BatchNormalization(momentum=0.9, name=f"N{layer.name[1:]}")
+            norm = BatchNorm(momentum=0.9, name=f"N{layer.name[1:]}")
             x = norm(x)
             mean, variance = moments[names.index(layer.name)]
             norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])

@@ -51,6 +51,7 @@ _SUBMODULES = (
     "layers",
     "lenet",
     "linear",
+    "norm",
     "tables",
     "trained",
     "vgg",

@@ -75,7 +75,7 @@ def load(path: str | os.PathLike) -> keras.Model:
     import keras
 
     # A .keras file names the layers that it needs: these modules register those of the course.
-    from cnnlib.models import cifar10, layers, vgg, winograd  # noqa: F401
+    from cnnlib.models import cifar10, layers, norm, vgg, winograd  # noqa: F401
 
     if not os.path.isfile(path):
         raise InputError(f"there is no file {path}")

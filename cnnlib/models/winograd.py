@@ -1,12 +1,16 @@
-"""3x3 convolution with a quarter of the multiplications, by which VGG16 learns about twice as fast on a CPU.
+"""3x3 convolutions that learn faster on a CPU than the library's, with the same weights and the same results.
 
-Paper: A. Lavin & S. Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4.3: F(4x4, 3x3), shown on VGG. A tile of 6x6
-inputs and a kernel of 3x3 are each turned into 6x6 numbers; their products, one by one, turned back are 4x4 outputs: 36 multiplications
-for what takes 144. Summed over the input maps, the products are 36 matrix products. cuDNN does this on a GPU; what TensorFlow takes on a
-CPU is slower (benchmarks/README.md). Outputs and gradients differ from those of an ordinary convolution by rounding: by about
-1e-5 of the largest.
+In float32 by Winograd's algorithm: A. Lavin & S. Gray 2016, "Fast Algorithms for Convolutional Neural Networks",
+section 4.3, F(4x4, 3x3), shown on VGG. A tile of 6x6 inputs and a kernel of 3x3 are each turned into 6x6 numbers;
+their products, one by one, turned back are 4x4 outputs: 36 multiplications for what takes 144. Summed over the
+input maps, the products are 36 matrix products. cuDNN does this on a GPU; what TensorFlow takes on a CPU is slower.
+Outputs and gradients differ from those of an ordinary convolution by rounding: by about 1e-5 of the largest.
+
+In bfloat16, where rounding of 6x6 tiles would show and some processors have units for matrix products, by the
+library; but the kernel's gradient over small maps is nine matrix products. benchmarks/README.md has the times.
 """
 
+import keras
 import numpy as np
 from keras import layers, ops
 
@@ -14,6 +18,7 @@ from cnnlib import backend
 from cnnlib.models.layers import register
 
 TILE = 4  # outputs a side
+SMALL = 16  # pixels of maps for `small_maps`, at most
 _INPUT = np.array(  # the paper's B transposed
     [
         [4, 0, -5, 0, 1, 0],
@@ -36,30 +41,43 @@ _OUTPUT = np.array(
 class FastConv2D(layers.Conv2D):
     """keras.layers.Conv2D with the same weights and the same results, that learns faster on a CPU where it can.
 
-    Only while a net is trained, and only with a 3x3 kernel, stride 1 and padding "same", does it compute by `convolution`; tests and
-    features see the ordinary convolution, bit for bit.
+    It computes in another way only while a net is trained, and only with a 3x3 kernel, stride 1 and padding "same".
+    Tests and features see the ordinary convolution, bit for bit.
     """
 
     def call(self, inputs, training=False):
-        if not training or not self._pays(inputs.shape):
+        algorithm = self._algorithm(inputs.shape) if training else None
+        if algorithm is None:
             return super().call(inputs)
-        outputs = convolution(inputs, self.kernel)
+        outputs = algorithm(inputs, self.kernel)
         outputs = outputs + self.bias if self.use_bias else outputs
         return outputs if self.activation is None else self.activation(outputs)
 
-    def _pays(self, shape):
-        """Whether the tiles cost less than they save: from 4x4 pixels and 128 maps on (benchmarks/README.md has the figures)."""
-        plain = (self.kernel_size, self.strides, self.dilation_rate) == (
-            (3, 3),
-            (1, 1),
-            (1, 1),
-        ) and self.groups == 1
-        plain = plain and (self.padding, self.data_format) == ("same", "channels_last")
-        return plain and min(shape[1:3]) >= TILE and shape[3] >= 128 and backend.on_cpu()
+    def _algorithm(self, shape):
+        """Return what is faster than the library for inputs of this shape, or None (benchmarks/README.md)."""
+        plain = (self.kernel_size, self.strides) == ((3, 3), (1, 1)) and self.groups == 1
+        plain = plain and self.dilation_rate == (1, 1) and self.padding == "same"
+        plain = plain and self.data_format == "channels_last"
+        if not plain or None in shape[1:] or not backend.on_cpu():
+            return None
+        if self.compute_dtype == "float32":
+            return convolution if min(shape[1:3]) >= TILE and shape[3] >= 128 else None
+        small = shape[1] * shape[2] <= SMALL and min(shape[3], self.filters) >= 256
+        return small_maps if small and keras.backend.backend() == "tensorflow" else None
 
 
 def convolution(inputs, kernel):
-    """Convolution with stride 1 and zeros around the maps ("same"): (n, height, width, c), (3, 3, c, k) -> (n, height, width, k)."""
+    """Convolve by Winograd's algorithm, with stride 1 and zeros around the maps (padding "same").
+
+    Args:
+        inputs: (n, height, width, c), height and width known.
+        kernel: (3, 3, c, k).
+
+    Returns:
+        (n, height, width, k), in the precision of the inputs; computed in float32.
+    """
+    precision = inputs.dtype
+    inputs, kernel = ops.cast(inputs, "float32"), ops.cast(kernel, "float32")
     (height, width, maps), filters = inputs.shape[1:], kernel.shape[3]
     (rows, rows_back, down), (columns, columns_back, across) = _tiles(height), _tiles(width)
     kernels = ops.reshape(
@@ -73,11 +91,51 @@ def convolution(inputs, kernel):
     x = ops.transpose(ops.reshape(x, (6, 6, -1, down, across, filters)), (2, 0, 3, 1, 4, 5))
     x = ops.matmul(_constant(columns_back), ops.reshape(x, (-1, 6 * across, filters)))
     x = ops.matmul(_constant(rows_back), ops.reshape(x, (-1, 6 * down, width * filters)))
-    return ops.reshape(x, (-1, height, width, filters))
+    return ops.cast(ops.reshape(x, (-1, height, width, filters)), precision)
+
+
+def small_maps(inputs, kernel):
+    """`convolution` by the library, with the kernel's gradient as nine matrix products. TensorFlow alone."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolve(maps, weights):
+        def gradients(outputs):
+            back = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.shape(maps),
+                filter=weights,
+                out_backprop=outputs,
+                strides=[1, 1, 1, 1],
+                padding="SAME",
+            )
+            return back, _kernel_gradient(maps, outputs)
+
+        return tf.nn.conv2d(maps, weights, 1, "SAME"), gradients
+
+    return convolve(inputs, ops.convert_to_tensor(kernel))
+
+
+def _kernel_gradient(maps, outputs):
+    """For each of the nine places in the kernel, the maps moved there, times the outputs' gradient."""
+    import tensorflow as tf
+
+    height, width, channels = maps.shape[1:]
+    padded = tf.pad(maps, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    outputs = tf.reshape(outputs, [-1, outputs.shape[3]])
+    products = [
+        tf.matmul(
+            tf.reshape(padded[:, row : row + height, column : column + width], [-1, channels]),
+            outputs,
+            transpose_a=True,
+        )
+        for row in range(3)
+        for column in range(3)
+    ]
+    return tf.reshape(tf.stack(products), [3, 3, channels, -1])
 
 
 def _tiles(size):
-    """For one side of the maps: matrix (6 * tiles, size) from its pixels to all tiles, matrix (size, 6 * tiles) back, number of tiles."""
+    """Return, for a side, the matrix (6 * tiles, size) from pixels to tiles, that back, and the number of tiles."""
     count = -(-size // TILE)
     there, back = np.zeros((6, count, size)), np.zeros((size, 6, count))
     for tile in range(count):

@@ -118,3 +118,44 @@ def test_vgg16_is_made_of_it():
         if layer.name[0] == "C"
     }
     assert kinds == {winograd.FastConv2D}
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("shape", [(4, 4, 256), (2, 2, 256), (8, 8, 128)])
+def test_it_learns_in_half_precision(dtype, shape):
+    random = np.random.RandomState(3)
+    maps = random.normal(size=(4, *shape)).astype("float32")
+    directions = random.normal(size=(4, *shape[:2], 256)).astype("float32")
+    kernel = random.normal(size=(3, 3, shape[2], 256)).astype("float32")
+    changes = []
+    for kind, policy in (
+        (winograd.FastConv2D, f"mixed_{dtype}"),
+        (keras.layers.Conv2D, "float32"),
+    ):
+        layer = kind(256, 3, padding="same", use_bias=False, dtype=policy)
+        inputs = keras.Input(shape)
+        model = keras.Model(inputs, layer(inputs))
+        model.set_weights([kernel])
+        model.compile(
+            keras.optimizers.SGD(1.0),
+            lambda y, outputs: keras.ops.sum(y * keras.ops.cast(outputs, "float32"), (1, 2, 3)),
+            jit_compile=False,
+        )
+        model.fit(maps, directions, batch_size=4, verbose=0)
+        changes.append(model.get_weights()[0] - kernel)
+    found, expected = changes
+    np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_maps_of_unknown_size_go_through_the_librarys_convolution(dtype, taken):
+    layer = winograd.FastConv2D(4, 3, padding="same", dtype=dtype)
+    assert layer(keras.Input((None, None, 256)), training=True).shape == (None, None, None, 4)
+    assert not taken
+
+
+def test_a_half_precision_convolution_by_tiles_keeps_its_precision():
+    maps = keras.ops.cast(np.ones((1, 8, 8, 4)), "bfloat16")
+    outputs = winograd.convolution(maps, keras.ops.cast(np.ones((3, 3, 4, 2)), "bfloat16"))
+    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+    np.testing.assert_array_equal(keras.ops.cast(outputs, "float32")[0, 4, 4], [36, 36])

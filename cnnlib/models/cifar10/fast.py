@@ -12,6 +12,7 @@ from keras import layers
 from cnnlib.models.checks import check_classes
 from cnnlib.models.cifar10 import parts
 from cnnlib.models.layers import register
+from cnnlib.models.norm import BatchNorm, gelu
 
 WIDTHS = (64, 256, 256)  # by stage, each of which halves the maps
 
@@ -97,7 +98,7 @@ def FastNet(input_shape=(32, 32, 3), classes=10, name="fast"):
     """
     images = parts.image_input("FastNet", input_shape, smallest=16)
     x = Whitening(2, name="whitening")(images)
-    x = layers.Activation("gelu", name="gelu")(x)
+    x = layers.Activation(gelu, name="gelu")(x)
     for stage, width in enumerate(WIDTHS, 1):
         x = parts.convolution(x, width, 3, f"stage{stage}_conv1", initializer=PassingOn())
         x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
@@ -118,7 +119,7 @@ def FastNet(input_shape=(32, 32, 3), classes=10, name="fast"):
 
 
 def _norm_gelu(x, stage, part):
-    x = layers.BatchNormalization(
+    x = BatchNorm(
         momentum=0.6, epsilon=1e-5, scale=False, name=f"{stage}_bn{part}"
     )(x)  # few steps: a short memory
-    return layers.Activation("gelu", name=f"{stage}_gelu{part}")(x)
+    return layers.Activation(gelu, name=f"{stage}_gelu{part}")(x)

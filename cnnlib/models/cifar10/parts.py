@@ -9,6 +9,7 @@ PyTorch and Keras differ here, and each difference changes results:
 Layers are named by stage and block, and stand in `model.layers` in the order in which the published definitions compute them.
 """
 
+import functools
 import math
 
 import keras
@@ -17,15 +18,19 @@ from keras import layers, ops
 from cnnlib import backend
 from cnnlib.models.checks import check_classes, check_input_shape
 from cnnlib.models.layers import register
+from cnnlib.models.norm import BatchNorm
+from cnnlib.models.winograd import FastConv2D
 
 
 @register
 class GroupedConv2D(layers.Conv2D):
     """keras.layers.Conv2D with `groups`, the same weights and the same results, but fast on a CPU too.
 
-    TensorFlow has no kernel for grouped convolutions on CPUs: Keras compiles them with XLA, to code that is hundreds of times slower than
-    one convolution for each group. With as many groups as input maps it is a depthwise convolution, for which there is a kernel.
-    The kernel is (height, width, input maps / groups, output maps), the maps of the first group first.
+    Keras compiles grouped convolutions with XLA on a CPU, to code that is hundreds of times slower than one
+    convolution for each group. oneDNN, which TensorFlow has on x86, computes all groups in one operation, two to
+    three times faster still; without it there is one convolution for each group. With as many groups as input
+    maps it is a depthwise convolution, for which TensorFlow has a kernel everywhere. The layer's kernel is
+    (height, width, input maps / groups, output maps), the maps of the first group first.
     """
 
     def convolution_op(self, inputs, kernel):
@@ -39,12 +44,37 @@ class GroupedConv2D(layers.Conv2D):
             return ops.depthwise_conv(inputs, ops.transpose(kernel, (0, 1, 3, 2)), **options)
         if keras.backend.backend() != "tensorflow" or not backend.on_cpu():
             return ops.conv(inputs, kernel, **options)
+        if self.data_format == "channels_last" and _onednn_groups():
+            import tensorflow as tf
+
+            padding = self.padding.upper()
+            return tf.nn.conv2d(inputs, kernel, self.strides, padding, dilations=self.dilation_rate)
         pairs = zip(
             ops.split(inputs, self.groups, axis=-1),
             ops.split(kernel, self.groups, axis=-1),
             strict=True,
         )
         return ops.concatenate([ops.conv(maps, part, **options) for maps, part in pairs], axis=-1)
+
+
+@functools.cache
+def _onednn_groups():
+    """Whether TensorFlow computes grouped convolutions and their gradients on this CPU: with oneDNN it does."""
+    import tensorflow as tf
+
+    @tf.function(autograph=False)
+    def gradients():
+        maps, kernel = tf.ones([1, 3, 3, 4]), tf.ones([3, 3, 2, 4])
+        with tf.GradientTape() as tape:
+            tape.watch([maps, kernel])
+            outputs = tf.nn.conv2d(maps, kernel, 1, "SAME")
+        return tape.gradient(outputs, [maps, kernel])
+
+    try:
+        with tf.init_scope():
+            return all(bool(tf.reduce_all(g > 0)) for g in gradients())
+    except (tf.errors.OpError, ValueError):
+        return False
 
 
 def image_input(net, input_shape, smallest=8):
@@ -57,7 +87,8 @@ def convolution(x, filters, size, name, stride=1, groups=1, bias=False, initiali
     if size > 1 and stride > 1:
         x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
     kind = {"groups": groups} if groups > 1 else {}
-    return (GroupedConv2D if groups > 1 else layers.Conv2D)(
+    plain = FastConv2D if size == 3 and stride == 1 else layers.Conv2D
+    return (GroupedConv2D if groups > 1 else plain)(
         filters,
         size,
         strides=stride,
@@ -72,7 +103,7 @@ def convolution(x, filters, size, name, stride=1, groups=1, bias=False, initiali
 
 def norm(x, name):
     """Batch norm."""
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+    return BatchNorm(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
 def relu(x, name):
