@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import pandas
 
-from cnnlib import backend, models, preprocessing, recipes, storage
+from cnnlib import backend, models, preprocessing, recipes, shortcuts, storage
 from cnnlib.datasets import streams
 from cnnlib.errors import InputError
 from cnnlib.lab import distributed
@@ -86,7 +86,9 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
     rows = _restore(checkpoint, model, run) if checkpoint else []
     distributed.check_same("epochs in the checkpoint", len(rows))
     shown = _Progress(recipe.epochs, steps) if progress and distributed.is_first() else None
+    small = _small(model, recipe)
     for epoch in range(len(rows), recipe.epochs):
+        learner = small if epoch < recipe.small_epochs else model
         start = time.perf_counter()
         order = np.random.RandomState((seed, epoch)).permutation(
             len(images)
@@ -94,11 +96,15 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
         inputs, targets, batch_size = distributed.part(
             _inputs(images, order, recipe, seed, epoch), labels[order], recipe.batch_size
         )
-        logs = model.fit(
-            **_batches(inputs, targets, batch_size),
-            shuffle=False,
-            verbose=0,
-            callbacks=[shown] if shown else None,
+        if learner is not model:
+            inputs = shortcuts.smaller(inputs, recipe.small_size)
+        callbacks = [shown] if shown else []
+        if recipe.lookahead:
+            total = recipe.epochs * steps
+            place = (steps, total, epoch * steps)
+            callbacks.append(shortcuts.Lookahead(model, recipe.lookahead, *place))
+        logs = learner.fit(
+            **_batches(inputs, targets, batch_size), shuffle=False, verbose=0, callbacks=callbacks
         ).history
         if not np.isfinite(logs["loss"][0]):
             raise InputError(
@@ -122,6 +128,18 @@ def train(model, images, labels, recipe, seed=0, validation=None, checkpoint=Non
             shown.epoch_done(rows)
     weights = weights_digest(model) if distributed.processes() == 1 else ""
     return _history(rows, recipe, seed, run["data"], weights)
+
+
+def _small(model, recipe):
+    """The model for the smaller images of the recipe's first epochs, compiled as `model` is; `model` if there are none."""
+    if not recipe.small_epochs:
+        return model
+    small = shortcuts.at_size(model, recipe.small_size)
+    loss = loss_of(model, recipe.label_smoothing)
+    small.compile(
+        model.optimizer, loss, metrics=[_error_metric(model)], jit_compile=jit_compile()
+    )
+    return small
 
 
 def _batches(inputs, targets, batch_size):
@@ -199,6 +217,8 @@ def precision(recipe):
     before = keras.config.dtype_policy()
     if recipe.precision == "mixed" and not backend.on_cpu():
         keras.config.set_dtype_policy("mixed_float16")
+    if recipe.precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         yield
     finally:
@@ -249,19 +269,34 @@ class TorchSGD(keras.optimizers.SGD):
 
     gradient + weight_decay * weight is what the momentum adds up (Keras' own weight decay goes past it: with a momentum of 0.9 the same
     number decays ten times less), and the rate multiplies the sum (in Keras each gradient keeps the rate of its step).
+    The gradients of batch norm's shifts, its variables `beta`, count `shift_rate` times.
     """
 
     def __init__(
-        self, learning_rate=0.1, momentum=0.9, coupled_decay=0.0, nesterov=False, **options
+        self,
+        learning_rate=0.1,
+        momentum=0.9,
+        coupled_decay=0.0,
+        nesterov=False,
+        shift_rate=1.0,
+        **options,
     ):
         super().__init__(learning_rate, momentum=momentum, nesterov=nesterov, **options)
-        self.coupled_decay = coupled_decay
+        self.coupled_decay, self.shift_rate = coupled_decay, shift_rate
+
+    def build(self, variables):
+        super().build(variables)
+        self._shifts = {
+            number for number, variable in enumerate(variables) if variable.name == "beta"
+        }
 
     def update_step(self, gradient, variable, learning_rate):
         rate, step = (
             keras.ops.cast(learning_rate, variable.dtype),
             keras.ops.cast(gradient, variable.dtype),
         )
+        if self.shift_rate != 1 and self._get_variable_index(variable) in self._shifts:
+            step = self.shift_rate * step
         step = step + self.coupled_decay * variable
         if self.momentum:
             velocity = self.momentums[self._get_variable_index(variable)]
@@ -270,7 +305,8 @@ class TorchSGD(keras.optimizers.SGD):
         self.assign_sub(variable, rate * step)
 
     def get_config(self):
-        return {**super().get_config(), "coupled_decay": self.coupled_decay}
+        own = {"coupled_decay": self.coupled_decay, "shift_rate": self.shift_rate}
+        return {**super().get_config(), **own}
 
 
 def _error_metric(model):
@@ -292,6 +328,8 @@ def _optimizer(recipe, steps):
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
+    if recipe.schedule == "linear":
+        rate = shortcuts.LinearDecay(rate, warmup, total)
     if recipe.schedule == "cosine-by-epoch" and recipe.epochs > 1:
         boundaries = [epoch * steps - 1 for epoch in range(1, recipe.epochs)]
         by_epoch = [
@@ -307,7 +345,8 @@ def _optimizer(recipe, steps):
             boundaries, [part * rate for _, part in recipes.LECUN_1998_RATES]
         )
     if recipe.optimizer == "torch-sgd":
-        return TorchSGD(rate, recipe.momentum, recipe.weight_decay, recipe.nesterov)
+        sgd = (recipe.momentum, recipe.weight_decay, recipe.nesterov)
+        return TorchSGD(rate, *sgd, shift_rate=recipe.shift_rate)
     if recipe.optimizer == "sgd":
         return keras.optimizers.SGD(
             rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay or None
