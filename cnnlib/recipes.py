@@ -120,7 +120,8 @@ class Recipe(_Settings):
     small_size: int = pydantic.Field(16, ge=8, le=1024)
     """The side of these smaller images in pixels."""
     precision: Literal["float32", "mixed", "bfloat16"] = "float32"
-    """mixed: float16 for the computation and float32 for the weights, where there is a GPU; bfloat16: likewise, anywhere."""
+    """mixed: float16 for the computation and float32 for the weights, where there is a GPU.
+    bfloat16: it for the computation and float32 for the weights, everywhere."""
     test_views: Literal[1, 2, 6] = 1
     """Views of a test image whose logits are averaged: 2 with its mirror image, 6 also moved."""
     transfer: Transfer | None = None
@@ -301,9 +302,9 @@ _FROM_SCRATCH = {
             "test_views": 6,
         },
     ),
-    # Jordan 2024's settings: his rate, decay and momentum, for the mean of a batch in the place of its sum.
+    # Jordan 2024's settings; rate and decay are his for the mean of a batch in the place of its sum.
     "fast-bfloat16": (
-        "CIFAR-10 in a quarter of an hour on two cores with matrix units, with the net cifar10/fast",
+        "CIFAR-10 in a quarter of an hour on two cores with AMX, with the net cifar10/fast",
         {
             "protocol": "crop-alternating",
             "epochs": 12,

@@ -83,6 +83,6 @@ def smaller(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def at_size(net: keras.Model, size: int) -> keras.Model:
-    """Return the net for images of another size, made of the same layers: what it learns, `net` learns."""
+    """Return the net for images of another size, made of the same layers: both learn together."""
     images = keras.Input((size, size, net.input_shape[-1]))
     return keras.models.clone_model(net, images, clone_function=lambda layer: layer)

@@ -505,7 +505,7 @@ class TestColourImages:
                 {"nesterov": True},
                 "nesterov must be a whole number of at least 0 and at most 1, got True",
             ),
-            ({"precision": "float16"}, "unknown precision 'float16'. Known: float32, mixed"),
+            ({"precision": "float16"}, "unknown precision 'float16'. Known: float32, mixed, bfloat16"),
             ({"protocol": "crop"}, "unknown protocol 'crop'. Known: .*crop-flip"),
             ({"label_smoothing": -0.1}, "label_smoothing must be a number of at least 0"),
         ],
