@@ -302,9 +302,9 @@ _FROM_SCRATCH = {
             "test_views": 6,
         },
     ),
-    # Jordan 2024's settings; rate and decay are his for the mean of a batch in the place of its sum.
+    # Jordan 2024's settings, with rate and decay for the mean of a batch in the place of its sum.
     "fast-bfloat16": (
-        "CIFAR-10 in a quarter of an hour on two cores with AMX, with the net cifar10/fast",
+        "CIFAR-10 in fifteen minutes on two cores with AMX, with the net cifar10/fast",
         {
             "protocol": "crop-alternating",
             "epochs": 12,
