@@ -1,23 +1,280 @@
+"""Answers to exercises: right ones in every sensible form, and the usual wrong ones."""
+
+import fractions
+
+import keras
 import numpy as np
 import pytest
 
-from cnnlib import exercises
+from cnnlib import exercises, models
+from cnnlib.errors import InputError
+
+GIGABYTES = exercises.seal(192.85, 0.1, unit="GB")
+WIDTH = exercises.seal(1.0967, 0.01, unit="points of error")
+PARAMETERS = exercises.seal(61706, wrong={61684: "the biases of the last two layers are missing"})
+ERROR = exercises.seal(4.8, 0.05, unit="%")
+PAIR = exercises.seal([4, 9], ordered=False)
+SHAPE = exercises.seal([3, 3, 120])
+THIRDS = exercises.seal([1 / 3, 2 / 3], 0.005)
+SAME = exercises.seal("about the same", also=["the same", "no change"])
 
 
 @pytest.mark.parametrize(
-    ("answer", "right"),
-    [(61706, 61706), (np.int64(61706), 61706.0), (0.33333333, 1 / 3), (" Tanh", "tanh")],
+    ("answer", "sealed"),
+    [
+        (192.85, GIGABYTES),
+        (192.9, GIGABYTES),  # as the solution prints it
+        ("192.85 GB", GIGABYTES),
+        (np.float32(192.85), GIGABYTES),
+        (1.0967, WIDTH),
+        (1.10, WIDTH),
+        ("1.10", WIDTH),
+        ("1,10", WIDTH),  # a decimal comma
+        ("about 1.1 points", WIDTH),
+        (61706, PARAMETERS),
+        (61706.0, PARAMETERS),
+        (np.int64(61706), PARAMETERS),
+        (np.array([61706], dtype=np.uint16), PARAMETERS),
+        ([61706], PARAMETERS),
+        ("61,706", PARAMETERS),
+        ("61 706", PARAMETERS),
+        ("61_706 parameters", PARAMETERS),
+        ("6.1706e4", PARAMETERS),
+        ("6.1706 x 10^4", PARAMETERS),
+        (keras.ops.convert_to_tensor(61706), PARAMETERS),
+        (4.8, ERROR),
+        ("4.8 %", ERROR),
+        ("4.8%", ERROR),
+        (4.75, ERROR),
+        (4.85, ERROR),
+        ("4 9", PAIR),
+        ("9 and 4", PAIR),
+        ("(4, 9)", PAIR),
+        ((9, 4), PAIR),
+        ({4, 9}, PAIR),
+        (np.array([[4], [9]]), PAIR),
+        (["4", "9"], PAIR),
+        ((3, 3, 120), SHAPE),
+        ([3.0, 3.0, 120.0], SHAPE),
+        ("3x3x120", SHAPE),
+        ("3, 3, 120", SHAPE),
+        ([0.33, 0.67], THIRDS),
+        ([fractions.Fraction(1, 3), fractions.Fraction(2, 3)], THIRDS),
+        ("1/3", exercises.seal(1 / 3, 0.001)),
+        ("1,097", exercises.seal(1.097, 0.001)),  # and not 1097
+        ("1,097", exercises.seal(1097)),
+        (" About the  same. ", SAME),
+        ("about-the-same", SAME),
+        ("No change!", SAME),
+        ("Tanh", exercises.seal("tanh")),
+        (0, exercises.seal(0)),
+        ("-0.5", exercises.seal(-0.5, 0.01)),
+        ("\u22120.5", exercises.seal(-0.5, 0.01)),
+    ],
 )
-def test_right_answers(answer, right, capsys):
-    assert exercises.check(answer, exercises.digest_of(right)) is True
-    assert capsys.readouterr().out == "Right.\n"
+def test_right_answers(answer, sealed, capsys):
+    assert exercises.check(answer, sealed) is True
+    assert capsys.readouterr().out.startswith("Right.")
 
 
-def test_wrong_answer_gives_the_hint_and_not_the_answer(capsys):
-    assert exercises.check(61707.4, exercises.digest_of(61806), hint="Count the biases.") is False
-    assert capsys.readouterr().out == "Not yet: 61707.4 is not the answer. Count the biases.\n"
+@pytest.mark.parametrize(
+    ("answer", "sealed", "remark"),
+    [
+        (192.6, GIGABYTES, "close, but not within the tolerance"),
+        (192.85e9, GIGABYTES, "Look at the unit"),
+        (12.34, GIGABYTES, "is not the answer"),
+        (1.08, WIDTH, "close"),
+        (2.19, WIDTH, "is not the answer"),
+        (-1.0967, WIDTH, "look at the sign"),
+        (61707, PARAMETERS, "off by one"),
+        (61705.6, PARAMETERS, "is not the answer"),
+        (61684, PARAMETERS, "the biases of the last two layers are missing"),
+        ("61.706", PARAMETERS, "Look at the unit"),
+        (True, exercises.seal(1), "is not the answer"),
+        ("sixty", PARAMETERS, "is not the answer"),
+        ("61706 or 61684", PARAMETERS, "is not the answer"),
+        (float("nan"), ERROR, "no finite number"),
+        (float("inf"), ERROR, "no finite number"),
+        (0.048, ERROR, "per cent or a share"),
+        (95.2, ERROR, "is not the answer"),
+        ("4 8", PAIR, "is not the answer"),
+        ("4", PAIR, "1 numbers, and 2 were asked for"),
+        ([4, 9, 9], PAIR, "3 numbers, and 2 were asked for"),
+        ((120, 3, 3), SHAPE, "their order is not"),
+        ([1 / 3, 1 / 3], THIRDS, "is not the answer"),
+        ("much larger", SAME, "is not the answer"),
+        ("", SAME, "is not the answer"),
+        (3, SAME, "is not the answer"),
+        (lambda: 4, ERROR, "is not the answer"),
+        ({"a": 1}, ERROR, "is not the answer"),
+        (object(), PAIR, "is not the answer"),
+        ([[1, 2], [3]], PAIR, "is not the answer"),
+        (1j, ERROR, "is not the answer"),
+        (np.array([]), ERROR, "is not the answer"),
+        (10**400, PARAMETERS, "is not the answer"),
+    ],
+)
+def test_wrong_answers(answer, sealed, remark, capsys):
+    assert exercises.check(answer, sealed, hint="Count again.") is False
+    printed = capsys.readouterr().out
+    assert printed.startswith("Not yet: ") and remark in printed
+    assert printed.endswith("Count again.\n")
 
 
-def test_no_answer_yet(capsys):
-    assert exercises.check(None, exercises.digest_of(1)) is None
-    assert capsys.readouterr().out.startswith("No answer yet")
+@pytest.mark.parametrize(
+    ("sealed", "kind"),
+    [
+        (GIGABYTES, "a number in GB, right within 0.1"),
+        (PARAMETERS, "a whole number"),
+        (PAIR, "2 numbers in any order"),
+        (THIRDS, "2 numbers, each right within 0.005"),
+        (SAME, "a text"),
+    ],
+)
+def test_without_an_answer_the_kind_and_the_tolerance_are_told(sealed, kind, capsys):
+    assert exercises.check(None, sealed) is None
+    assert capsys.readouterr().out == f"{exercises.NO_ANSWER} The answer is {kind}.\n"
+
+
+def test_the_answer_cannot_be_read_in_the_notebook():
+    for answer in ("about the same", 61706, [4, 9]):
+        sealed = exercises.seal(answer)
+        assert "same" not in sealed and "61706" not in sealed
+        assert exercises.check(answer, sealed)
+    assert exercises.seal(1, 0) != exercises.seal(2, 0)
+
+
+def test_a_damaged_seal_and_a_missing_tolerance_are_refused():
+    for sealed in ("", "a753b128", GIGABYTES[:-2], GIGABYTES.swapcase(), None, 5):
+        with pytest.raises(InputError, match="is no sealed answer"):
+            exercises.check(1, sealed)
+    with pytest.raises(InputError, match="not whole: give the tolerance"):
+        exercises.seal(1.5)
+
+
+# Functions
+
+
+def shifted(images, pixels):
+    moved = np.zeros_like(images)
+    moved[:, :, pixels:] = images[:, :, : images.shape[2] - pixels]
+    return moved
+
+
+def in_place(images, pixels):
+    images[:] = shifted(images, pixels)
+    return images
+
+
+IMAGES = np.random.RandomState(0).randint(1, 256, (3, 28, 28, 1), np.uint8)
+CASES = [((IMAGES, pixels), shifted(IMAGES, pixels)) for pixels in (1, 3)]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        shifted,
+        lambda images, pixels: shifted(images, pixels).astype(float),
+        lambda images, pixels: shifted(images, pixels).tolist(),
+        lambda images, pixels: keras.ops.convert_to_tensor(shifted(images, pixels)),
+    ],
+)
+def test_functions_that_are_right(function, capsys):
+    assert exercises.check_function(function, CASES) is True
+    assert capsys.readouterr().out == "Right, in 2 cases, within 1e-06.\n"
+
+
+@pytest.mark.parametrize(
+    ("function", "remark"),
+    [
+        (lambda images, pixels: shifted(images, 3), "differs from what was expected at"),
+        (lambda images, pixels: np.roll(images, pixels, 2), "places, first at [0, 0, 0, 0]"),
+        (lambda images, pixels: None, "returns None: end with return"),
+        (lambda images, pixels: images[0], "returns the shape (28, 28, 1)"),
+        (lambda images: images, "raises TypeError"),
+        (lambda images, pixels: 1 / 0, "raises ZeroDivisionError"),
+        (lambda images, pixels: "moved", "which is not numbers"),
+        (in_place, "changes its argument"),
+        (3, "The answer is a function."),
+    ],
+)
+def test_functions_that_are_wrong(function, remark, capsys):
+    assert exercises.check_function(function, CASES, hint="Look at the columns.") is False
+    printed = capsys.readouterr().out
+    assert remark in printed and printed.endswith("Look at the columns.\n")
+
+
+def test_a_small_result_is_shown_beside_the_expected_one(capsys):
+    exercises.check_function(lambda scores: scores, [([np.array([1.0, 3.0])], [0.1192, 0.8808])])
+    printed = capsys.readouterr().out
+    assert "([1.0, 3.0]): returns [1.0, 3.0], and [0.1192, 0.8808] was expected" in printed
+    assert exercises.check_function(None, CASES) is None
+
+
+def test_words_as_results(capsys):
+    cases = [((1,), "odd"), ((2,), "even")]
+    assert exercises.check_function(lambda n: ("Even", "odd ")[n % 2], cases)
+    assert not exercises.check_function(lambda n: "odd", cases)
+
+
+# Nets
+
+
+def lenet(first=6, softmax=True, pooling=keras.layers.AveragePooling2D, kernel=5):
+    layers = [
+        keras.layers.Input((32, 32, 1)),
+        keras.layers.Conv2D(first, kernel, activation="tanh"),
+        pooling(2),
+        keras.layers.Conv2D(16, 5, activation="tanh"),
+        pooling(2),
+        keras.layers.Conv2D(120, 5, activation="tanh"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(84, activation="tanh"),
+        keras.layers.Dense(10),
+    ]
+    return keras.Sequential(layers + [keras.layers.Softmax()] * softmax)
+
+
+@pytest.fixture(scope="module")
+def sealed_net():
+    return exercises.seal_net(models.build("lenet-5"))
+
+
+def test_a_net_by_any_spelling_is_right(sealed_net, capsys):
+    assert exercises.check_net(lenet(), sealed_net) is True
+    assert capsys.readouterr().out == "Right: 61,706 parameters.\n"
+    assert exercises.check_net(lenet(softmax=False), sealed_net) is True
+    assert exercises.check_net(models.build("lenet-5"), sealed_net) is True
+    assert exercises.check_net(keras.Sequential([keras.layers.Input((32, 32, 1)), lenet()]), sealed_net) is True
+
+
+@pytest.mark.parametrize(
+    ("make", "remark"),
+    [
+        (lambda: lenet(first=4), "look at the layer conv2d"),
+        (lambda: models.build("lenet-4"), "look at the layer C1 (Conv2D, 104 parameters)"),
+        (lambda: models.build("lenet-1"), "its input is 28x28x1, and 32x32x1 was asked for"),
+        (lambda: models.build("lenet-5", classes=5), "its output is 5, and 10 was asked for"),
+        (lambda: keras.Sequential([keras.layers.Dense(3)]), "The answer is a keras.Model"),
+        (lambda: 61706, "The answer is a keras.Model"),
+    ],
+)
+def test_a_net_that_is_another_one(make, remark, sealed_net, capsys):
+    assert exercises.check_net(make(), sealed_net, hint="Print its summary.") is False
+    printed = capsys.readouterr().out
+    assert remark in printed and printed.endswith("Print its summary.\n")
+
+
+def test_a_measured_error_below_a_limit(capsys):
+    assert exercises.check_below(1.2, 1.5) is True
+    assert exercises.check_below("1.2 %", 1.5) is True
+    assert exercises.check_below(None, 1.5) is None
+    for value, remark in (
+        (1.5, "It must be below 1.5 %"),
+        (0.012, "a share"),
+        (-1, "a number in %"),
+        (float("nan"), "a number in %"),
+        ("little", "a number in %"),
+    ):
+        assert exercises.check_below(value, 1.5) is False
+        assert remark in capsys.readouterr().out
