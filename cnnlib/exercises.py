@@ -185,18 +185,22 @@ def seal(
     """
     content: dict[str, Any] = {"answer": answer}
     if isinstance(answer, str):
-        content["also"] = [_plain(text) for text in (answer, *also)]
+        content["answer"] = _plain(answer)
+        if also:
+            content["also"] = [_plain(text) for text in also]
     else:
         values = np.asarray(answer, dtype=float)
-        content["answer"] = values.tolist()
-        if tolerance is None:
-            if not np.array_equal(values, np.rint(values)):
-                raise InputError(
-                    f"the answer {answer!r} is not whole: give the tolerance within which an "
-                    "answer counts as right"
-                )
-            tolerance = 0.0
-        content |= {"tolerance": float(tolerance), "ordered": ordered}
+        whole = np.array_equal(values, np.rint(values))
+        content["answer"] = (values.astype(int) if whole else values).tolist()
+        if tolerance is None and not whole:
+            raise InputError(
+                f"the answer {answer!r} is not whole: give the tolerance within which an "
+                "answer counts as right"
+            )
+        if tolerance:
+            content["tolerance"] = float(tolerance)
+        if not ordered:
+            content["ordered"] = False
     if unit:
         content["unit"] = unit
     if wrong:
@@ -226,12 +230,12 @@ def _kind(right: Mapping[str, Any]) -> str:
         return "a text"
     values = np.asarray(right["answer"])
     unit = f" in {right['unit']}" if right.get("unit") else ""
-    tolerance = right["tolerance"]
+    tolerance = right.get("tolerance", 0)
     if values.size == 1:
         if tolerance:
             return f"a number{unit}, right within {tolerance:g}"
         return f"a whole number{unit}"
-    order = "" if right["ordered"] else " in any order"
+    order = "" if right.get("ordered", True) else " in any order"
     accuracy = f", each right within {tolerance:g}" if tolerance else ""
     return f"{values.size} numbers{unit}{order}{accuracy}"
 
@@ -242,21 +246,21 @@ def _kind(right: Mapping[str, Any]) -> str:
 def _judge_numbers(answer: Any, right: Mapping[str, Any]) -> tuple[bool, str]:
     wanted = np.ravel(np.asarray(right["answer"], dtype=float))
     # A little more than the tolerance: the limit itself is right, whatever binary fractions say.
-    tolerance = right["tolerance"] * (1 + 1e-6) + 1e-9 * np.abs(wanted)
+    tolerance = right.get("tolerance", 0) * (1 + 1e-6) + 1e-9 * np.abs(wanted)
     if wanted.size == 1:
         candidates = _as_numbers(answer)
         if not candidates:
             return False, ""
         for value in candidates:
             if abs(value - wanted[0]) <= tolerance[0]:
-                return True, f"(within {right['tolerance']:g})" if right["tolerance"] else ""
+                return True, f"(within {right['tolerance']:g})" if right.get("tolerance", 0) else ""
         return False, _remark(candidates[0], float(wanted[0]), float(tolerance[0]), right)
     values = _as_list(answer)
     if values is None:
         return False, ""
     if values.size != wanted.size:
         return False, f"{values.size} numbers, and {wanted.size} were asked for"
-    if not right["ordered"]:
+    if not right.get("ordered", True):
         values, wanted = np.sort(values), np.sort(wanted)
     if (np.abs(values - wanted) <= tolerance).all():
         return True, ""
@@ -279,9 +283,9 @@ def _remark(value: float, wanted: float, tolerance: float, right: Mapping[str, A
         return "per cent or a share? Look at the unit"
     if wanted and any(near(value * 1000.0**power) for power in (-3, -2, -1, 1, 2, 3)):
         return "thousands, millions? Look at the unit"
-    if right["tolerance"] and abs(value - wanted) <= 5 * tolerance:
+    if right.get("tolerance", 0) and abs(value - wanted) <= 5 * tolerance:
         return "close, but not within the tolerance: give more digits"
-    if not right["tolerance"] and abs(value - wanted) == 1:
+    if not right.get("tolerance", 0) and abs(value - wanted) == 1:
         return "off by one"
     return ""
 
@@ -357,7 +361,7 @@ def _as_list(answer: Any) -> np.ndarray | None:
 
 def _judge_text(answer: Any, right: Mapping[str, Any]) -> tuple[bool, str]:
     given = _plain(answer) if isinstance(answer, str) else _plain(str(answer))
-    if given in right["also"]:
+    if given in (right["answer"], *right.get("also", ())):
         return True, ""
     for wrong, remark in right.get("wrong", {}).items():
         if given == _plain(wrong):
