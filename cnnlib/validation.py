@@ -80,6 +80,10 @@ def validated(function: Callable[_Parameters, _Returned]) -> Callable[_Parameter
     def stand_in(*args: object, **kwargs: object) -> tuple[tuple, dict]:
         return args, kwargs
 
+    # The type that is returned may be one that is imported only for type checkers.
+    hints = function.__annotations__
+    stand_in.__annotations__ = {name: hint for name, hint in hints.items() if name != "return"}
+
     @functools.cache
     def checker() -> Callable[..., tuple[tuple, dict]]:
         strict = pydantic.ConfigDict(strict=True, arbitrary_types_allowed=True)

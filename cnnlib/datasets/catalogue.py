@@ -1,14 +1,21 @@
-"""Facts of the data sets, as their authors published them, beside the lecture's."""
+"""What is known of each data set: as its authors published it, and as the lecture has it."""
 
 import dataclasses
+import functools
 from collections import Counter
+from typing import Annotated
 
-from cnnlib import storage
+from pydantic import BeforeValidator
+
+from cnnlib import integrity, storage
+from cnnlib.errors import check_name
+
+BY_NAME = "30 training images of each class, drawn from the sorted file names; the rest test"
 
 
 @dataclasses.dataclass(frozen=True)
 class Lecture:
-    """What the lecture's slides say of a data set, as they say it; "" where they say nothing."""
+    """What the lecture's slides say about a data set, in their words; "" where they say nothing."""
 
     classes: str
     images: str
@@ -19,43 +26,81 @@ class Lecture:
 
 @dataclasses.dataclass(frozen=True)
 class Info:
-    """What is known of a data set before a byte of it is read."""
+    """What is known of a data set before any of its images is read."""
 
     name: str  # as `load` and `stream` take it
     title: str
     year: int  # in which its paper appeared
-    class_names: tuple[str, ...]  # by label
     train_count: int
     test_count: int
-    image_shape: (
-        tuple[int, int, int] | None
-    )  # height, width, channels; None where images differ in size
+    image_shape: tuple[int, int, int] | None  # height, width, channels; None: many sizes
     licence: str
     homepage: str
     citation: str
-    lecture: Lecture | None  # None: the lecture does not have it
-    note: str = ""  # where the lecture's figures differ from the source's, and why
+    lecture: Lecture | None  # None: it is not in the lecture
+    version: str  # of the folder that TFDS prepares
+    classes: tuple[str, ...] | None = None  # None: in data/class_names/
+    note: str = ""  # where the lecture's numbers differ from the source's, and why
     split: str = "official"  # how training and test images are told apart
     tfds_name: str = ""  # the folder's name in a TFDS data folder; `name` where empty
-    tfds_splits: tuple[str, str] = (
-        "train",
-        "test",
-    )  # under which TFDS has the training and the test images
+    tfds_splits: tuple[str, str] = ("train", "test")  # TFDS' names of the two
     download_bytes: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "tfds_name", self.tfds_name or self.name)
 
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, by label.
 
-BY_NAME = "30 images of each class to train, drawn from the sorted file names; the rest to test"
+        Raises:
+            Damaged: their file in data/class_names/ is not the published one.
+        """
+        return self.classes if self.classes is not None else _class_names(self.name)
 
 
-def _read_names(name):
-    return (storage.DATA / "class_names" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+def names() -> list[str]:
+    """Return the names of the lecture's seven data sets, in its order.
+
+    `info`, `load` and `stream` also know imagenette, ten classes of ImageNet.
+    """
+    return [name for name, info in CATALOGUE.items() if info.lecture]
 
 
-def imagenet_names():
-    """{WordNet id: class name} of ImageNet's 1,000 classes, by label: the synset's first word, with its id where two synsets share it."""
+def info(name: str) -> Info:
+    """Return what is known of a data set.
+
+    Raises:
+        InputError: unknown name.
+    """
+    return CATALOGUE[check_name("data set", name, CATALOGUE)]
+
+
+# A data set's name as an argument: InputError lists the known names.
+Name = Annotated[str, BeforeValidator(lambda name: check_name("data set", name, CATALOGUE))]
+
+
+def _class_names(name: str) -> tuple[str, ...]:
+    match name:
+        case "caltech256":  # 001.ak47
+            return tuple(line.split(".")[1] for line in _read_names(name))
+        case "imagenet":
+            return tuple(imagenet_names().values())
+        case "imagenette":
+            names = imagenet_names()
+            return tuple(names[wordnet_id] for wordnet_id in IMAGENETTE_IDS)
+    return tuple(_read_names(name))
+
+
+def _read_names(name: str) -> list[str]:
+    return integrity.read_text(storage.DATA / "class_names" / f"{name}.txt").splitlines()
+
+
+def imagenet_names() -> dict[str, str]:
+    """Return the names of ImageNet's 1,000 classes by WordNet id, in the order of the labels.
+
+    A name is the first word of the synset, with its id where two synsets share the word.
+    """
     synsets = dict(line.split(" ", 1) for line in _read_names("imagenet"))
     first = {wordnet_id: words.split(", ")[0] for wordnet_id, words in synsets.items()}
     uses = Counter(first.values())
@@ -65,168 +110,157 @@ def imagenet_names():
     }
 
 
-_IMAGENET = imagenet_names()
 # Imagenette's labels, in the order of the class list that TFDS has for it.
 IMAGENETTE_IDS = (
     *("n01440764", "n02102040", "n02979186", "n03000684", "n03028079"),
     *("n03394916", "n03417042", "n03425413", "n03445777", "n03888257"),
 )
 _CIFAR = {
+    "version": "3.0.2",
     "image_shape": (32, 32, 3),
     "train_count": 50_000,
     "test_count": 10_000,
     "year": 2009,
-    "licence": "no named licence; free to use with citation of Krizhevsky 2009",
+    "licence": "no licence was ever stated; redistribution with citation is common practice",
     "homepage": "https://www.cs.toronto.edu/~kriz/cifar.html",
-    "citation": "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical report, University of Toronto, 2009.",
+    "citation": "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. "
+    "Technical report, University of Toronto, 2009.",
 }
-
-CATALOGUE = {
-    info.name: info
-    for info in (
-        Info(
-            name="mnist",
-            title="MNIST",
-            year=1998,
-            class_names=("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
-            train_count=60_000,
-            test_count=10_000,
-            image_shape=(28, 28, 1),
-            licence="CC BY-SA 3.0 (Y. LeCun, C. Cortes, C. J. C. Burges)",
-            homepage="http://yann.lecun.com/exdb/mnist/",
-            citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to Document Recognition. "
-            "Proceedings of the IEEE 86(11), 1998.",
-            lecture=Lecture("10", "60,000 + 10,000", "28x28"),
-            download_bytes=11_594_722,
+_ALL = (
+    Info(
+        name="mnist",
+        title="MNIST",
+        year=1998,
+        classes=tuple("0123456789"),
+        train_count=60_000,
+        test_count=10_000,
+        image_shape=(28, 28, 1),
+        licence="CC BY-SA 3.0 (Y. LeCun, C. Cortes, C. J. C. Burges)",
+        homepage="http://yann.lecun.com/exdb/mnist/",
+        citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to "
+        "Document Recognition. Proceedings of the IEEE 86(11), 1998.",
+        lecture=Lecture("10", "60,000 + 10,000", "28x28"),
+        version="3.0.1",
+        download_bytes=11_594_722,
+    ),
+    Info(
+        name="fashion_mnist",
+        title="Fashion-MNIST",
+        year=2017,
+        classes=(
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
-        Info(
-            name="fashion_mnist",
-            title="Fashion-MNIST",
-            year=2017,
-            class_names=(
-                "T-shirt/top",
-                "Trouser",
-                "Pullover",
-                "Dress",
-                "Coat",
-                "Sandal",
-                "Shirt",
-                "Sneaker",
-                "Bag",
-                "Ankle boot",
-            ),
-            train_count=60_000,
-            test_count=10_000,
-            image_shape=(28, 28, 1),
-            licence="MIT (Zalando SE)",
-            homepage="https://github.com/zalandoresearch/fashion-mnist",
-            citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms. "
-            "arXiv:1708.07747, 2017.",
-            lecture=Lecture("10", "70,000", "28x28"),
-            download_bytes=30_878_645,
+        train_count=60_000,
+        test_count=10_000,
+        image_shape=(28, 28, 1),
+        licence="MIT (Zalando SE)",
+        homepage="https://github.com/zalandoresearch/fashion-mnist",
+        citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a Novel Image Dataset for "
+        "Benchmarking Machine Learning Algorithms. arXiv:1708.07747, 2017.",
+        lecture=Lecture("10", "70,000", "28x28"),
+        version="3.0.1",
+        download_bytes=30_878_645,
+    ),
+    Info(
+        name="cifar10",
+        title="CIFAR-10",
+        classes=(
+            *("airplane", "automobile", "bird", "cat", "deer"),
+            *("dog", "frog", "horse", "ship", "truck"),
         ),
-        Info(
-            name="cifar10",
-            title="CIFAR-10",
-            class_names=(
-                "airplane",
-                "automobile",
-                "bird",
-                "cat",
-                "deer",
-                "dog",
-                "frog",
-                "horse",
-                "ship",
-                "truck",
-            ),
-            lecture=Lecture("10", "50,000 + 10,000 (6,000 a class)", "32x32"),
-            download_bytes=170_052_171,
-            **_CIFAR,
+        lecture=Lecture("10", "50,000 + 10,000 (6,000 a class)", "32x32"),
+        download_bytes=170_052_171,
+        **_CIFAR,
+    ),
+    Info(
+        name="cifar100",
+        title="CIFAR-100",
+        lecture=Lecture("100", "50,000 + 10,000 (600 a class)", "32x32"),
+        download_bytes=168_513_733,
+        **_CIFAR,
+    ),
+    Info(
+        name="caltech101",
+        title="Caltech-101",
+        year=2004,
+        train_count=3_060,
+        test_count=6_084,
+        image_shape=None,
+        licence="CC BY 4.0",
+        homepage="https://doi.org/10.22002/D1.20086",
+        citation="L. Fei-Fei, R. Fergus, P. Perona: Learning Generative Visual Models from Few "
+        "Training Examples. CVPR Workshop on Generative-Model Based Vision, 2004.",
+        lecture=Lecture("101 and background", "9,144", "about 300x200", "2003"),
+        note="The 9,144 images include the 467 of the background class: the 101 classes have "
+        "8,677. The pictures were collected in 2003; the paper is of 2004.",
+        split=BY_NAME,
+        version="3.0.2",
+        download_bytes=137_414_764,
+    ),
+    Info(
+        name="caltech256",
+        title="Caltech-256",
+        year=2007,
+        train_count=7_710,
+        test_count=22_897,
+        image_shape=None,
+        licence="CC BY 4.0",
+        homepage="https://doi.org/10.22002/D1.20087",
+        citation="G. Griffin, A. Holub, P. Perona: Caltech-256 Object Category Dataset. "
+        "Technical report CNS-TR-2007-001, California Institute of Technology, 2007.",
+        lecture=Lecture(
+            "256 and background", "30,608 (80 to 827 a class)", "about 300x200", "2006"
         ),
-        Info(
-            name="cifar100",
-            title="CIFAR-100",
-            class_names=tuple(_read_names("cifar100")),
-            lecture=Lecture("100", "50,000 + 10,000 (600 a class)", "32x32"),
-            download_bytes=168_513_733,
-            **_CIFAR,
-        ),
-        Info(
-            name="caltech101",
-            title="Caltech-101",
-            year=2004,
-            class_names=tuple(_read_names("caltech101")),
-            train_count=3_060,
-            test_count=6_084,
-            image_shape=None,
-            licence="CC BY 4.0",
-            homepage="https://doi.org/10.22002/D1.20086",
-            citation="L. Fei-Fei, R. Fergus, P. Perona: Learning Generative Visual Models from Few Training Examples. "
-            "CVPR Workshop on Generative-Model Based Vision, 2004.",
-            lecture=Lecture("101 and background", "9,144", "about 300x200", "2003"),
-            note="The 9,144 images include the 467 of the background class: the 101 classes have 8,677. "
-            "The pictures were collected in 2003; the paper is of 2004.",
-            split=BY_NAME,
-            download_bytes=137_414_764,
-        ),
-        Info(
-            name="caltech256",
-            title="Caltech-256",
-            year=2007,
-            class_names=tuple(name.split(".")[1] for name in _read_names("caltech256")),
-            train_count=7_710,
-            test_count=22_897,
-            image_shape=None,
-            licence="CC BY 4.0",
-            homepage="https://doi.org/10.22002/D1.20087",
-            citation="G. Griffin, A. Holub, P. Perona: Caltech-256 Object Category Dataset. Technical report CNS-TR-2007-001, "
-            "California Institute of Technology, 2007.",
-            lecture=Lecture(
-                "256 and background", "30,608 (80 to 827 a class)", "about 300x200", "2006"
-            ),
-            note="The lecture has one image more than the 30,607 of the report. The archive also holds stray files that are no images of "
-            "the set; they are left out. The lecture's year, 2006, is that of the collection; the report is of 2007.",
-            split=BY_NAME,
-            download_bytes=1_183_006_720,
-        ),
-        Info(
-            name="imagenet",
-            title="ImageNet (ILSVRC 2012)",
-            year=2009,
-            class_names=tuple(_IMAGENET.values()),
-            train_count=1_281_167,
-            test_count=50_000,
-            image_shape=None,
-            licence="research and teaching use only, after registration; the photographs belong to their makers",
-            homepage="https://image-net.org/",
-            citation="J. Deng, W. Dong, R. Socher, L.-J. Li, K. Li, L. Fei-Fei: ImageNet: A Large-Scale Hierarchical Image Database. "
-            "CVPR 2009. O. Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge. IJCV 115(3), 2015.",
-            lecture=Lecture("1,000", "14 million", "", "2009", "138 GB and 6.3 GB"),
-            note="14 million is all of ImageNet, with more than 20,000 classes. The 1,000 classes of the challenge have 1,281,167 training "
-            "images (138 GB). The 6.3 GB are its 50,000 validation images, on which everybody tests: the labels of its test images "
-            "were never published.",
-            split="official; the validation images are the test images",
-            tfds_name="imagenet2012",
-            tfds_splits=("train", "validation"),
-            download_bytes=154_642_401_280,
-        ),
-        Info(
-            name="imagenette",
-            title="Imagenette (320 px)",
-            year=2019,
-            class_names=tuple(_IMAGENET[wordnet_id] for wordnet_id in IMAGENETTE_IDS),
-            train_count=9_469,
-            test_count=3_925,
-            image_shape=None,
-            licence="a part of ImageNet: the photographs belong to their makers; the collection is under Apache 2.0",
-            homepage="https://github.com/fastai/imagenette",
-            citation="J. Howard: Imagenette. https://github.com/fastai/imagenette, 2019.",
-            lecture=None,
-            note="Ten classes of ImageNet that are easily told apart, to look at: it takes ImageNet's place in no figure.",
-            tfds_name="imagenette/320px-v2",
-            tfds_splits=("train", "validation"),
-            download_bytes=341_663_724,
-        ),
-    )
-}
+        note="The lecture has one image more than the 30,607 of the report. The archive also "
+        "holds stray files that are no images of the set; they are left out. The lecture's year, "
+        "2006, is that of the collection; the report is of 2007.",
+        split=BY_NAME,
+        version="1.0.0",
+        download_bytes=1_183_006_720,
+    ),
+    Info(
+        name="imagenet",
+        title="ImageNet (ILSVRC 2012)",
+        year=2009,
+        train_count=1_281_167,
+        test_count=50_000,
+        image_shape=None,
+        licence="research and teaching use only, after registration; the photographs belong to "
+        "their makers",
+        homepage="https://image-net.org/",
+        citation="J. Deng, W. Dong, R. Socher, L.-J. Li, K. Li, L. Fei-Fei: ImageNet: A "
+        "Large-Scale Hierarchical Image Database. CVPR 2009. O. Russakovsky et al.: ImageNet "
+        "Large Scale Visual Recognition Challenge. IJCV 115(3), 2015.",
+        lecture=Lecture("1,000", "14 million", "", "2009", "138 GB and 6.3 GB"),
+        note="14 million is all of ImageNet, with more than 20,000 classes. The 1,000 classes of "
+        "the challenge have 1,281,167 training images (138 GB). The 6.3 GB are its 50,000 "
+        "validation images, on which everybody tests: the labels of its test images were never "
+        "published.",
+        split="official; the validation images are the test images",
+        version="5.1.0",
+        tfds_name="imagenet2012",
+        tfds_splits=("train", "validation"),
+        download_bytes=154_642_401_280,
+    ),
+    Info(
+        name="imagenette",
+        title="Imagenette (320 px)",
+        year=2019,
+        train_count=9_469,
+        test_count=3_925,
+        image_shape=None,
+        licence="a part of ImageNet: the photographs belong to their makers; the collection is "
+        "under Apache 2.0",
+        homepage="https://github.com/fastai/imagenette",
+        citation="J. Howard: Imagenette. https://github.com/fastai/imagenette, 2019.",
+        lecture=None,
+        note="Ten classes of ImageNet that are easily told apart, to look at. No result of it "
+        "stands for ImageNet's.",
+        version="1.0.0",
+        tfds_name="imagenette/320px-v2",
+        tfds_splits=("train", "validation"),
+        download_bytes=341_663_724,
+    ),
+)
+CATALOGUE = {info.name: info for info in _ALL}

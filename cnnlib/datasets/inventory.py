@@ -1,19 +1,20 @@
-"""What of a data set is on this machine. Looks at file names, sizes and dataset_info.json only: no TensorFlow, no network."""
+"""What of a data set is on this machine, by names and sizes of files: no TensorFlow, no network."""
 
 import dataclasses
 import pathlib
-import urllib.parse
 
-from cnnlib.datasets import download, embedded, prepared
-from cnnlib.datasets.catalogue import CATALOGUE
-from cnnlib.errors import Damaged, check_name
+from cnnlib.datasets import embedded, prepared
+from cnnlib.datasets.catalogue import info
+from cnnlib.errors import Damaged
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """`state` is one of: "prepared", "part" (a prepared folder with fewer images), "damaged", "embedded", "sample", "absent"."""
+    """What `status` returns."""
 
     name: str
+    # "prepared", "part" (a prepared folder with fewer images), "damaged", "embedded" (whole in the
+    # repository), "sample" (only a sample in the repository), or "absent"
     state: str
     where: pathlib.Path | None = None
     size: int = 0  # bytes
@@ -21,68 +22,40 @@ class Status:
     problem: str = ""  # of a damaged folder
 
 
-def status(name):
-    """The Status of a data set: the best of what is here. A part counts as "part" only if its files are whole."""
-    info = CATALOGUE[check_name("data set", name, CATALOGUE)]
-    folder = prepared.find(info)
-    if folder:
+def status(name: str) -> Status:
+    """Return the best of what is on this machine of a data set.
+
+    A part counts as "part" only if its files are whole.
+
+    Raises:
+        InputError: unknown name.
+    """
+    known = info(name)
+    if name in embedded.WHOLE:
+        return _of_repository(name, "embedded", embedded.WHOLE[name])
+    folder = prepared.find(known)
+    if folder is None:
+        if name in embedded.SAMPLES:
+            return _of_repository(name, "sample", embedded.SAMPLES[name])
+        return Status(name, "absent")
+    try:
         size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-        try:
-            images = sum(
-                split.count for split in prepared.check(folder, info, partial=True).values()
-            )
-        except Damaged as error:
-            return Status(name, "damaged", folder, size, 0, str(error))
-        return Status(
-            name,
-            "prepared" if images == info.train_count + info.test_count else "part",
-            folder,
-            size,
-            images,
-        )
-    for state, known in (("embedded", embedded.WHOLE), ("sample", embedded.SAMPLES)):
-        file = known.get(name)
-        if file and file.path.exists():
-            return Status(
-                name, state, file.path, file.path.stat().st_size, file.train_count + file.test_count
-            )
-    return Status(name, "absent")
+        splits = prepared.check(folder, known, partial=True)
+    except Damaged as error:
+        return Status(name, "damaged", folder, size, 0, str(error))
+    except OSError as error:  # a folder that may not be entered
+        return Status(name, "damaged", folder, 0, 0, f"{folder}: {error.strerror or error}")
+    images = sum(split.count for split in splits.values())
+    is_whole = images == known.train_count + known.test_count
+    return Status(name, "prepared" if is_whole else "part", folder, size, images)
 
 
-def table():
-    """The text of `python -m cnnlib data list`: a line for each set with its state, images, size, source, and where it is."""
-    rows = [("data set", "state", "images", "size", "source", "where")]
-    for info in CATALOGUE.values():
-        found = status(info.name)
-        whole = info.train_count + info.test_count
-        address = download.ADDRESSES.get(info.name, ["https://image-net.org"])[0]
-        source = (
-            "this repository"
-            if found.state in ("embedded", "sample")
-            else urllib.parse.urlsplit(address).hostname
-        )
-        size = megabytes(found.size or info.download_bytes)
-        where = found.where or f"{size} to download" + (
-            " by you: it asks for registration" if info.name == "imagenet" else ""
-        )
-        rows.append(
-            (
-                info.name,
-                found.state,
-                f"{found.images:,} of {whole:,}",
-                size if found.size else "",
-                source,
-                str(where),
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "\n".join([*lines, "", f"Prepared sets are looked for in {prepared.data_folder()}"])
-
-
-def megabytes(size):
-    """A size in bytes as people say it: 11.5 MB."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+def _of_repository(
+    name: str, state: str, file: embedded.Whole | embedded.Sheets | embedded.Pictures
+) -> Status:
+    """Return the status of what the repository carries, if its files are there."""
+    try:
+        size = sum(path.stat().st_size for path in file.files())
+    except (Damaged, OSError) as error:
+        return Status(name, "damaged", file.path, 0, 0, str(error))
+    return Status(name, state, file.path, size, file.train_count + file.test_count)

@@ -1,38 +1,148 @@
-"""Data sets as tf.data pipelines: decoded and resized on the fly, on all cores, in memory that does not grow with the set."""
+"""Data sets as streams: images decoded and resized while they are read, on all cores."""
 
 import functools
-import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
-from cnnlib.datasets import prepared
-from cnnlib.datasets.catalogue import BY_NAME
-from cnnlib.errors import Damaged, InputError
+from cnnlib.datasets import embedded, pipelines, prepared, sources
+from cnnlib.datasets.catalogue import Info, Name, info
+from cnnlib.errors import InputError
+from cnnlib.validation import Count, Seed, validated
 
-# Images, still encoded: about 0.2 GB of ImageNet, less of the others. It can be this small because TFDS has shuffled the files themselves.
-SHUFFLE_BUFFER = 2048
-
-
-def from_arrays(images, labels, shuffle, seed):
-    """A tf.data.Dataset of (image, label) from arrays in memory: a whole new order each epoch if `shuffle`."""
+if TYPE_CHECKING:
     import tensorflow as tf
 
-    dataset = tf.data.Dataset.range(len(labels))
-    if shuffle:
-        dataset = dataset.shuffle(max(len(labels), 1), seed=seed, reshuffle_each_iteration=True)
-    count, images, labels = len(labels), tf.constant(images), tf.constant(labels)
-    dataset = (
-        dataset.batch(256).map(lambda i: (tf.gather(images, i), tf.gather(labels, i))).unbatch()
-    )  # one by one is far slower
-    return dataset.apply(tf.data.experimental.assert_cardinality(count))
+MOST_PIXELS = 16_384  # on a side
 
 
-def batches(images, labels, batch_size):
-    """A tf.data.Dataset of batches of arrays in memory, in their order, for one pass of Keras' `fit`.
+def _size(value: Any) -> tuple[int, int] | None:
+    """Return (height, width) of a side or a pair of sides; None stays None."""
+    if value is None:
+        return None
+    sides = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    is_whole = all(
+        isinstance(side, int | np.integer) and not isinstance(side, bool) for side in sides
+    )
+    if len(sides) != 2 or not is_whole or not all(1 <= side <= MOST_PIXELS for side in sides):
+        raise PydanticCustomError(
+            "image_size",
+            "expected a side or (height, width) in pixels, from 1 to {most}",
+            {"most": MOST_PIXELS},
+        )
+    return int(sides[0]), int(sides[1])
 
-    It is not tuned while it runs: of a pipeline that Keras makes of arrays, the tuner sleeps for up to a minute at a time, and the end of
-    `fit` waits until it wakes (benchmarks/README.md has the figures). Nor does it hold a traced function: one that has captured the arrays
-    keeps them in memory until Python happens to look for cycles, and each pass over the data would add a copy of them.
+
+@validated
+def stream(
+    name: Name,
+    split: Literal["train", "test"] = "train",
+    image_size: Annotated[int | tuple[int, int] | None, BeforeValidator(_size)] = None,
+    batch_size: Count | None = 32,
+    *,
+    shuffle: bool | None = None,
+    seed: Seed = 0,
+    fit: Literal["crop", "stretch"] = "crop",
+    sample: bool = False,
+    partial: bool = False,
+    download: bool = True,
+) -> "tf.data.Dataset":
+    """Return a tf.data.Dataset of the images and labels of a data set, batched and prefetched.
+
+    Images are uint8 (batch, height, width, channels), labels int64 (batch,). The length is known.
+    Sets that `load` reads are read at once, in its order; of the others, memory does not grow with
+    the set.
+
+    Args:
+        name: any data set.
+        split: Where there is no official split (Caltech), 30 images of each class train, drawn from
+            the sorted file names, the same on every machine. ImageNet's test images are those of
+            its validation set.
+        image_size: side, or (height, width), in pixels; None for the images' own size.
+        batch_size: images in a batch; None for single images, the only form for images of many
+            sizes that are not resized.
+        shuffle: None shuffles the training images. Each epoch has an order of its own; the same
+            seed gives the same orders.
+        seed: of the orders.
+        fit: "crop" cuts the longer side in the middle, "stretch" changes the proportions.
+        sample: read the repository's sample: what `load` gives, 99 training images of Caltech-101,
+            20 of Caltech-256.
+        partial, download: as for `load`.
+
+    Raises:
+        InputError: a bad argument, or no images of this split.
+        Unavailable, Damaged: as `load`.
+        tf.errors.DataLossError: while reading, a record with a wrong checksum.
+    """
+    known = info(name)
+    if image_size is None and batch_size is not None and known.image_shape is None:
+        raise InputError(
+            f"the images of {name} differ in size: give image_size, such as 224, or "
+            "batch_size=None for single images as they are"
+        )
+    shuffle = split == "train" if shuffle is None else shuffle
+    dataset = _images(known, split, shuffle, seed, sample, partial, download)
+    if image_size and image_size != (known.image_shape and known.image_shape[:2]):
+        dataset = pipelines.resized(dataset, image_size, fit)
+    import tensorflow as tf
+
+    return (dataset.batch(batch_size) if batch_size else dataset).prefetch(tf.data.AUTOTUNE)
+
+
+def _images(
+    known: Info, split: str, shuffle: bool, seed: int, sample: bool, partial: bool, download: bool
+) -> "tf.data.Dataset":
+    """Return single images and labels of one split, as they are."""
+    file = sources.sample(known) if sample else embedded.WHOLE.get(known.name)
+    if isinstance(file, embedded.Pictures):
+        _check_any(file.count if split == "train" else 0, known, split, "the sample")
+        return pipelines.from_pictures(file.read(), file.labels(), shuffle, seed)
+    if file:
+        images, labels = file.read()[split]
+        _check_any(len(labels), known, split, "the sample")
+        return pipelines.from_arrays(images, labels, shuffle, seed)
+    folder = sources.folder(known, download)
+    splits = prepared.check(folder, known, partial)
+    if known.image_shape is not None:
+        _check_any(splits[split].count if split in splits else 0, known, split, f"{folder}, a part")
+        return pipelines.from_arrays(*prepared.read_split(splits, split, known), shuffle, seed)
+    return pipelines.from_folder(folder, splits, split, known, shuffle, seed)
+
+
+def _check_any(count: int, known: Info, split: str, where: str) -> None:
+    if not count:
+        raise InputError(f"there are no {split} images of {known.name} in {where}")
+
+
+@validated
+def class_counts(
+    name: Name, *, sample: bool = False, partial: bool = False, download: bool = True
+) -> np.ndarray:
+    """Return how many images each class has, training and test together: int64 (classes,).
+
+    No image is decoded, so this is quick for any set. Arguments and errors are those of `load`.
+    """
+    known = info(name)
+    classes = len(known.class_names)
+    file = sources.sample(known) if sample else embedded.WHOLE.get(name)
+    if isinstance(file, embedded.Pictures):
+        return np.bincount(file.labels(), minlength=classes)
+    if file:
+        labels = np.concatenate([labels for _, labels in file.read().values()])
+        return np.bincount(labels, minlength=classes)
+    folder = sources.folder(known, download)
+    return pipelines.class_counts(folder, prepared.check(folder, known, partial), classes)
+
+
+def batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> "tf.data.Dataset":
+    """Return batches of arrays in memory, in their order, for one pass of Keras' `fit`.
+
+    The pipeline is not tuned while it runs: the tuner of one that Keras makes of arrays sleeps for
+    up to a minute at a time, and the end of `fit` waits until it wakes (benchmarks/README.md has
+    the times). Nor does it hold a traced function: one that has captured the arrays keeps them in
+    memory until Python happens to look for cycles, and each pass would add a copy of them.
     """
     import tensorflow as tf
 
@@ -48,126 +158,3 @@ def batches(images, labels, batch_size):
     options = tf.data.Options()
     options.autotune.enabled = False
     return functools.reduce(tf.data.Dataset.concatenate, parts).prefetch(1).with_options(options)
-
-
-def from_folder(folder, splits, split, info, shuffle, seed):
-    """A tf.data.Dataset of (image uint8, label int64) of one split of a prepared folder, decoded as it is read.
-
-    splits: as `prepared.check` returns them. Raises InputError if the folder holds a part of the set and nothing of `split`.
-    """
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    reader = prepared.builder(folder)
-    how = {
-        "shuffle_files": shuffle,
-        "read_config": tfds.ReadConfig(
-            shuffle_seed=seed, shuffle_reshuffle_each_iteration=True, try_autocache=False
-        ),
-        "decoders": {
-            "image": tfds.decode.SkipDecoding()
-        },  # first shuffle, which is cheap while the images are small, then decode
-    }
-    if info.split == BY_NAME and not _is_ours(folder):
-        dataset, count = _split_by_name(reader, splits, split, how)
-    elif split in splits:
-        dataset, count = reader.as_dataset(split=splits[split].name, **how), splits[split].count
-    else:
-        raise InputError(f"{folder} holds a part of {info.name}, and no {split} images")
-    if shuffle:
-        dataset = dataset.shuffle(
-            min(SHUFFLE_BUFFER, count), seed=seed, reshuffle_each_iteration=True
-        )
-    decode = reader.info.features["image"].decode_example
-    dataset = dataset.map(
-        lambda example: (decode(example["image"]), example["label"]),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    return dataset.apply(tf.data.experimental.assert_cardinality(count))
-
-
-def _is_ours(folder):
-    """Whether cnnlib's builder wrote the folder, and so split it by name."""
-    return (
-        json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
-        .get("moduleName", "")
-        .startswith("cnnlib.")
-    )
-
-
-def _split_by_name(reader, splits, split, how):
-    """The records of a split by name, and their number, from a folder that TFDS itself split in another way."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    from cnnlib.datasets.caltech import training_names
-
-    everything = "+".join(part.name for part in splits.values())
-    names = {}
-    try:
-        for example in tfds.as_numpy(
-            reader.as_dataset(split=everything, **how | {"shuffle_files": False})
-        ):
-            names.setdefault(int(example["label"]), []).append(example["image/file_name"].decode())
-    except tf.errors.DataLossError as error:
-        raise Damaged(
-            f"{reader.data_dir} cannot be read ({error}). Delete it and prepare it again."
-        ) from error
-    keys = [
-        f"{label}/{name}" for label in names for name in sorted(training_names(names[label], label))
-    ]
-    table = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(keys, np.ones(len(keys), np.int64)), 0
-    )
-
-    def is_wanted(example):
-        key = tf.strings.join(
-            [tf.strings.as_string(example["label"]), "/", example["image/file_name"]]
-        )
-        return (table.lookup(key) == 1) == (split == "train")
-
-    count = len(keys) if split == "train" else sum(map(len, names.values())) - len(keys)
-    return reader.as_dataset(split=everything, **how).filter(is_wanted), count
-
-
-def class_counts(folder, splits, classes):
-    """How many images of each class a prepared folder has, int64 (classes,): the labels are read, no image is decoded."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    reader = prepared.builder(folder)
-    encoded = {"image": tfds.decode.SkipDecoding()}
-    examples = reader.as_dataset(
-        split="+".join(part.name for part in splits.values()), decoders=encoded
-    )
-    labels = examples.map(lambda example: example["label"]).batch(4096)
-    try:
-        return sum(np.bincount(batch, minlength=classes) for batch in tfds.as_numpy(labels))
-    except tf.errors.DataLossError as error:
-        raise Damaged(
-            f"{folder} cannot be read ({error}). Delete it and prepare it again."
-        ) from error
-
-
-def resized(dataset, size, fit):
-    """The dataset with images of `size` (height, width), uint8: "crop" cuts the longer side in the middle, "stretch" changes the shape."""
-    import tensorflow as tf
-
-    def resize(image, label):
-        if fit == "crop":
-            image = _crop_to_shape(image, size)
-        image = tf.image.resize(image, size, antialias=True)
-        return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8), label
-
-    return dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _crop_to_shape(image, size):
-    """The largest part from the middle of `image` that has the proportions of `size`."""
-    import tensorflow as tf
-
-    height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-    scale = tf.minimum(height / size[0], width / size[1])
-    inner = tf.maximum(tf.cast(tf.round(scale * tf.constant(size, tf.float32)), tf.int32), 1)
-    offset = (tf.shape(image)[:2] - inner) // 2
-    return image[offset[0] : offset[0] + inner[0], offset[1] : offset[1] + inner[1]]

@@ -1,0 +1,78 @@
+"""What `python -m cnnlib data` does with data sets: fetch several, list all."""
+
+import os
+import urllib.parse
+from collections.abc import Callable, Iterable
+
+from cnnlib import datasets
+from cnnlib.datasets import download, embedded, prepared
+from cnnlib.datasets.catalogue import CATALOGUE
+from cnnlib.errors import InputError, Unavailable
+
+
+def fetch(
+    names: Iterable[str],
+    archive: str | os.PathLike[str] | None = None,
+    partial: bool = False,
+    say: Callable[[str], object] = print,
+) -> list[str]:
+    """Prepare data sets one after the other; return the names of those that failed.
+
+    A data set that is not available does not stop the others.
+
+    Args:
+        names: the data sets.
+        archive: as for `datasets.prepare`; only with one name.
+        partial: as for `datasets.prepare`.
+        say: is called with a line for each data set.
+
+    Raises:
+        InputError: unknown name, or an archive that is not the set's.
+    """
+    infos = [datasets.info(name) for name in names]
+    if archive is not None and len(infos) != 1:
+        raise InputError("an archive is that of one data set: name just that one")
+    failed = []
+    for info in infos:
+        try:
+            if info.name in embedded.WHOLE and archive is None:
+                say(f"{info.name}: the repository carries it, there is nothing to fetch")
+            elif folder := prepared.find(info):
+                prepared.check(folder, info, partial)
+                say(f"{info.name}: already prepared in {folder}")
+            else:
+                say(f"{info.name}: prepared in {download.prepare(info, archive, partial)}")
+        except Unavailable as error:
+            say(f"{info.name}: failed. {str(error).rstrip('.')}.")
+            failed.append(info.name)
+    return failed
+
+
+def table() -> str:
+    """Return a table of all data sets: what is on this machine, how large it is, and where."""
+    rows = [("data set", "state", "images", "size", "source", "where")]
+    for info in CATALOGUE.values():
+        found = datasets.status(info.name)
+        whole = info.train_count + info.test_count
+        address = download.ADDRESSES.get(info.name, ["https://image-net.org"])[0]
+        source = urllib.parse.urlsplit(address).hostname or ""
+        if found.state in ("embedded", "sample"):
+            source = "this repository"
+        where = str(found.where or f"{megabytes(info.download_bytes)} to download")
+        if found.where is None and info.name == "imagenet":
+            where += " by you: it asks for registration"
+        images = f"{found.images:,} of {whole:,}"
+        size = megabytes(found.size) if found.size else ""
+        rows.append((info.name, found.state, images, size, source, where))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    folder = prepared.data_folder()
+    return "\n".join([*lines, "", f"Prepared data sets are looked for in {folder}"])
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes as people say it: 11.5 MB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
