@@ -138,7 +138,10 @@ def _opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
             ):
                 raise _refused(path, f"{member.filename} in it is compressed")
         if sum(member.file_size for member in archive.infolist()) > size:
-            raise _refused(path, "its files overlap")
+            raise InputError(
+                f"{path} is not a whole bundle: its files would have more bytes than it has "
+                "itself. Copy it again."
+            )
         yield archive
 
 

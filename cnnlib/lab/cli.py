@@ -424,9 +424,9 @@ def data():
 @click.option("--partial", is_flag=True, help="Take an archive that holds a part of the set.")
 def data_fetch(names, archive, partial):
     """Download and prepare data sets; what broke off goes on."""
-    from cnnlib.datasets import download
+    from cnnlib.lab import data
 
-    if failed := download.fetch(names, archive, partial, say=click.echo):
+    if failed := data.fetch(names, archive, partial, say=click.echo):
         click.echo(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}", err=True)
         raise SystemExit(1)
 
@@ -438,7 +438,7 @@ def data_fetch(names, archive, partial):
 )
 def data_bundle(names, output):
     """Pack prepared data sets and the VGG16 weights into one zip."""
-    from cnnlib.datasets import bundles
+    from cnnlib.lab import bundles
 
     packed = bundles.bundle(names, output)
     click.echo(
@@ -450,7 +450,7 @@ def data_bundle(names, output):
 @click.argument("file", type=click.Path(dir_okay=False))
 def data_unpack(file):
     """Verify a bundle and install what is in it."""
-    from cnnlib.datasets import bundles
+    from cnnlib.lab import bundles
 
     click.echo("\n".join(bundles.unpack(file)))
 
@@ -458,9 +458,9 @@ def data_unpack(file):
 @data.command("list")
 def data_list():
     """Say what of each data set is on this machine."""
-    from cnnlib.datasets import inventory
+    from cnnlib.lab import data
 
-    click.echo(inventory.table())
+    click.echo(data.table())
 
 
 @cli.command("recipes")

@@ -1,4 +1,4 @@
-"""Small archives in the layout of the two Caltech sets, and a host of this machine that serves files and can resume."""
+"""Small archives in the layout of the Caltech sets, and a local host that serves files."""
 
 import hashlib
 import http.server
@@ -26,7 +26,7 @@ def jpeg(width, height, grey):
 
 
 def tar_of(folder, classes, file_name, strays=()):
-    """The bytes of a tar file; image i of a class is 40 + i pixels wide, 50 high, and of the grey 2 i."""
+    """The bytes of a tar file; image i of a class is 40 + i pixels wide, and of the grey 2 i."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
         images = {
@@ -43,7 +43,7 @@ def tar_of(folder, classes, file_name, strays=()):
 
 @pytest.fixture(scope="session")
 def archives(tmp_path_factory):
-    """{name: path} of a part of Caltech-101 (a zip with a tar.gz in it) and of Caltech-256 (a tar with the stray files of the original)."""
+    """Paths of a part of Caltech-101 (a tar.gz in a zip) and of Caltech-256 (a tar)."""
     import gzip
 
     folder = tmp_path_factory.mktemp("archives")
@@ -68,7 +68,7 @@ def archives(tmp_path_factory):
 
 @pytest.fixture
 def published(archives, monkeypatch):
-    """The small archives pass for the published ones: their digests and their numbers of images are those that are expected."""
+    """The small archives pass for the published ones, with their digests and numbers of images."""
     import dataclasses
 
     from cnnlib.datasets.catalogue import CATALOGUE
@@ -80,15 +80,15 @@ def published(archives, monkeypatch):
         )
         monkeypatch.setattr(builder, "older_digests", ())
         train = sum(30 if n > 30 else n // 2 for n in CLASSES[name].values())
-        facts = dataclasses.replace(
+        info = dataclasses.replace(
             CATALOGUE[name], train_count=train, test_count=sum(CLASSES[name].values()) - train
         )
-        monkeypatch.setitem(CATALOGUE, name, facts)
+        monkeypatch.setitem(CATALOGUE, name, info)
     return archives
 
 
 class Host(http.server.ThreadingHTTPServer):
-    """Serves `files` ({"/path": bytes}); answers a Range; cuts the connection after `cut_after` bytes of a body."""
+    """Serves `files` ({"/path": bytes}); answers a Range; cuts a body after `cut_after` bytes."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)

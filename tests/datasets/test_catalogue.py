@@ -1,4 +1,4 @@
-"""The facts of the seven data sets, and their class names."""
+"""What is known of the data sets, and their class names."""
 
 import pytest
 import tensorflow_datasets as tfds
@@ -20,27 +20,27 @@ from cnnlib.datasets.catalogue import CATALOGUE, IMAGENETTE_IDS, imagenet_names
         ("imagenette", 2019, 9_469, 3_925, None, 10, "tench", "parachute"),
     ],
 )
-def test_facts(name, year, train, test, shape, classes, first, last):
-    facts = datasets.info(name)
-    assert (facts.name, facts.year, facts.train_count, facts.test_count, facts.image_shape) == (
+def test_what_is_known(name, year, train, test, shape, classes, first, last):
+    info = datasets.info(name)
+    assert (info.name, info.year, info.train_count, info.test_count, info.image_shape) == (
         name,
         year,
         train,
         test,
         shape,
     )
-    assert (len(facts.class_names), facts.class_names[0], facts.class_names[-1]) == (
+    assert (len(info.class_names), info.class_names[0], info.class_names[-1]) == (
         classes,
         first,
         last,
     )
-    assert len(set(facts.class_names)) == classes
+    assert len(set(info.class_names)) == classes
     assert (
-        facts.title
-        and facts.licence
-        and facts.citation
-        and facts.homepage.startswith("http")
-        and facts.download_bytes
+        info.title
+        and info.licence
+        and info.citation
+        and info.homepage.startswith("http")
+        and info.download_bytes
     )
 
 
@@ -107,7 +107,8 @@ def test_imagenet_ids_are_in_the_order_of_the_labels(tmp_path):
     ]
 
 
-def test_every_set_has_an_archive_to_fetch_but_imagenet():
+def test_every_set_has_an_archive_to_fetch_but_two():
+    """ImageNet asks for registration, and MNIST is in the repository."""
     from cnnlib.datasets.download import ADDRESSES
 
-    assert set(CATALOGUE) - set(ADDRESSES) == {"imagenet"}
+    assert set(CATALOGUE) - set(ADDRESSES) == {"imagenet", "mnist"}

@@ -1,17 +1,18 @@
-"""Names, facts, and how a data set is cut: what is drawn, from where, and what is refused."""
+"""Names, and how a data set is cut: what is drawn, from where, and what is refused."""
 
 import numpy as np
 import pytest
 
 from cnnlib import datasets
-from cnnlib.datasets import _draw, embedded, prepared
+from cnnlib.datasets import embedded, prepared
+from cnnlib.datasets.sampling import draw
 from cnnlib.errors import InputError
 
 MNIST_TRAIN = np.array([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
 
 
 def keys(part):
-    """The images as a set of byte strings. No two of MNIST's 70,000 images are equal, so this identifies them."""
+    """The images as byte strings: no two of MNIST's 70,000 are equal."""
     return {image.tobytes() for image in part.images}
 
 
@@ -23,8 +24,9 @@ def test_a_cut_has_the_classes_in_proportion():
         np.abs(np.bincount(cut.train.labels) - MNIST_TRAIN / 60).max() < 1.1
     )  # in proportion to what validation left
     assert [len(part.labels) for part in (cut.train, cut.validation, cut.test)] == [1000, 6000, 100]
-    # By hand: the shares of 980 1135 1032 1010 982 892 958 1028 974 1009 are 9 11 10 10 9 8 9 10 9 10 = 95 whole images; the five
-    # largest remainders are those of classes 5 (.92), 4 (.82), 0 (.80), 8 (.74) and 6 (.58).
+    # By hand: the shares of 980 1135 1032 1010 982 892 958 1028 974 1009 are
+    # 9 11 10 10 9 8 9 10 9 10 = 95 whole images; the five largest remainders are those of
+    # classes 5 (.92), 4 (.82), 0 (.80), 8 (.74) and 6 (.58).
     assert np.bincount(cut.test.labels).tolist() == [10, 11, 10, 10, 10, 9, 10, 10, 10, 10]
 
 
@@ -64,10 +66,10 @@ def test_one_size_does_not_change_what_another_draws():
 
 
 def test_the_random_stream_is_frozen():
-    """These indices are the promise that a seed means the same images on every machine and with every NumPy."""
+    """The promise that a seed means the same images on every machine and with every NumPy."""
     labels = np.arange(1000) % 10
-    assert _draw(labels, 10, [0, 0]).tolist() == [113, 130, 176, 317, 448, 452, 539, 611, 635, 864]
-    assert _draw(labels, 10, [1, 2]).tolist() == [46, 77, 235, 269, 388, 394, 411, 612, 833, 870]
+    assert draw(labels, 10, [0, 0]).tolist() == [113, 130, 176, 317, 448, 452, 539, 611, 635, 864]
+    assert draw(labels, 10, [1, 2]).tolist() == [46, 77, 235, 269, 388, 394, 411, 612, 833, 870]
 
 
 def test_fewer_images_than_classes():
@@ -90,9 +92,11 @@ def test_the_largest_sizes_are_allowed():
         ({"train_size": 0}, "train_size for mnist is 0, expected a whole number from 1 to 60000"),
         ({"train_size": -5}, "-5"),
         ({"train_size": 60_001}, "60001"),
-        ({"train_size": 10.0}, "10.0"),
-        ({"train_size": "100"}, "'100'"),
-        ({"train_size": True}, "True"),
+        ({"train_size": 10.0}, "train_size is 10.0, expected a whole number"),
+        ({"train_size": "100"}, "train_size is '100', expected a whole number"),
+        ({"train_size": True}, "train_size is True, expected a whole number"),
+        ({"train_size": 10**30}, "from 1 to 60000"),
+        ({"train_size": [100]}, "train_size is [100], expected a whole number"),
         ({"test_size": 0}, "test_size"),
         ({"test_size": 10_001}, "10000"),
         ({"test_size": float("nan")}, "nan"),
@@ -107,10 +111,17 @@ def test_the_largest_sizes_are_allowed():
         ({"seed": 2**32}, "seed"),
         ({"seed": 0.5}, "seed"),
         ({"seed": None}, "seed"),
+        ({"sample": "no"}, "sample is 'no', expected True or False"),
+        ({"sample": 1}, "sample is 1, expected True or False"),
+        ({"partial": None}, "partial is None, expected True or False"),
+        ({"download": "False"}, "download is 'False', expected True or False"),
+        ({"name": ["mnist"]}, "Known: mnist"),
+        ({"name": np.zeros(3)}, "Known: mnist"),
+        ({"size": 10}, "load() has no argument size"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_read(arguments, says, monkeypatch):
-    monkeypatch.setattr(embedded, "read", None)
+    monkeypatch.setattr(embedded.Whole, "read", None)
     monkeypatch.setattr(prepared, "find", None)
     with pytest.raises(InputError) as caught:
         datasets.load(**{"name": "mnist"} | arguments)

@@ -1,4 +1,4 @@
-"""Prepared TFDS folders and downloads, without a network: a tiny Fashion-MNIST that TFDS itself writes."""
+"""Prepared TFDS folders and downloads: a tiny Fashion-MNIST that TFDS itself writes."""
 
 import dataclasses
 import hashlib
@@ -12,8 +12,10 @@ import pytest
 import tensorflow_datasets as tfds
 
 from cnnlib import datasets, storage
-from cnnlib.datasets import download, embedded, prepared
+from cnnlib.datasets import download, fetching, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
+from cnnlib.datasets.ordering import by_digest
+from cnnlib.lab import data as lab_data
 
 TRAIN, TEST = (
     30,
@@ -23,7 +25,7 @@ REAL = storage.ROOT.parent / "shared" / "data" / "tfds"
 
 
 class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A Fashion-MNIST of 30 + 20 images. It breaks off after `breaks_at` images, as a lost connection would."""
+    """A Fashion-MNIST of 30 + 20 images. It breaks off after `breaks_at` images."""
 
     name = "fashion_mnist"
     VERSION = tfds.core.Version("3.0.1")
@@ -66,9 +68,9 @@ def data(tiny, tmp_path, monkeypatch):
     return shutil.copytree(tiny, tmp_path / "data" / "tfds") / "fashion_mnist"
 
 
-def expect_tiny(monkeypatch, **facts):
+def expect_tiny(monkeypatch, **changes):
     info = dataclasses.replace(
-        CATALOGUE["fashion_mnist"], **{"train_count": TRAIN, "test_count": TEST} | facts
+        CATALOGUE["fashion_mnist"], **{"train_count": TRAIN, "test_count": TEST} | changes
     )
     monkeypatch.setitem(CATALOGUE, "fashion_mnist", info)
 
@@ -127,7 +129,7 @@ def test_the_order_of_the_records_does_not_matter(data, tmp_path, monkeypatch):
 def test_equal_images_with_several_labels_are_ordered_by_label():
     images, labels = np.zeros((6, 2, 2, 1), np.uint8), np.array([3, 1, 2, 1, 0, 3])
     images[2] = 7
-    ordered, of_them = prepared.by_digest(images, labels)
+    ordered, of_them = by_digest(images, labels)
     of_seven, of_zero = (int(labels[2]), [0, 1, 1, 3, 3])
     first = hashlib.sha256(b"\7" * 4).digest() < hashlib.sha256(b"\0" * 4).digest()
     assert of_them.tolist() == ([of_seven, *of_zero] if first else [*of_zero, of_seven])
@@ -154,6 +156,58 @@ def test_the_newest_version_counts_and_unfinished_folders_do_not(data):
         (data / name).mkdir()
     assert prepared.find(datasets.info("fashion_mnist")) == data / "3.0.10"
     assert prepared.find(datasets.info("cifar10")) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["9.9.9", "3.0.1.old", "1" * 5000 + ".0.0", "3.0", "..", "notes", "\u0663.0.1"]
+)
+@pytest.mark.parametrize("kind", ["folder", "file", "filled"])
+def test_a_foreign_folder_beside_the_versions(name, kind, data):
+    """What TFDS has not written is no version; without any other it is named as damaged."""
+    path = data / name
+    if name != ".." and len(name) < 200:
+        path.write_text("foreign") if kind == "file" else path.mkdir()
+        if kind == "filled":
+            (path / "stray").write_text("foreign")
+    assert prepared.find(datasets.info("fashion_mnist")) == data / "3.0.1"
+    assert datasets.status("fashion_mnist").state == "prepared"
+    assert lab_data.table().count("\n") == 10
+    shutil.rmtree(data / "3.0.1")
+    state = datasets.status("fashion_mnist").state
+    assert state == ("damaged" if name == "9.9.9" and kind != "file" else "sample")
+    assert lab_data.table().count("\n") == 10
+
+
+@pytest.mark.parametrize("part", ["fashion_mnist", "tfds"])
+def test_a_file_in_the_place_of_a_folder(part, data):
+    path = data if part == "fashion_mnist" else data.parent
+    shutil.rmtree(path)
+    path.write_text("a file")
+    assert datasets.status("fashion_mnist").state == "sample"
+    assert lab_data.table().count("\n") == 10
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b"[]",
+        b"5",
+        b'{"splits": 5}',
+        b'{"splits": [{"name": "train", "shardLengths": [], "numBytes": "0"}]}',
+        b'{"splits": [{"name": "train", "shardLengths": ["-5", "5"], "numBytes": "0"}]}',
+        b'{"splits": [{"name": "train", "shardLengths": [1e999], "numBytes": "0"}]}',
+        b'{"splits": [{"name": "train", "shardLengths": ["1"], "numBytes": "%s"}]}' % (b"9" * 5000),
+        b'{"splits": [{"name": ["train"], "shardLengths": ["1"], "numBytes": "1"}]}',
+    ],
+)
+def test_metadata_of_another_kind(content, data):
+    (data / "3.0.1" / "dataset_info.json").write_bytes(content)
+    assert "dataset_info.json" in damaged()
+    assert datasets.status("fashion_mnist").state == "damaged"
+    with pytest.raises(datasets.Damaged):
+        datasets.load("fashion_mnist", partial=True)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -204,11 +258,11 @@ def test_more_or_fewer_records_than_promised(data):
     split = prepared.check(folder, info)["train"]
     for count in (TRAIN - 1, TRAIN + 1):
         with pytest.raises(datasets.Damaged, match=f"{TRAIN} train images, expected {count}"):
-            prepared._read_split(dataclasses.replace(split, count=count), "train", info)
+            prepared.read_split({"train": dataclasses.replace(split, count=count)}, "train", info)
 
 
 @pytest.mark.parametrize(
-    ("facts", "says"),
+    ("changes", "says"),
     [
         ({"train_count": 31}, "has 30 train images, expected 31"),
         ({"test_count": 10}, "has 20 test images, expected 10"),
@@ -216,11 +270,11 @@ def test_more_or_fewer_records_than_promised(data):
             {"image_shape": (32, 32, 3)},
             "the train images are uint8 (30, 28, 28, 1), expected uint8 (30, 32, 32, 3)",
         ),
-        ({"class_names": ("a", "b", "c")}, "the train labels go from 0 to 9, expected 0 to 2"),
+        ({"classes": ("a", "b", "c")}, "the train labels go from 0 to 9, expected 0 to 2"),
     ],
 )
-def test_another_set_under_the_name(facts, says, data, monkeypatch):
-    expect_tiny(monkeypatch, **facts)
+def test_another_set_under_the_name(changes, says, data, monkeypatch):
+    expect_tiny(monkeypatch, **changes)
     assert says in damaged()
 
 
@@ -246,7 +300,8 @@ def test_real_cifar10(monkeypatch):
     assert cifar10.source == "prepared cifar10/3.0.2"
     assert np.bincount(cifar10.train.labels).tolist() == [5000] * 10
     assert np.bincount(cifar10.test.labels).tolist() == [1000] * 10
-    # The channel means and deviations that everyone uses; the deviations from every tenth image, which takes a tenth of the memory.
+    # The channel means and deviations that everyone uses; the deviations from every tenth image,
+    # which takes a tenth of the memory.
     assert np.allclose(
         cifar10.train.images.mean(axis=(0, 1, 2)) / 255, (0.4914, 0.4822, 0.4465), atol=1e-4
     )
@@ -262,7 +317,7 @@ def test_real_cifar10(monkeypatch):
 def test_the_files_are_those_that_tfds_would_download(name, tmp_path):
     known = tfds.builder(datasets.info(name).tfds_name, data_dir=tmp_path).url_infos
     for address in download.ADDRESSES[name]:
-        assert known[address].filename == download._file_name(address)
+        assert known[address].filename == fetching.file_name(address)
     assert (
         sum(known[address].size for address in download.ADDRESSES[name])
         == datasets.info(name).download_bytes
@@ -299,21 +354,8 @@ def test_no_network(name, host, no_network, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-def test_no_embedded_file(no_network, tmp_path, monkeypatch):
-    monkeypatch.setitem(
-        embedded.WHOLE,
-        "mnist",
-        dataclasses.replace(embedded.WHOLE["mnist"], path=tmp_path / "mnist.npz"),
-    )
-    with pytest.raises(datasets.Damaged) as caught:
-        datasets.load("mnist")
-    message = str(caught.value)
-    assert f"{tmp_path / 'mnist.npz'} is missing" in message
-    assert "git checkout data/mnist.npz" in message
-
-
 def test_a_host_that_never_answers_is_given_up(monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    monkeypatch.setattr(fetching, "PATIENCE", 0.2)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, says nothing
         monkeypatch.setitem(
@@ -326,7 +368,7 @@ def test_a_host_that_never_answers_is_given_up(monkeypatch):
 
 
 def test_a_name_lookup_that_hangs_is_given_up(monkeypatch):
-    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    monkeypatch.setattr(fetching, "PATIENCE", 0.2)
     hang = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: hang.wait() and [])
     message = unavailable("cifar10")

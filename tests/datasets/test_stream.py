@@ -1,4 +1,4 @@
-"""Streams: what is in them, their order, sizes and splits, the same from a folder of ours and one that TFDS split itself."""
+"""Streams: what is in them, their order, sizes and splits."""
 
 import gc
 import shutil
@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from cnnlib import datasets, storage
-from cnnlib.datasets import caltech, streams
+from cnnlib.datasets import caltech, pipelines, streams
 from cnnlib.errors import InputError
 
 REAL = storage.ROOT.parent / "shared" / "data"
@@ -26,7 +26,7 @@ def prepared(published):
 
 
 def contents(dataset):
-    """(label, greys) of single images: the archives' images have one grey each, which with the label says which image it is."""
+    """(label, grey) of single images: each image of the archives has one grey in all its pixels."""
     return [(int(label), round(float(image.numpy().mean()))) for image, label in dataset]
 
 
@@ -62,7 +62,7 @@ def test_the_split_is_stratified_and_each_image_is_in_one_part(name, prepared):
 
 
 def test_the_drawn_names_are_frozen():
-    """The promise that the split is the same on every machine: independent of the order in which the names come."""
+    """The promise that the split is the same on every machine, in whatever order names come."""
     names = [f"image_{i:04d}.jpg" for i in range(1, 41)]
     drawn = caltech.training_names(reversed(names), 7)
     assert drawn == caltech.training_names(names, 7) and len(drawn) == 30
@@ -111,7 +111,10 @@ def test_class_counts(prepared):
     } == {0: 32, 55: 12, 256: 31}
     mnist = [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
     assert datasets.class_counts("mnist").tolist() == mnist
-    assert datasets.class_counts("cifar10", sample=True).tolist() == [2, 2, 0, 2, 0, 2, 4, 2, 4, 2]
+    assert datasets.class_counts("cifar10", sample=True).tolist() == [350] * 10
+    of_pictures = datasets.class_counts("caltech101", sample=True)
+    assert (len(of_pictures), of_pictures.sum(), of_pictures.max()) == (102, 99, 1)
+    assert datasets.class_counts("caltech256", sample=True).sum() == 20
 
 
 def test_training_is_shuffled_reproducibly_and_anew_each_epoch(prepared):
@@ -133,7 +136,7 @@ def test_images_as_they_are(prepared):
 
 
 def test_resizing_agrees_with_pillow(monkeypatch):
-    """An image of CIFAR-10's sample, enlarged, and MNIST, reduced: within two grey levels of Pillow's bilinear filter."""
+    """CIFAR-10's sample enlarged and MNIST reduced: within two grey levels of Pillow's filter."""
     for options, size in (({"name": "cifar10", "sample": True}, 48), ({"name": "mnist"}, 20)):
         stream = datasets.stream(split="test", image_size=size, batch_size=20, **options)
         images = next(iter(stream))[0].numpy()
@@ -148,19 +151,17 @@ def test_resizing_agrees_with_pillow(monkeypatch):
 
 
 def test_crop_takes_the_middle_and_stretch_takes_all():
-    from cnnlib.datasets import streams
-
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
     dataset = tf.data.Dataset.from_tensors((wide, 0))
     (cropped, _), (stretched, _) = (
-        next(iter(streams.resized(dataset, (10, 10), fit))) for fit in ("crop", "stretch")
+        next(iter(pipelines.resized(dataset, (10, 10), fit))) for fit in ("crop", "stretch")
     )
     assert cropped.numpy().min() == 200
     assert stretched.numpy()[:, 0].max() == 0 and stretched.numpy()[:, 5].min() > 190
     tall = next(
         iter(
-            streams.resized(
+            pipelines.resized(
                 tf.data.Dataset.from_tensors((wide.transpose(1, 0, 2), 0)), (5, 5), "crop"
             )
         )
@@ -208,12 +209,20 @@ def test_a_truncated_shard_is_refused_before_the_first_image(change, prepared):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"split": "val"}, "unknown split 'val'. Known: train, test"),
-        ({"fit": "squeeze"}, "unknown fit"),
+        ({"split": "val"}, "split is 'val', expected 'train' or 'test'"),
+        ({"fit": "squeeze"}, "fit is 'squeeze', expected 'crop' or 'stretch'"),
         ({"image_size": 0}, "image_size is 0"),
         ({"image_size": (10, 20, 3)}, "image_size"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"sample": True}, "there is no sample of caltech101"),
+        ({"image_size": "224"}, "image_size is '224', expected a side or (height, width)"),
+        ({"image_size": (10.0, 20)}, "image_size"),
+        ({"image_size": True}, "image_size is True"),
+        ({"image_size": 10**9}, "from 1 to 16384"),
+        ({"batch_size": 8.0}, "batch_size is 8.0, expected a whole number"),
+        ({"shuffle": "no"}, "shuffle is 'no', expected True or False"),
+        ({"seed": -1}, "seed is -1"),
+        ({"name": "imagenet", "sample": True}, "there is no sample of imagenet"),
+        ({"sample": True, "split": "test"}, "there are no test images of caltech101 in the sample"),
     ],
 )
 def test_bad_arguments(options, says):

@@ -10,8 +10,7 @@ from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
 
 from cnnlib import datasets, digits, models, results, storage, training
-from cnnlib.datasets import bundles, download
-from cnnlib.lab import batch, experiment, ledger, notebooks, readme
+from cnnlib.lab import batch, bundles, data, experiment, ledger, notebooks, readme
 from cnnlib.lab.cli import cli
 
 
@@ -317,15 +316,13 @@ class TestResults:
 class TestData:
     def test_fetch(self, monkeypatch):
         calls = []
-        monkeypatch.setattr(
-            download, "fetch", lambda *arguments, say: calls.append(arguments) or []
-        )
+        monkeypatch.setattr(data, "fetch", lambda *arguments, say: calls.append(arguments) or [])
         assert run("data", "fetch", "cifar10", "cifar100").exit_code == 0
         run("data", "fetch", "caltech256", "--archive", "a.tar", "--partial")
         assert calls == [(("cifar10", "cifar100"), None, False), (("caltech256",), "a.tar", True)]
 
     def test_failures_are_named(self, monkeypatch):
-        monkeypatch.setattr(download, "fetch", lambda *arguments, say: ["cifar10"])
+        monkeypatch.setattr(data, "fetch", lambda *arguments, say: ["cifar10"])
         result = run("data", "fetch", "mnist", "cifar10")
         assert (result.exit_code, result.output) == (1, "1 of 2 failed: cifar10\n")
 

@@ -1,4 +1,4 @@
-"""Bundles: what is packed arrives, and nothing that was altered or leads out of the folder is installed."""
+"""Bundles: what is packed arrives; nothing that was altered or leads elsewhere is installed."""
 
 import hashlib
 import os
@@ -8,16 +8,21 @@ import zipfile
 import pytest
 
 from cnnlib import datasets, storage
-from cnnlib.datasets import bundles
 from cnnlib.errors import InputError
+from cnnlib.lab import bundles
 
 
 @pytest.fixture
 def bundle(published, tmp_path, monkeypatch):
-    """A bundle of both Caltech sets and of weights; afterwards this is the other machine, with empty folders."""
+    """A bundle of both Caltech sets and of weights; afterwards this is another, empty machine."""
     here, there = tmp_path / "here", tmp_path / "there"
     for folder in (here, there):
         (folder / "weights").mkdir(parents=True)
+        shutil.copytree(storage.DATA / "class_names", folder / "class_names")
+        sums = (storage.DATA / "SHA256SUMS").read_text().splitlines(keepends=True)
+        sums = [line for line in sums if "weights" not in line]
+        sums.append(f"{hashlib.sha256(b'weights').hexdigest()}  weights/vgg16_notop.float16.npz\n")
+        (folder / "SHA256SUMS").write_text("".join(sums))
     (here / "weights" / "vgg16_notop.float16.npz").write_bytes(b"weights")
     monkeypatch.setattr(storage, "DATA", here)
     for name, path in published.items():
@@ -29,7 +34,7 @@ def bundle(published, tmp_path, monkeypatch):
 
 
 def altered(bundle, change):
-    """The same zip with other contents: change gets and returns {name: bytes}; its SHA256SUMS is as `change` leaves it."""
+    """The same zip with other contents: `change` gets and returns {name: bytes}."""
     with zipfile.ZipFile(bundle) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
     contents = change(contents)
@@ -50,7 +55,7 @@ def shard_of(contents):
 
 
 def test_what_is_packed_arrives(bundle, tmp_path):
-    assert datasets.status("caltech101").state == "absent"
+    assert datasets.status("caltech101").state != "prepared"
     assert len(bundles.unpack(bundle)) == 3
     assert {datasets.status(name).state for name in ("caltech101", "caltech256")} == {"prepared"}
     for path in (tmp_path / "data" / "tfds" / "caltech101" / "3.0.2").iterdir():
@@ -64,9 +69,8 @@ def test_what_is_packed_arrives(bundle, tmp_path):
 
 def test_the_sums_are_those_that_sha256sum_checks(bundle):
     with zipfile.ZipFile(bundle) as archive:
-        assert archive.namelist()[-1] == "SHA256SUMS" and {
-            info.compress_type for info in archive.infolist()
-        } == {zipfile.ZIP_STORED}
+        assert archive.namelist()[-1] == "SHA256SUMS"
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
         for line in archive.read("SHA256SUMS").decode().splitlines():
             digest, name = line.split("  ")
             assert hashlib.sha256(archive.read(name)).hexdigest() == digest
@@ -103,7 +107,7 @@ def test_a_file_that_differs_from_its_sum(bundle, tmp_path):
         return contents
 
     assert "is damaged: SHA-256" in refused(altered(bundle, change), datasets.Damaged)
-    assert datasets.status("caltech101").state == "absent"
+    assert datasets.status("caltech101").state != "prepared"
     assert not list((tmp_path / "other").rglob("incomplete*"))
 
 
@@ -112,7 +116,7 @@ def test_a_flipped_bit(bundle):
     content[content.index(b"caltech101-train.tfrecord") + 2000] ^= 1
     bundle.write_bytes(content)
     assert "is damaged" in refused(bundle, datasets.Damaged)
-    assert datasets.status("caltech101").state == "absent"
+    assert datasets.status("caltech101").state != "prepared"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,7 @@ def test_a_path_that_does_not_belong_there(name, bundle, tmp_path):
         contents["SHA256SUMS"] += f"{hashlib.sha256(b'x').hexdigest()}  {name}\n".encode()
         return contents | {name: b"x"}
 
-    assert "is refused" in refused(altered(bundle, change))
+    assert "does not belong into a bundle" in refused(altered(bundle, change))
     assert not list((tmp_path / "other").rglob("*.*")) and not list(tmp_path.rglob("outside*"))
 
 
@@ -161,6 +165,137 @@ def test_a_path_that_does_not_belong_there(name, bundle, tmp_path):
 )
 def test_files_and_sums_that_do_not_agree(change, says, bundle):
     assert says in refused(altered(bundle, change))
+
+
+def with_sums(contents):
+    """The contents with a SHA256SUMS that fits them."""
+    contents.pop("SHA256SUMS", None)
+    sums = [f"{hashlib.sha256(each).hexdigest()}  {name}\n" for name, each in contents.items()]
+    return contents | {"SHA256SUMS": "".join(sums).encode()}
+
+
+def renamed(old, new):
+    return lambda contents: {name.replace(old, new): each for name, each in contents.items()}
+
+
+def stray_alone(contents):
+    return {"tfds/caltech101/3.0.2/stray.txt": b"x"}
+
+
+def stray_beside(contents):
+    return contents | {"tfds/caltech101/3.0.2/stray.txt": b"x"}
+
+
+def without_images(contents):
+    return {name: each for name, each in contents.items() if "tfrecord" not in name}
+
+
+def of_another_version(contents):
+    name = "tfds/caltech101/3.0.2/dataset_info.json"
+    return contents | {name: contents[name].replace(b'"3.0.2"', b'"9.9.9"')}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (renamed("/3.0.2/", "/999.0.0/"), "does not belong into a bundle"),
+        (stray_alone, "holds no whole caltech101"),
+        (stray_beside, "stray.txt is none of its files"),
+        (without_images, "is missing"),
+        (of_another_version, "its files are of version 9.9.9"),
+        (lambda contents: {}, None),
+    ],
+)
+def test_what_tfds_has_not_written_is_not_installed(change, says, bundle, tmp_path):
+    """The sums of these bundles are right: the course knows better what a folder must hold."""
+    altered(bundle, lambda contents: with_sums(change(contents)))
+    if says is None:
+        assert bundles.unpack(bundle) == []
+    else:
+        assert says in refused(bundle, (InputError, datasets.Damaged))
+    assert datasets.status("caltech101").state != "prepared"
+    assert not list((tmp_path / "other").rglob("incomplete*"))
+
+
+def test_other_weights_are_not_installed(bundle, tmp_path):
+    altered(
+        bundle, lambda contents: with_sums(contents | {"weights/vgg16_notop.float16.npz": b"other"})
+    )
+    assert "is not the published file" in refused(bundle, datasets.Damaged)
+    assert not (tmp_path / "there" / "weights" / "vgg16_notop.float16.npz").exists()
+
+
+def test_a_compressed_bundle_is_refused_before_it_fills_the_disk(bundle, tmp_path):
+    """10 MB of zeros in 10 kB; a bomb of any size is refused in the same way."""
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tfds/caltech101/3.0.2/dataset_info.json", b"\0" * 10_000_000)
+        archive.writestr("SHA256SUMS", b"")
+    assert "is compressed" in refused(bundle)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 99])
+def test_other_compression_methods(method, bundle):
+    content = bytearray(bundle.read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 10 : directory + 12] = int(method).to_bytes(2, "little")
+    bundle.write_bytes(content)
+    assert "is compressed" in refused(bundle)
+
+
+def test_encrypted_members(bundle):
+    content = bytearray(bundle.read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 8] |= 1
+    bundle.write_bytes(content)
+    assert "is encrypted" in refused(bundle)
+
+
+def test_members_that_overlap(bundle):
+    """Each stored file claims the whole archive: together more than its size."""
+    with zipfile.ZipFile(bundle) as archive:
+        first = archive.infolist()[0]
+    content, size = bytearray(bundle.read_bytes()), bundle.stat().st_size
+    start = 0
+    while (start := content.find(b"PK\x01\x02", start)) >= 0:
+        for offset in (20, 24):
+            content[start + offset : start + offset + 4] = (size - 100).to_bytes(4, "little")
+        content[start + 42 : start + 46] = first.header_offset.to_bytes(4, "little")
+        start += 46
+    bundle.write_bytes(content)
+    assert "its files would have more bytes than it has itself" in refused(bundle)
+
+
+@pytest.mark.parametrize("cut", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("half", ["first", "second"])
+def test_a_half_that_is_missing(half, cut, bundle, tmp_path):
+    content = bundle.read_bytes()
+    at = int(len(content) * cut)
+    bundle.write_bytes(content[at:] if half == "first" else content[:at])
+    message = refused(bundle, (InputError, datasets.Damaged))
+    assert "opy" in message and "make room" not in message.lower()
+    assert not list((tmp_path / "other").rglob("*.tfrecord*"))
+
+
+def test_a_truncated_member(bundle):
+    """The directory promises more bytes of the last file than there are before it."""
+    content = bytearray(bundle.read_bytes())
+    with zipfile.ZipFile(bundle) as archive:
+        last = archive.getinfo(next(n for n in archive.namelist() if "weights" in n))
+    directory = content.rindex(b"PK\x01\x02", 0, content.rindex(b"PK\x01\x02"))
+    for offset in (20, 24):
+        content[directory + offset : directory + offset + 4] = (5000).to_bytes(4, "little")
+    bundle.write_bytes(content)
+    message = refused(bundle, (InputError, datasets.Damaged))
+    assert "damaged" in message or "whole" in message, last
+
+
+def test_what_does_not_fit_on_the_disk_is_refused_first(bundle, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    message = refused(bundle)
+    assert "do not fit into" in message and "1,000 left" in message
+    assert not list((tmp_path / "other").rglob("*.tfrecord*"))
 
 
 @pytest.mark.parametrize("content", [b"<html>Please log in</html>", b"", None])
@@ -195,7 +330,7 @@ def test_a_full_disk_leaves_nothing_behind(bundle, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", full)
     assert "No space left on device" in refused(bundle)
-    assert datasets.status("caltech101").state == "absent" and not list(
+    assert datasets.status("caltech101").state != "prepared" and not list(
         (tmp_path / "other").rglob("incomplete*")
     )
     shutil.rmtree(tmp_path / "other")
