@@ -9,6 +9,7 @@ import pytest
 SLOW_FILES = (
     "lab/batch/test_dispatch.py",
     "lab/batch/test_worker.py",
+    "lab/test_course.py",
     "lab/test_distributed.py",
     "lab/test_experiment.py",
     "lab/test_notebooks.py",

@@ -1,18 +1,34 @@
 """The command line: python -m cnnlib. Nothing heavy is imported until a command needs it."""
 
+import contextlib
+import errno
+import sys
+from typing import Any
+
 import click
 
 from cnnlib import __version__
 from cnnlib.errors import InputError
 
+MAX_SEED = 2**32 - 1
+
 
 class Commands(click.Group):
-    """Commands in the order in which they are defined, whose expected errors are one message without a traceback."""
+    """Commands in the order of their definition; an expected error is shown as a message."""
 
-    def list_commands(self, ctx):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order of their definition."""
         return list(self.commands)
 
-    def invoke(self, ctx):
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, on a terminal of any encoding."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, ValueError):  # not a text file
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort):
@@ -29,12 +45,14 @@ class Commands(click.Group):
 
 
 def _expected(error):
-    """(message, exit code) of an error that the user can mend; (None, None) of any other."""
+    """(message, exit code) of an error that the user can put right; (None, None) of any other."""
     from cnnlib.datasets import Unavailable
     from cnnlib.lab.notebooks import NotebookError
 
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", 2
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return f"{error.strerror}: make room, then run the same command again", 2
     if isinstance(error, InputError | Unavailable):
         return str(error), 2
     return (str(error), 1) if isinstance(error, NotebookError) else (None, None)
@@ -57,9 +75,9 @@ def cli(traceback):
 )
 def course(notebooks, folder):
     """Run all notebooks, or those named, and write a report."""
-    from cnnlib.lab import notebooks as books
+    from cnnlib.lab import course
 
-    if books.course(notebooks, folder):
+    if course.run(notebooks, folder):
         raise SystemExit(1)
 
 
@@ -89,13 +107,54 @@ def run(notebook, values, file, output):
     click.echo(f"Executed notebook: {notebooks.run(notebook, parameters, output)}")
 
 
+@cli.group("notebooks", cls=Commands)
+def notebooks():
+    """Copy the notebooks: to work in, for students, for teachers."""
+
+
+@notebooks.command("copy")
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Copy them there.  [default: work/ beside notebooks/]",
+)
+def notebooks_copy(folder):
+    """Copy the notebooks that the folder does not have yet, to work in the copies."""
+    from cnnlib.lab import editions
+
+    copied, kept = editions.copy_for_work(folder)
+    where = folder or editions.working_folder()
+    if kept:
+        click.echo(f"Kept as they are in {where}: {', '.join(kept)}")
+    click.echo(f"Copied to {where}: {', '.join(copied) or 'none'}")
+
+
+@notebooks.command("student")
+@click.option("-o", "--folder", required=True, type=click.Path(file_okay=False))
+def notebooks_student(folder):
+    """Write the notebooks without their solutions."""
+    from cnnlib.lab import editions
+
+    click.echo("\n".join(map(str, editions.write_students(folder))))
+
+
+@notebooks.command("teacher")
+@click.option("-o", "--folder", required=True, type=click.Path(file_okay=False))
+def notebooks_teacher(folder):
+    """Write the notebooks with their solutions in the answer cells."""
+    from cnnlib.lab import editions
+
+    click.echo("\n".join(map(str, editions.write_teachers(folder))))
+
+
 @cli.command("train")
 @click.argument("model")
 @click.argument("dataset")
 @click.option("--recipe", default="plain", show_default=True, help="Train by this recipe.")
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MAX_SEED),
     default=0,
     show_default=True,
     help="Decide the first weights and the order of images.",
@@ -127,14 +186,16 @@ def train(model, dataset, recipe, seed, train_size, again, processes, coordinato
     if processes or coordinator or process_id is not None:
         if not processes:
             raise click.UsageError(
-                "--coordinator and --process-id need --processes: how many there are on all machines together"
+                "--coordinator and --process-id need --processes: how many there are on all "
+                "machines together"
             )
         experiment.plan(
             model, dataset, recipe, seed, train_size
         )  # a wrong name is one error, not one of each process
         if registry.net(model).training != "gradient":
             raise InputError(
-                f"{model} is trained in several steps that are not shared among processes: train it without --processes"
+                f"{model} is trained in several steps that are not shared among processes: train "
+                "it without --processes"
             )
         arguments = [
             "train",
@@ -156,8 +217,22 @@ def train(model, dataset, recipe, seed, train_size, again, processes, coordinato
     note = " (already in the results: --again trains it anew)" if known else ""
     measure = row["metric"].removesuffix("_percent").replace("_", " ")
     click.echo(
-        f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % {measure} in {row['train_seconds']:.0f} s{note}"
+        f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % {measure} "
+        f"in {row['train_seconds']:.0f} s{note}"
     )
+    for line in _places(row):
+        click.echo(line)
+
+
+def _places(row: dict[str, Any]) -> list[str]:
+    """Where the row and its net are, a line each."""
+    from cnnlib.lab import ledger
+    from cnnlib.results import rows
+
+    local, net = rows.local_file(row["run_id"]), ledger.net_path(row["run_id"])
+    published = rows.ledger_file(row["dataset"])
+    lines = [f"Row: {local}" if local.exists() else f"Row: {published} ({row['run_id']})"]
+    return [*lines, f"Net: {net}"] if net.exists() else lines
 
 
 @cli.command("predict")
@@ -169,7 +244,7 @@ def train(model, dataset, recipe, seed, train_size, again, processes, coordinato
     help="Say whether the ink is dark.  [default: judged by the border]",
 )
 def predict(model, images, invert):
-    """Say what a trained net sees in pictures."""
+    """Show what a trained net reads in pictures of digits."""
     from cnnlib import digits
 
     click.echo(digits.describe(model, images, invert))
@@ -225,7 +300,8 @@ def batch_run(file, scheduler, workers, threads, copies, retries):
 
     if scheduler and workers:
         raise click.UsageError(
-            "--workers is for this machine; on a cluster it is the workers' --nworkers and --nthreads"
+            "--workers is for this machine; on a cluster it is --nworkers and --nthreads of the "
+            "workers"
         )
     failed = batch.run(file, scheduler, workers, threads, copies, retries)
     if failed:
@@ -236,7 +312,7 @@ def batch_run(file, scheduler, workers, threads, copies, retries):
 @batch.command("status")
 @click.argument("file", type=click.Path())
 def batch_status(file):
-    """Say what is done, running, failed."""
+    """Show which runs are done, running or failed."""
     from cnnlib.lab import batch
 
     click.echo(batch.status_text(file))
@@ -278,7 +354,7 @@ def transfer():
     help="Take so many training images, those of seed 0.  [default: all]",
 )
 def transfer_features(dataset, image_size, train_size):
-    """Compute and keep what frozen VGG16 says of images, resumably."""
+    """Compute and keep the features of frozen VGG16, resumably."""
     from cnnlib import transfer
 
     for split, seen in transfer.features_of(dataset, image_size, train_size).items():
@@ -320,10 +396,10 @@ def results():
 @results.command("show")
 @click.argument("benchmark", default="mnist")
 def results_show(benchmark):
-    """Print published and measured figures side by side."""
-    from cnnlib import results
+    """Show the lecture's results beside those measured here."""
+    from cnnlib.lab import results_listing
 
-    click.echo(results.recap_text(benchmark))
+    click.echo(results_listing.text(benchmark))
 
 
 @results.command("publish")
@@ -381,9 +457,8 @@ def results_readme(check):
     from cnnlib.lab import readme
 
     changed = readme.update_readme(check=check)
-    click.echo(
-        f"README.md is {'out of date' if changed and check else 'rewritten' if changed else 'up to date'}"
-    )
+    status = ("out of date" if check else "rewritten") if changed else "up to date"
+    click.echo(f"README.md is {status}")
     if changed and check:
         raise SystemExit(1)
 
@@ -405,7 +480,8 @@ def datasets():
     for info in map(datasets.info, datasets.names()):
         shape = "x".join(map(str, info.image_shape)) if info.image_shape else "of many sizes"
         click.echo(
-            f"{info.name:15} {info.train_count:,} + {info.test_count:,} images {shape}, {len(info.class_names)} classes ({info.title})"
+            f"{info.name:15} {info.train_count:,} + {info.test_count:,} images {shape}, "
+            f"{len(info.class_names)} classes ({info.title})"
         )
 
 
@@ -423,7 +499,7 @@ def data():
 )
 @click.option("--partial", is_flag=True, help="Take an archive that holds a part of the set.")
 def data_fetch(names, archive, partial):
-    """Download and prepare data sets; what broke off goes on."""
+    """Download and prepare data sets; an interrupted download continues."""
     from cnnlib.lab import data
 
     if failed := data.fetch(names, archive, partial, say=click.echo):
@@ -442,7 +518,8 @@ def data_bundle(names, output):
 
     packed = bundles.bundle(names, output)
     click.echo(
-        f"{output}: {len(packed)} files. On the other machine: python -m cnnlib data unpack {output}"
+        f"{output}: {len(packed)} files. On the other machine: "
+        f"python -m cnnlib data unpack {output}"
     )
 
 
@@ -457,15 +534,32 @@ def data_unpack(file):
 
 @data.command("list")
 def data_list():
-    """Say what of each data set is on this machine."""
+    """Show what of each data set is on this machine."""
     from cnnlib.lab import data
 
     click.echo(data.table())
 
 
+@cli.command("clean")
+@click.option("--checkpoints", is_flag=True, help="Also those of trainings that are not complete.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")
+def clean(checkpoints, dry_run):
+    """Remove what killed runs left behind, and show what it was."""
+    from cnnlib.lab import leftovers
+
+    found = leftovers.find(checkpoints)
+    for each in found:
+        click.echo(each)
+    if not dry_run:
+        leftovers.remove(found)
+    size = sum(each.size for each in found)
+    verb = "would be removed" if dry_run else "removed"
+    click.echo(f"{len(found)} {verb}, {size / 1e6:.1f} MB")
+
+
 @cli.command("recipes")
 def recipes():
-    """List the ways to train."""
+    """List the recipes by which nets are trained."""
     from cnnlib import recipes
 
     for name in recipes.recipe_names():

@@ -5,6 +5,7 @@
 
 import dataclasses
 import json
+import numbers
 import shutil
 from typing import Any
 
@@ -36,10 +37,19 @@ def plan(
         train_size: images to train on, None for all.
         sample: the repository's sample of the data set is meant, not the whole.
 
-    Raises InputError for unknown names and for a recipe that does not suit the net.
+    Raises InputError for unknown names, for a recipe or a data set that does not suit the net, and
+    for numbers that training would refuse.
     """
     recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
     _check_protocol(recipe, model)
+    info = datasets.info(dataset)
+    _check_images(registry.net(model), recipe, info)
+    _check_numbers(model, info, seed, train_size)
+    return _planned(model, dataset, recipe, seed, train_size, sample)
+
+
+def _planned(model, dataset, recipe, seed, train_size, sample):
+    """The columns of a row that are known before the training, without any check."""
     info = datasets.info(dataset)
     determining = {
         "model": model,
@@ -82,6 +92,53 @@ def _check_protocol(recipe, model):
             f"the recipe {recipe.name} is for {_purpose(recipe)}, and {model} takes the input "
             f"format {net.input_format}: use one of {', '.join(suited)}"
         )
+
+
+# The images that each input format takes, and whether those of a data set are such.
+_IMAGES = {
+    "20x20": ("MNIST's size-normalised digits", lambda info: info.name == "mnist"),
+    "16-in-28": ("MNIST's size-normalised digits", lambda info: info.name == "mnist"),
+    "28x28": ("images of 28x28 pixels", lambda info: info.image_shape[:2] == (28, 28)),
+    "32x32": ("images of 28x28 or 32x32 pixels", lambda info: info.image_shape[0] in (28, 32)),
+    "cifar10": ("colour images of 32x32 pixels", lambda info: info.image_shape == (32, 32, 3)),
+    "rgb": ("images of one size", lambda info: True),
+}
+
+
+def _check_images(net, recipe, info):
+    """Raise InputError if a net cannot be trained on a data set by this recipe."""
+    wanted, suits = _IMAGES[net.input_format]
+    if info.image_shape is None or not suits(info):
+        shape = "x".join(map(str, info.image_shape)) if info.image_shape else "of many sizes"
+        known = [each for each in map(datasets.info, datasets.names()) if each.image_shape]
+        names = ", ".join(each.name for each in known if suits(each))
+        raise InputError(
+            f"{net.name} takes {wanted}, and the images of {info.name} are {shape}: use one of "
+            f"{names}"
+        )
+    if recipe.protocol == "deslanted" and info.image_shape[2] != 1:
+        raise InputError(
+            f"the recipe {recipe.name} deslants grey images, and those of {info.name} have colours"
+        )
+
+
+def _check_numbers(model, info, seed, train_size):
+    """Raise InputError for a seed or a number of images that training would refuse."""
+    # The last member of a boosted net is trained with this much more, see cnnlib.boosting.
+    most = 2**32 - 1 - (2_000_000 if registry.net(model).training == "boosting" else 0)
+    if not _is_whole(seed) or not 0 <= seed <= most:
+        raise InputError(f"seed must be a whole number from 0 to {most} for {model}, got {seed!r}")
+    if train_size is None:
+        return
+    if not _is_whole(train_size) or not 1 <= train_size <= info.train_count:
+        raise InputError(
+            f"train_size must be a whole number from 1 to the {info.train_count} training images "
+            f"of {info.name}, got {train_size!r}"
+        )
+
+
+def _is_whole(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _purpose(recipe):
@@ -202,7 +259,9 @@ def record(model: str, net, trained, data: datasets.Dataset) -> dict[str, Any]:
         )
     sample = data.source.startswith("sample ")
     size = len(data.train.labels)
-    planned = plan(model, data.info.name, trained.recipe, trained.seed, size, sample=sample)
+    _check_protocol(trained.recipe, model)
+    # The net has learned from these images already: that it takes them is no question.
+    planned = _planned(model, data.info.name, trained.recipe, trained.seed, size, sample)
     return _keep(planned, net, trained, data)
 
 

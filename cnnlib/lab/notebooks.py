@@ -1,7 +1,8 @@
-"""Run the course's notebooks: one with other parameters, checked strictly, or all of them into a report.
+"""The course's notebooks and their parameters, and strict runs of them.
 
-A notebook's parameters are the lines of its cell tagged `parameters`: `name = literal  # what it is`. Plain papermill runs the notebooks
-too; it takes a misspelt name or a value of the wrong type without a word, which is what `run` is for.
+A notebook's parameters are the lines of its cell tagged `parameters`: `name = literal  # comment`.
+Plain papermill runs the notebooks as well; it silently accepts a misspelt name or a value of the
+wrong type, which `run` refuses.
 """
 
 import ast
@@ -10,22 +11,36 @@ import difflib
 import functools
 import io
 import json
-import logging
 import os
 import pathlib
-import sys
+import re
 import tempfile
-import time
 import tokenize
 import tomllib
-from datetime import datetime
+from collections.abc import Iterable
+from typing import Any
 
 from cnnlib import storage
 from cnnlib.errors import InputError, check_name
+from cnnlib.lab import outputs
+from cnnlib.lab.execution import NotebookError
 
+__all__ = [
+    "NotebookError",
+    "Parameter",
+    "cells",
+    "checked",
+    "colab_url",
+    "find",
+    "names",
+    "parameters",
+    "parse",
+    "read_values",
+    "run",
+]
 
-class NotebookError(RuntimeError):
-    """A cell of a notebook raised. The message names the cell, its exception, and where the notebook is kept as far as it got."""
+# The course's own notebooks have such names; copies such as 03_lenet1-Copy1 do not.
+_COURSE_NAME = re.compile(r"\d\d_\w+", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,48 +48,65 @@ class Parameter:
     """One parameter of a notebook: a line `name = default  # comment` of its parameters cell."""
 
     name: str
-    default: object
+    default: Any
     comment: str
 
 
-def names():
-    """The names of the course's notebooks, in order: the files of notebooks/ without `.ipynb`."""
-    return sorted(path.stem for path in storage.NOTEBOOKS.glob("*.ipynb"))
+def names() -> list[str]:
+    """Return the names of the course's notebooks in order: `01_datasets_tour`, ..."""
+    stems = (path.stem for path in storage.NOTEBOOKS.glob("*.ipynb"))
+    return sorted(stem for stem in stems if _COURSE_NAME.fullmatch(stem))
 
 
-def find(notebook):
-    """The path of a notebook given as a path, a name (`04_lenet1`) or its number (`04`). InputError lists the ones that exist."""
-    path = pathlib.Path(notebook)
-    if path.is_file() and path.suffix == ".ipynb":
+def find(notebook: str | os.PathLike[str]) -> pathlib.Path:
+    """Return the path of a notebook given as a path, a name (`04_lenet1`) or a number (`04`).
+
+    Raises:
+        InputError: there is none, with the names of those that exist; or several have the number.
+    """
+    text = os.fspath(notebook)
+    path = pathlib.Path(text)
+    if path.suffix == ".ipynb" and "\0" not in text and path.is_file():
         return path.resolve()
-    numbers = {name.partition("_")[0]: name for name in names()}
-    wanted = str(notebook).removesuffix(".ipynb")
-    return (
-        storage.NOTEBOOKS
-        / f"{check_name('notebook', numbers.get(wanted.zfill(2), wanted), names())}.ipynb"
-    )
+    name = text.removesuffix(".ipynb")
+    if name.isdecimal():
+        numbered = [each for each in names() if each.partition("_")[0] == name.zfill(2)]
+        if len(numbered) > 1:
+            raise InputError(
+                f"notebook {name!r} may be {' or '.join(numbered)}: give the whole name"
+            )
+        name = numbered[0] if numbered else name
+    here = storage.NOTEBOOKS / f"{name}.ipynb"
+    if pathlib.PurePath(name).name == name and here.is_file():  # also a copy in that folder
+        return here
+    return storage.NOTEBOOKS / f"{check_name('notebook', name, names())}.ipynb"
 
 
-def colab_url(notebook):
-    """The address that opens a notebook of the course in Google Colab, made from the one repository address in pyproject.toml."""
-    project = tomllib.loads((storage.ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]
-    repository = project["urls"]["Repository"].removeprefix("https://github.com/")
-    return f"https://colab.research.google.com/github/{repository}/blob/main/notebooks/{pathlib.Path(notebook).stem}.ipynb"
+def colab_url(notebook: str | os.PathLike[str]) -> str:
+    """Return the address that opens a notebook of the course in Google Colab."""
+    repository = repository_url().removeprefix("https://github.com/")
+    name = pathlib.Path(notebook).stem
+    return f"https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb"
 
 
-def parameters(notebook):
-    """The parameters of a notebook, list[Parameter] in the order of its parameters cell; empty if it has no such cell.
+def repository_url() -> str:
+    """Return the address of the repository, which pyproject.toml has."""
+    text = (storage.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)["project"]["urls"]["Repository"]
 
-    Raises InputError if the file is not a notebook, or the cell holds anything but assignments of literals.
+
+def parameters(notebook: str | os.PathLike[str]) -> list[Parameter]:
+    """Return the parameters of a notebook in the order of its parameters cell.
+
+    Raises:
+        InputError: the file is not a notebook, or the cell has more than assignments of literals.
     """
     path = find(notebook)
     stat = path.stat()
     return list(_parameters(path, stat.st_mtime_ns, stat.st_size))
 
 
-@functools.lru_cache(maxsize=256)  # a grid asks for the same notebook once a value
+@functools.lru_cache(maxsize=256)  # a grid asks for the same notebook once for each value
 def _parameters(path, *_):
     for cell in cells(path):
         if cell["cell_type"] == "code" and "parameters" in cell["tags"]:
@@ -82,40 +114,45 @@ def _parameters(path, *_):
     return []
 
 
-def cells(notebook):
-    """The cells of a notebook, list[dict] with cell_type, source and tags: what decides what it does, without what it printed.
+def cells(notebook: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Return the cells of a notebook as dicts with cell_type, source and tags, without outputs.
 
-    Reads the JSON alone, which is ten times faster than nbformat's import. Raises InputError if the file is not a notebook.
+    It reads the JSON alone, which takes a tenth of the time of importing nbformat.
+
+    Raises:
+        InputError: the file is not a notebook.
     """
     try:
         nb = json.loads(pathlib.Path(notebook).read_text(encoding="utf-8"))
         if nb["nbformat"] != 4:
             raise ValueError(f"its format is {nb['nbformat']}, expected 4")
-        text = lambda source: source if isinstance(source, str) else "".join(source)  # noqa: E731
         return [
             {
                 "cell_type": cell["cell_type"],
-                "source": text(cell["source"]),
+                "source": "".join(cell["source"]),
                 "tags": list(cell["metadata"].get("tags", [])),
             }
             for cell in nb["cells"]
         ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error).partition("\n")[0]
         raise InputError(
-            f"{notebook} is not a notebook ({type(error).__name__}: {str(error).splitlines()[0]})"
+            f"{notebook} is not a notebook ({type(error).__name__}: {reason})"
         ) from error
 
 
-def parse(text, default):
-    """Turn a command line's text into a value of `default`'s type; with None as the default, whatever Python or YAML reads in it.
+def parse(text: str, default: Any) -> Any:
+    """Return the text of a command line as a value of `default`'s type.
 
-    What does not fit is returned as what it looks like, for `checked` to name in its error.
+    With None as the default it is whatever Python or YAML reads in it. A text that does not fit is
+    returned as what it looks like, for `checked` to name in its error.
     """
     if isinstance(default, str):
         return text
     if isinstance(default, bool):
         return {"true": True, "false": False}.get(text.lower(), text)
-    for read in (type(default), _literal) if isinstance(default, int | float) else (_literal,):
+    readers = (type(default), _literal) if isinstance(default, int | float) else (_literal,)
+    for read in readers:
         try:
             return read(text)
         except ValueError:
@@ -123,22 +160,30 @@ def parse(text, default):
     return text
 
 
-def read_values(path):
-    """Parameters from a YAML file, as a dict. InputError if it does not hold names and values."""
-    import yaml
+def read_values(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the parameters in a YAML file.
 
-    try:
-        values = yaml.safe_load(pathlib.Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from error
+    Raises:
+        InputError: the file does not hold names and values.
+    """
+    from cnnlib.lab import strict_yaml
+
+    values = strict_yaml.read(path)
     if not isinstance(values, dict):
-        raise InputError(f"{path} must hold lines of `name: value`, got {values!r}")
+        shown = strict_yaml.short(repr(values))
+        raise InputError(f"{os.fspath(path)} must hold lines of `name: value`, got {shown}")
     return values
 
 
-def checked(notebook, values):
-    """Return the values (dict) as the notebook takes them. InputError, with a list of its parameters, for an unknown name or a value
-    of another type than the default's. A whole number may stand for a float, a list for a tuple, anything for a default of None."""
+def checked(notebook: str | os.PathLike[str], values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values as the notebook takes them.
+
+    A value must have the type of the default. A whole number may stand for a float, a list for a
+    tuple, and anything that JSON can hold for a default of None.
+
+    Raises:
+        InputError: an unknown name or another type, with a list of the notebook's parameters.
+    """
     path = find(notebook)
     known = {p.name: p for p in parameters(path)}
     fit = {}
@@ -148,115 +193,75 @@ def checked(notebook, values):
                 f"{path.name} has no parameter {name!r}. {_listing(known.values(), name)}"
             )
         default = known[name].default
-        if not _fits(value, default):
+        if not (_is_plain(value) and _fits(value, default)):
+            shown = repr(value) if len(repr(value)) < 200 else f"{repr(value)[:200]}..."
             raise InputError(
-                f"{name} of {path.name} must be {_kind(default)}, got {value!r}{_hint(value, default)}. {_listing(known.values(), name)}"
+                f"{name} of {path.name} must be {_expected(default)}, got {shown}"
+                f"{_hint(value, default)}. {_listing(known.values(), name)}"
             )
-        fit[name] = (
-            float(value)
-            if isinstance(default, float)
-            else list(value)
-            if isinstance(value, tuple)
-            else value
-        )
+        fit[name] = _converted(value, default)
     return fit
 
 
-def run(notebook, parameters=None, output=None, progress=True):
-    """Run a notebook through papermill, in its own folder and with this very Python. Returns the path of the executed notebook.
+def run(
+    notebook: str | os.PathLike[str],
+    parameters: dict[str, Any] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> pathlib.Path:
+    """Run a notebook through papermill, in its own folder and with this very Python.
 
     Args:
-        notebook: a path, a name or a number: see `find`. parameters: dict of the ones that differ from the notebook's own.
-        output: where to write the executed notebook; `notebooks/` in the results folder if None. It is replaced once the last cell has run.
-        progress: show how far it is, by cell: a bar in a terminal, else a line a section.
-    Raises InputError for a missing notebook or parameters that do not fit; NotebookError if a cell raises: an earlier output is then left
-        alone, and the notebook as far as it got is kept beside it as `<name>.failed.ipynb`.
+        notebook: a path, a name or a number: see `find`.
+        parameters: those that differ from the notebook's own.
+        output: where to write the executed notebook; None for `notebooks/` in the results folder.
+            It is replaced once the last cell has run.
+        progress: show how far it is: a bar in a terminal, else a line for each section.
+
+    Returns:
+        The path of the executed notebook.
+
+    Raises:
+        InputError: there is no such notebook, parameters do not fit, or `output` cannot be written.
+        NotebookError: a cell raised, or the kernel could not start. An earlier output is unchanged;
+            the notebook as far as it got is kept beside it as `<name>.failed.ipynb`.
     """
+    from cnnlib.lab import execution
+
     path = find(notebook)
     parameters = checked(path, parameters or {})
-    output = pathlib.Path(output) if output else storage.results_folder() / "notebooks" / path.name
-    if parameters and output.resolve() == path:
+    default = storage.results_folder() / "notebooks" / path.name
+    output = outputs.output_file(default if output is None else output)
+    if parameters and output == path:
         raise InputError(
-            f"{output} is the notebook itself: with parameters that differ from its own, write to another file"
+            f"{output} is the notebook itself: with parameters that differ from its own, write to "
+            "another file"
         )
-    storage.make_folder(output.parent)
-    handle, part = tempfile.mkstemp(dir=output.parent, prefix=f".{output.stem}.", suffix=".ipynb")
+    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.stem}.", suffix=".ipynb")
     os.close(handle)
-    failed = output.with_suffix(".failed.ipynb")
+    part, failed = pathlib.Path(name), output.with_suffix(".failed.ipynb")
     try:
-        _execute(path, part, parameters, progress)
+        execution.execute(path, part, parameters, progress)
         _move(part, output)
         failed.unlink(missing_ok=True)
     except NotebookError as error:
-        _move(part, failed)
-        raise NotebookError(
-            f"{path.stem}: {error}\nThe notebook as far as it got: {failed}"
-        ) from error
+        message = f"{path.stem}: {error}"
+        if part.stat().st_size:  # else the kernel did not even start
+            _move(part, failed)
+            message += f"\nThe notebook as far as it got: {failed}"
+        raise NotebookError(message) from (error.__cause__ or error)
     finally:
-        pathlib.Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     return output
-
-
-def course(notebooks=None, folder=None, progress=True):
-    """Run notebooks at their default parameters, one after the other, and write a report that opens without a server or a network.
-
-    Prints how far it is, the recap of published and measured figures, and where everything is. A notebook that fails does not stop
-    the others. Returns the names of the notebooks that failed.
-
-    Args: notebooks: paths, names or numbers, all of the course if None; folder: for the executed notebooks and their pages,
-        `course/` in the results folder if None.
-    """
-    from cnnlib import results
-    from cnnlib.lab import report
-
-    paths = [find(notebook) for notebook in notebooks or names()]
-    if not paths:
-        raise InputError(f"there are no notebooks in {storage.NOTEBOOKS}")
-    folder = storage.make_folder(folder or storage.results_folder() / "course")
-    entries = []
-    for number, path in enumerate(paths, 1):
-        print(f"[{number}/{len(paths)}] {path.stem} ...", flush=True)
-        started, executed, failure = time.perf_counter(), folder / path.name, ""
-        try:
-            run(path, output=executed, progress=progress)
-        except NotebookError as error:
-            failure, executed = str(error), executed.with_suffix(".failed.ipynb")
-            print(f"      failed. {failure}", flush=True)
-        entry = report.Entry(
-            path.stem, executed.with_suffix(".html").name, time.perf_counter() - started, failure
-        )
-        entries.append(entry)
-        storage.write_atomically(folder / entry.page, report.page(executed))
-        print(f"      {entry.seconds:.0f} s", flush=True)
-    storage.write_atomically(
-        folder / "index.html", report.index(entries, results.recap_table(), datetime.now())
-    )
-    failed = [entry.name for entry in entries if entry.failure]
-    print(
-        f"\n{results.recap_text()}\n\nReport: {folder / 'index.html'}\nExecuted notebooks: {folder}"
-    )
-    if failed:
-        print(f"{len(failed)} of {len(paths)} notebooks failed: {', '.join(failed)}")
-    return failed
-
-
-def _read(path):
-    import nbformat
-
-    try:
-        return nbformat.read(path, as_version=4)
-    except Exception as error:  # nbformat, json and jsonschema each have their own
-        raise InputError(f"{path} is not a notebook ({str(error).splitlines()[0]})") from error
 
 
 def _assignments(source, where):
     """The `name = literal  # comment` lines of a parameters cell."""
     try:
         statements = ast.parse(source).body
-    except SyntaxError as error:
-        raise InputError(
-            f"{where}, line {error.lineno} of the parameters cell: {error.msg}"
-        ) from error
+    except (SyntaxError, ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise InputError(f"{where}, line {line} of the parameters cell: {error}") from error
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {
         token.start[0]: token.string.lstrip("# ")
@@ -267,33 +272,36 @@ def _assignments(source, where):
     for statement in statements:
         try:
             (target,) = statement.targets
-            found.append(
-                Parameter(
-                    target.id,
-                    ast.literal_eval(statement.value),
-                    comments.get(statement.end_lineno, ""),
-                )
-            )
+            value = ast.literal_eval(statement.value)
+            found.append(Parameter(target.id, value, comments.get(statement.end_lineno, "")))
         except (AttributeError, ValueError) as error:
             line = ast.get_source_segment(source, statement)
             raise InputError(
-                f"{where}, line {statement.lineno} of the parameters cell: `{line}` must be `name = literal`"
+                f"{where}, line {statement.lineno} of the parameters cell: `{line}` must be "
+                "`name = literal`"
             ) from error
     return found
 
 
 def _literal(text):
-    """A value written as Python or as YAML: `(300, 100)`, `[300, 100]`, `1e-4`, `None`, `null`, `cifar10`."""
-    import yaml
+    """A value written as Python or YAML: `(300, 100)`, `[300]`, `1e-4`, `None`, `cifar10`."""
+    from cnnlib.lab import strict_yaml
 
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        pass
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(text) from error
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return strict_yaml.parse(text, "the value")
+
+
+def _is_plain(value):
+    """Whether JSON can hold the value: no date, set or bytes, and no number beyond 64 bits."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and all(map(_is_plain, value.values()))
+    if type(value) is int:
+        return abs(value) < 2**63
+    return value is None or type(value) in (bool, float, str)
 
 
 def _fits(value, default):
@@ -310,7 +318,16 @@ def _fits(value, default):
     return type(value) is type(default)
 
 
-def _kind(default):
+def _converted(value, default):
+    if isinstance(default, float):
+        return float(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _expected(default):
+    """What is expected in the place of a default, for a message."""
+    if default is None:
+        return "text, a number, true, false, null, or a list or mapping of these"
     kinds = {
         bool: "true or false",
         int: "a whole number",
@@ -324,12 +341,9 @@ def _kind(default):
 
 
 def _hint(value, default):
-    """What to write instead, for the two ways in which a number becomes text in a YAML file."""
-    if (
-        not isinstance(value, str)
-        or isinstance(default, bool)
-        or not isinstance(default, int | float)
-    ):
+    """What to write instead, where a number has become text in a YAML file."""
+    is_number = isinstance(default, int | float) and not isinstance(default, bool)
+    if not (isinstance(value, str) and is_number):
         return ""
     try:
         float(value)
@@ -342,95 +356,39 @@ def _hint(value, default):
     return " (text: write it without quotes)"
 
 
-def _listing(known, name):
+def _listing(known: Iterable[Parameter], name: str) -> str:
     """The parameters with defaults and comments, the ones most like `name` first."""
-    closest = sorted(known, key=lambda p: -difflib.SequenceMatcher(None, name, p.name).ratio())
+    ratio = {p.name: difflib.SequenceMatcher(None, str(name), p.name).ratio() for p in known}
+    closest = sorted(known, key=lambda p: -ratio[p.name])
     if not closest:
         return "It has no parameters."
     lines = [f"{p.name} = {p.default!r}" for p in closest]
     width = max(map(len, lines))
-    return "Its parameters:\n" + "\n".join(
+    described = [
         f"  {line:{width}}  # {p.comment}".rstrip(" #")
         for line, p in zip(lines, closest, strict=True)
-    )
+    ]
+    return "\n".join(["Its parameters:", *described])
 
 
-def _execute(path, target, parameters, progress):
-    """Papermill from `path` to `target`, which it writes after each cell. NotebookError if a cell raises or the kernel dies."""
-    import papermill
-    from nbclient.exceptions import DeadKernelError
+def read_notebook(path: pathlib.Path) -> Any:
+    """Return a notebook as nbformat reads it. Raises InputError if it is none."""
+    import nbformat
 
-    logging.getLogger("papermill").setLevel(
-        logging.ERROR
-    )  # it warns of parameter lines that it cannot read; `checked` has read them
-    bar = progress and sys.stderr.isatty()
     try:
-        papermill.execute_notebook(
-            path,
-            target.replace("{", "{{").replace("}", "}}"),  # papermill formats the path
-            parameters,
-            kernel_name="python3",
-            language="python",
-            kernel_manager_class=_kernel_manager_of_this_python(),
-            extra_arguments=[
-                "--log-level=CRITICAL"
-            ],  # what a cell raises comes as a message; the kernel's own notes are noise
-            record_timing=False,
-            cwd=path.parent,
-            progress_bar={"desc": f"      {path.stem}", "leave": False} if bar else False,
-            on_cell_start=_print_section(len(_read(path).cells) + bool(parameters))
-            if progress and not bar
-            else None,
-        )
-    except papermill.PapermillExecutionError as error:
-        lines = [f"    {line}" for line in error.source.splitlines()[:5]]
-        number = (
-            error.cell_index + 1 - bool(parameters)
-        )  # papermill adds a cell with the parameters
-        raise NotebookError(
-            "\n".join(
-                [
-                    f"cell {number}, In [{error.exec_count}], raised {error.ename}: {error.evalue}",
-                    *lines,
-                ]
-            )
-        ) from error
-    except DeadKernelError as error:
-        raise NotebookError(
-            "its Python process died without an error of its own: most often there was not enough memory"
-        ) from error
-
-
-def _kernel_manager_of_this_python():
-    """A class of kernel manager for which "python3" is the Python that runs now, whatever kernel bears that name on this machine."""
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpecManager
-    from traitlets import default
-
-    class ThisPython(AsyncKernelManager):
-        @default("kernel_spec_manager")
-        def _no_installed_kernels(self):
-            return KernelSpecManager(kernel_dirs=[])
-
-    return ThisPython
-
-
-def _print_section(total):
-    """A hook that prints a line where a section of the notebook begins."""
-
-    def on_cell_start(cell, cell_index):
-        heading = cell.source.partition("\n")[0]
-        if cell.cell_type == "markdown" and heading.startswith("#"):
-            print(f"      {cell_index + 1}/{total} {heading.lstrip('# ')}", flush=True)
-
-    return on_cell_start
+        return nbformat.read(path, as_version=4)
+    except OSError:
+        raise
+    except Exception as error:  # nbformat, json and jsonschema each have their own
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} is not a notebook ({reason})") from error
 
 
 def _move(part, output):
-    """Move an executed notebook to its place, without the times and paths that papermill leaves in its metadata."""
+    """Move an executed notebook to its place, without papermill's times and paths."""
     import nbformat
 
-    nb = _read(part)
+    nb = read_notebook(part)
     for node in [nb, *nb.cells]:
         node.metadata.pop("papermill", None)
         if node.metadata.get("tags") == []:

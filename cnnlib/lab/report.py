@@ -1,12 +1,20 @@
-"""The report of `make course`: a page for each executed notebook, and an index. Everything is inside the files: no server, no network."""
+"""The report of `make course`: a page for each executed notebook, and an index.
+
+Everything is inside the files: they open without a server and without a network.
+"""
 
 import dataclasses
+import functools
 import logging
+import pathlib
 import re
+from datetime import datetime
 from html import escape
+from typing import Any
+from urllib.parse import quote
 
 import cnnlib
-from cnnlib.lab import environment
+from cnnlib.lab import environment, notebooks
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -19,61 +27,70 @@ td:not(:nth-child(4)) { white-space: nowrap; }
 pre { white-space: pre-wrap; border-left: .3rem solid #c33; padding-left: .7rem; }
 """
 
-# The page template of JupyterLab, less the scripts that it fetches from the network; long lines can be scrolled on a phone.
-PAGE = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js %}{% endblock %}{% block html_head_js_mathjax %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}
-{% block html_head_css %}<style>.jp-InputArea-editor, .jp-OutputArea-output { overflow-x: auto; }</style>{% endblock %}"""
+# JupyterLab's page without the scripts that it fetches from the network. Long lines can be scrolled
+# on a phone.
+_PAGE = """{% extends 'lab/index.html.j2' %}
+{% block html_head_js %}{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+{% block html_head_css %}
+<style>.jp-InputArea-editor, .jp-OutputArea-output { overflow-x: auto; }</style>
+{% endblock %}"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One notebook of the report: its name, its page's file name, how long it took, and why it failed ("" if it did not)."""
+    """One notebook of the report."""
 
     name: str
-    page: str
+    notebook: str  # file name of the executed notebook
+    page: str  # file name of its page
     seconds: float
-    failure: str = ""
+    failure: str = ""  # why it failed, "" if it did not
 
 
-def page(notebook):
-    """An executed notebook (path) as one HTML page (str): pictures embedded, formulas as MathML."""
-    import nbformat
-
-    nb = nbformat.read(notebook, as_version=4)
+def page(notebook: pathlib.Path) -> str:
+    """Return an executed notebook as one HTML page: figures embedded, formulas as MathML."""
+    nb = notebooks.read_notebook(notebook)
     for cell in nb.cells:
-        if (
-            cell.cell_type == "markdown"
-        ):  # a picture from the network (the Colab badge) becomes its text
+        if cell.cell_type == "markdown":
+            # A picture from the network, such as the Colab badge, becomes its text.
             cell.source = re.sub(r"!\[([^\]]*)\]\(https?:[^)]*\)", r"\1", cell.source)
-    logging.getLogger("traitlets").setLevel(
-        logging.ERROR
-    )  # it warns of each figure, which has no text to stand for it
-    exporter = _exporter()(raw_template=PAGE, embed_images=True)
-    html, _ = exporter.from_notebook_node(
-        nb, {"metadata": {"name": notebook.stem, "path": str(notebook.parent)}}
-    )
+    # It warns of each figure that has no alternative text.
+    logging.getLogger("traitlets").setLevel(logging.ERROR)
+    exporter = _exporter()(raw_template=_PAGE, embed_images=True)
+    metadata = {"name": notebook.stem, "path": str(notebook.parent)}
+    html, _ = exporter.from_notebook_node(nb, {"metadata": metadata})
     return html
 
 
-def index(entries, recap, date):
-    """The report's first page (str). Args: entries: list[Entry]; recap: DataFrame of text; date: datetime."""
-    rows = "\n".join(
-        f'<tr><td><a href="{escape(e.page)}">{escape(e.name)}</a></td><td>{"failed" if e.failure else "done"}</td>'
-        f"<td>{e.seconds:.0f} s</td></tr>"
-        for e in entries
-    )
+def index(
+    entries: list[Entry], recap: Any, date: datetime, folder: pathlib.Path | None = None
+) -> str:
+    """Return the report's first page.
+
+    Args:
+        entries: the notebooks.
+        recap: a pandas.DataFrame of text, published results beside measured ones.
+        date: when the report was made.
+        folder: where the pages are; a notebook without a page there has no link.
+    """
+    rows = "\n".join(_row(entry, folder) for entry in entries)
     failures = "\n".join(f"<pre>{escape(e.failure)}</pre>" for e in entries if e.failure)
+    machine = f"cnnlib {cnnlib.__version__}; {environment.versions()}; {environment.device()}"
+    failed = sum(bool(entry.failure) for entry in entries)
+    outcome = f"{failed} of {len(entries)} notebooks failed." if failed else "All notebooks ran."
     return f"""<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>CNN image classifiers: what this machine measured</title>
+<title>CNN image classifiers: measured on this machine</title>
 <style>{STYLE}</style>
-<h1>CNN image classifiers: what this machine measured</h1>
-<p>{date:%Y-%m-%d %H:%M}. {escape(f"cnnlib {cnnlib.__version__}; {environment.versions()}; {environment.device()}")}.</p>
+<h1>CNN image classifiers: measured on this machine</h1>
+<p>{date:%Y-%m-%d %H:%M}. {outcome} {escape(machine)}.</p>
 <h2>Notebooks</h2>
 <div class="wide"><table>
-<tr><th>Notebook</th><th>State</th><th>Time</th></tr>
+<tr><th>Notebook</th><th>Status</th><th>Time</th></tr>
 {rows}
 </table></div>
 {failures}
@@ -83,8 +100,17 @@ def index(entries, recap, date):
 """
 
 
+def _row(entry, folder):
+    name = escape(entry.name)
+    if folder is None or (folder / entry.page).exists():
+        name = f'<a href="{escape(quote(entry.page))}">{name}</a>'
+    status = "failed" if entry.failure else "done"
+    return f"<tr><td>{name}</td><td>{status}</td><td>{entry.seconds:.0f} s</td></tr>"
+
+
+@functools.cache
 def _exporter():
-    """nbconvert's HTMLExporter with formulas as MathML, which browsers draw themselves, in the place of a script from the network."""
+    """nbconvert's HTMLExporter with formulas as MathML, which browsers draw without a script."""
     from jinja2 import pass_context
     from latex2mathml.converter import convert
     from nbconvert import HTMLExporter
@@ -93,9 +119,7 @@ def _exporter():
     def mathml(tex, display):
         try:
             return convert(tex, display=display)
-        except (
-            Exception
-        ):  # latex2mathml has many of its own, and raises IndexError too: show what was written
+        except Exception:  # latex2mathml raises many kinds: show the source
             return f"<code>{escape(tex)}</code>"
 
     class Renderer(IPythonRenderer):
@@ -108,13 +132,11 @@ def _exporter():
     class Exporter(HTMLExporter):
         @pass_context
         def markdown2html(self, context, source):
-            attachments = context.get("cell", {}).get("attachments", {})
-            folder = context["resources"]["metadata"]["path"]
             renderer = Renderer(
                 escape=False,
                 embed_images=True,
-                path=folder,
-                attachments=attachments,
+                path=context["resources"]["metadata"]["path"],
+                attachments=context.get("cell", {}).get("attachments", {}),
                 anchor_link_text="¶",
             )
             return MarkdownWithMath(renderer=renderer).render(source)

@@ -1,5 +1,6 @@
 """The command line: what it prints, what it refuses, and that it starts fast."""
 
+import os
 import subprocess
 import sys
 
@@ -9,9 +10,22 @@ import pytest
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_notebook
 
-from cnnlib import datasets, digits, models, results, storage, training
-from cnnlib.lab import batch, bundles, data, experiment, ledger, notebooks, readme
+from cnnlib import datasets, digits, models, storage, training
+from cnnlib.lab import (
+    batch,
+    bundles,
+    course,
+    data,
+    editions,
+    experiment,
+    ledger,
+    leftovers,
+    notebooks,
+    readme,
+    results_listing,
+)
 from cnnlib.lab.cli import cli
+from cnnlib.results import rows
 
 
 def run(*arguments):
@@ -36,6 +50,8 @@ def trained(monkeypatch):
     def train_row(model, dataset, recipe, seed, **options):
         calls.append((model, dataset, recipe, seed, options))
         return {
+            "run_id": f"{model}-{seed}",
+            "dataset": dataset,
             "recipe": recipe,
             "metric": "test_error_percent",
             "value": 1.234,
@@ -67,8 +83,8 @@ def test_help_imports_nothing_heavy():
 import sys
 from cnnlib.lab.cli import cli
 cli(["--help"], standalone_mode=False)
-heavy = {"tensorflow", "keras", "pandas", "numpy", "matplotlib", "papermill", "nbformat", "tensorflow_datasets"} & set(sys.modules)
-sys.exit(f"imported: {heavy}" if heavy else 0)
+unwanted = {"tensorflow", "keras", "pandas", "numpy", "matplotlib", "papermill", "nbformat"}
+sys.exit(f"imported: {heavy}" if (heavy := unwanted & set(sys.modules)) else 0)
 """
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
@@ -120,7 +136,7 @@ def test_expected_errors(monkeypatch, error, message, code):
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr(results, "recap_text", fail)
+    monkeypatch.setattr(results_listing, "text", fail)
     result = run("results", "show")
     assert (result.exit_code, result.output) == (code, message + "\n")
 
@@ -130,14 +146,35 @@ def test_a_bug_keeps_its_traceback(monkeypatch, error):
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr(results, "recap_text", fail)
+    monkeypatch.setattr(results_listing, "text", fail)
     assert run("results", "show").exception is error
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_that_is_not_utf_8_gets_escapes_not_an_error(encoding):
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    for arguments in (["results", "show"], ["predict", "ø→"]):
+        run = subprocess.run(
+            [sys.executable, "-m", "cnnlib", *arguments], env=environment, capture_output=True
+        )
+        output = (run.stdout + run.stderr).decode(encoding, "replace")
+        assert "Traceback" not in output and "UnicodeEncodeError" not in output
+        assert arguments[0] == "predict" or run.returncode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_message():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "cnnlib", "models"]
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert run.returncode != 0 and "Traceback" not in run.stderr
 
 
 class TestTrain:
     def test_defaults(self, trained):
         result = run("train", "lenet-5", "mnist")
-        assert result.output == "lenet-5 mnist plain seed 0: 1.23 % test error in 12 s\n"
+        first, *_ = result.output.splitlines()
+        assert first == "lenet-5 mnist plain seed 0: 1.23 % test error in 12 s"
         assert trained == [("lenet-5", "mnist", "plain", 0, {"train_size": None, "again": False})]
 
     def test_options(self, trained):
@@ -162,7 +199,23 @@ class TestTrain:
             in run("train", "lenet-5", "mnist").output
         )
 
-    @pytest.mark.parametrize("option", [("--seed", "-1"), ("--seed", "x"), ("--train-size", "0")])
+    def test_it_says_where_the_row_and_the_net_are(self, trained):
+        row, net = rows.local_file("lenet-5-0"), ledger.net_path("lenet-5-0")
+        storage.write_atomically(row, "{}")
+        storage.write_atomically(net, b"")
+        assert run("train", "lenet-5", "mnist").output.splitlines()[1:] == [
+            f"Row: {row}",
+            f"Net: {net}",
+        ]
+        row.unlink()
+        net.unlink()
+        (line,) = run("train", "lenet-5", "mnist").output.splitlines()[1:]
+        assert line == f"Row: {rows.ledger_file('mnist')} (lenet-5-0)"
+
+    @pytest.mark.parametrize(
+        "option",
+        [("--seed", "-1"), ("--seed", "x"), ("--seed", str(2**32)), ("--train-size", "0")],
+    )
     def test_wrong_numbers(self, trained, option):
         assert run("train", "lenet-5", "mnist", *option).exit_code == 2 and trained == []
 
@@ -204,10 +257,9 @@ class TestRun:
     def test_unknown_parameter(self, notebook):
         result = run("run", notebook, "-p", "rte", "1")
         assert result.exit_code == 2
-        assert (
-            result.output
-            == "Error: net.ipynb has no parameter 'rte'. Its parameters:\n  rate = 0.1  # step size\n"
-        )
+        first, second = result.output.splitlines()
+        assert first == "Error: net.ipynb has no parameter 'rte'. Its parameters:"
+        assert second == "  rate = 0.1  # step size"
 
     def test_wrong_type(self, notebook):
         result = run("run", notebook, "-p", "rate", "fast")
@@ -233,12 +285,13 @@ class TestRun:
 
 class TestCourse:
     def test_all(self, notebook, monkeypatch, tmp_path):
+        notebook.rename(notebook.with_name("01_net.ipynb"))
         monkeypatch.setattr(storage, "NOTEBOOKS", notebook.parent)
         result = run("course", "-o", tmp_path / "report")
         assert result.exit_code == 0 and (tmp_path / "report" / "index.html").is_file()
 
     def test_a_failure_is_in_the_exit_code(self, monkeypatch):
-        monkeypatch.setattr(notebooks, "course", lambda names, folder: ["03_lenet1"])
+        monkeypatch.setattr(course, "run", lambda names, folder: ["03_lenet1"])
         assert run("course").exit_code == 1
 
 
@@ -283,8 +336,9 @@ class TestBatch:
 
 class TestResults:
     def test_show(self):
-        assert run("results", "show", "cifar10").output == results.recap_text("cifar10") + "\n"
-        assert run("results", "show").output == results.recap_text("mnist") + "\n"
+        for arguments, name in ((["cifar10"], "cifar10"), ([], "mnist")):
+            output = run("results", "show", *arguments).output
+            assert output == results_listing.text(name) + "\n"
 
     def test_publish(self, monkeypatch):
         calls = []
@@ -311,6 +365,42 @@ class TestResults:
         monkeypatch.setattr(readme, "update_readme", lambda check: changed)
         result = run("results", "readme", *(["--check"] if check else []))
         assert (result.exit_code, result.output) == (code, f"README.md is {text}\n")
+
+
+class TestNotebooks:
+    def test_copies_to_work_in(self, notebook, monkeypatch, tmp_path):
+        notebook.rename(notebook.with_name("01_net.ipynb"))
+        monkeypatch.setattr(storage, "NOTEBOOKS", notebook.parent)
+        monkeypatch.setattr(editions, "working_folder", lambda: tmp_path / "work")
+        assert run("notebooks", "copy").output == f"Copied to {tmp_path / 'work'}: 01_net\n"
+        assert run("notebooks", "copy").output.splitlines() == [
+            f"Kept as they are in {tmp_path / 'work'}: 01_net",
+            f"Copied to {tmp_path / 'work'}: none",
+        ]
+
+    @pytest.mark.parametrize("edition", ["student", "teacher"])
+    def test_editions_need_a_folder(self, edition, tmp_path):
+        assert run("notebooks", edition).exit_code == 2
+        result = run("notebooks", edition, "-o", "s3://bucket/a")
+        assert result.exit_code == 2 and "only paths of this machine" in result.output
+        result = run("notebooks", edition, "-o", tmp_path / "edition")
+        assert result.exit_code == 0
+        assert len(result.output.splitlines()) == len(list((tmp_path / "edition").iterdir()))
+
+
+class TestClean:
+    def test_it_says_what_it_removes(self, tmp_path, monkeypatch):
+        path = tmp_path / "left"
+        path.write_bytes(bytes(2_000_000))
+        found = [leftovers.Leftover(path, "a reason", 2_000_000)]
+        monkeypatch.setattr(leftovers, "find", lambda checkpoints: found)
+        assert run("clean", "--dry-run").output.splitlines() == [
+            f"{path}  (a reason, 2.0 MB)",
+            "1 would be removed, 2.0 MB",
+        ]
+        assert path.exists()
+        assert run("clean").output.splitlines()[-1] == "1 removed, 2.0 MB"
+        assert not path.exists()
 
 
 class TestData:
@@ -345,8 +435,8 @@ class TestData:
 import sys
 from cnnlib.lab.cli import cli
 cli(["data", "list"], standalone_mode=False)
-heavy = {"tensorflow", "keras", "pandas", "matplotlib", "tensorflow_datasets"} & set(sys.modules)
-sys.exit(f"imported: {heavy}" if heavy else 0)
+unwanted = {"tensorflow", "keras", "pandas", "matplotlib", "tensorflow_datasets"}
+sys.exit(f"imported: {heavy}" if (heavy := unwanted & set(sys.modules)) else 0)
 """
         process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert process.returncode == 0, process.stderr

@@ -1,17 +1,19 @@
-"""Parameters, strict runs through the real papermill, and the report."""
+"""The notebooks' parameters, and strict runs through the real papermill."""
 
+import datetime
 import json
 import os
 import re
+import subprocess
 import sys
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from cnnlib import results, storage
+from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab import notebooks, report
+from cnnlib.lab import execution, notebooks
 
 PARAMETERS = """# what a run may change
 epochs = 3  # passes over the images
@@ -25,7 +27,7 @@ train_size = None  # all
 
 
 def write(path, *cells, parameters=PARAMETERS):
-    """A notebook of a parameters cell and the given code cells (str); a str that starts with # and a space is Markdown."""
+    """Write a notebook of a parameters cell and these; text that starts with "# " is Markdown."""
     tagged = [new_code_cell(parameters, metadata={"tags": ["parameters"]})] if parameters else []
     others = [new_markdown_cell(c) if c.startswith("# ") else new_code_cell(c) for c in cells]
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -134,6 +136,27 @@ class TestFind:
         ):
             notebooks.find("05_lenet")
 
+    def test_a_copy_does_not_take_over_the_number(self, course_folder):
+        path = write(course_folder / "03_lenet1.ipynb")
+        copy = write(course_folder / "03_lenet1-Copy1.ipynb")
+        write(course_folder / "Untitled.ipynb")
+        assert notebooks.find("03") == path
+        assert notebooks.names() == ["03_lenet1"]
+        assert notebooks.find("03_lenet1-Copy1") == copy  # by its whole name
+
+    def test_a_number_of_two_notebooks_is_refused(self, course_folder):
+        write(course_folder / "03_lenet1.ipynb")
+        write(course_folder / "03_lenet1_mine.ipynb")
+        with pytest.raises(InputError, match=r"'3' may be 03_lenet1 or 03_lenet1_mine: give the"):
+            notebooks.find("3")
+        assert notebooks.find("03_lenet1").name == "03_lenet1.ipynb"
+
+    @pytest.mark.parametrize("text", ["", ".", "..", "../notebooks/03", "a/b", "\0", "٣"])
+    def test_other_text_is_an_unknown_notebook(self, course_folder, text):
+        write(course_folder / "03_lenet1.ipynb")
+        with pytest.raises(InputError, match="unknown notebook"):
+            notebooks.find(text)
+
 
 class TestValues:
     @pytest.mark.parametrize(
@@ -221,6 +244,35 @@ class TestValues:
         with pytest.raises(InputError, match=r"1\.0e-4, not 1e-4"):
             notebooks.checked(notebook, values)
 
+    @pytest.mark.parametrize(
+        "value",
+        [
+            datetime.date(2026, 1, 1),
+            datetime.datetime(2026, 1, 1),
+            {1, 2},
+            b"bytes",
+            1j,
+            10**30,
+            [datetime.date(2026, 1, 1)],
+            {"a": {1}},
+            {1: "a"},
+            ...,
+        ],
+        ids=repr,
+    )
+    def test_what_json_cannot_hold_is_refused(self, notebook, value):
+        with pytest.raises(
+            InputError, match=r"train_size of 03_net\.ipynb must be text, a number,"
+        ):
+            notebooks.checked(notebook, {"train_size": value})
+
+    @pytest.mark.parametrize("text", ["2026-01-01", "!!set {a}", "!!binary eA==", "&a [*a]"])
+    def test_a_file_with_dates_sets_or_bytes_is_refused_where_they_are(self, tmp_path, text):
+        file = tmp_path / "values.yaml"
+        file.write_text(f"epochs: 1\ntrain_size: {text}\n")
+        with pytest.raises(InputError, match=r"values\.yaml:2: "):
+            notebooks.read_values(file)
+
     @pytest.mark.parametrize("content", ["- a\n", "a: [\n", "text"])
     def test_a_file_without_names_and_values_is_refused(self, tmp_path, content):
         file = tmp_path / "values.yaml"
@@ -250,10 +302,10 @@ class TestRun:
         output = notebooks.run(
             path,
             {"learning_rate": 1, "hidden": (20,)},
-            tmp_path / "out" / "b {x}.ipynb",
+            tmp_path / "out" / "b.ipynb",
             progress=False,
         )
-        assert output == tmp_path / "out" / "b {x}.ipynb"
+        assert output == tmp_path / "out" / "b.ipynb"
         assert printed(output).splitlines() == [
             sys.executable,
             os.path.realpath(tmp_path),
@@ -261,6 +313,21 @@ class TestRun:
         ]
         assert [p.name for p in output.parent.iterdir()] == [output.name]
         assert str(tmp_path) not in json.dumps(nbformat.read(output, as_version=4).metadata)
+
+    def test_braces_in_paths_are_no_parameters(self, tmp_path):
+        path = write(tmp_path / "{epochs}" / "a{x}{.ipynb", "import os; print(os.getcwd())")
+        output = notebooks.run(path, {"epochs": 2}, tmp_path / "b {0} }{.ipynb", progress=False)
+        assert output == tmp_path / "b {0} }{.ipynb"
+        assert printed(output) == f"{os.path.realpath(path.parent)}\n"
+
+    def test_figures_are_kept_whatever_backend_the_user_has(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("MPLBACKEND", "Agg")
+        path = write(
+            tmp_path / "a.ipynb", "import matplotlib.pyplot as plt; plt.plot([1]); plt.show()"
+        )
+        output = notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+        outputs = nbformat.read(output, as_version=4).cells[-1].outputs
+        assert any("image/png" in each.get("data", {}) for each in outputs)
 
     def test_default_output_is_in_the_results_folder(self, notebook):
         output = notebooks.run(notebook, progress=False)
@@ -286,9 +353,8 @@ class TestRun:
         with pytest.raises(notebooks.NotebookError) as error:
             notebooks.run(path, {"epochs": 1}, output, progress=False)
         message = str(error.value)
-        assert message.startswith(
-            "a: cell 3, In [4], raised ZeroDivisionError: division by zero\n    net = 1\n    net / 0\n"
-        )
+        assert message.startswith("a: cell 3, In [4], raised ZeroDivisionError: division by zero\n")
+        assert message.splitlines()[1:3] == ["    net = 1", "    net / 0"]
         failed = output.with_name("a.failed.ipynb")
         assert str(failed) in message
         assert (
@@ -306,6 +372,64 @@ class TestRun:
             notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
         assert not (tmp_path / "b.ipynb").exists()
 
+    @pytest.mark.parametrize("source", ["import sys; sys.exit(0)", "raise SystemExit", "exit(3)"])
+    def test_a_cell_that_leaves_is_a_failure(self, tmp_path, source):
+        path = write(tmp_path / "a.ipynb", source, "print('after')", parameters=None)
+        with pytest.raises(notebooks.NotebookError):
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+        assert not (tmp_path / "b.ipynb").exists()
+
+    def test_the_cell_that_left_is_named(self, tmp_path):
+        path = write(tmp_path / "a.ipynb", "x = 1", "import sys; sys.exit()", "x", "x")
+        message = r"^a: cell 3, In \[3\], left the notebook \(SystemExit\), so 2 cells after it"
+        with pytest.raises(notebooks.NotebookError, match=message):
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+
+    def test_a_kernel_that_cannot_start(self, tmp_path, monkeypatch):
+        startup = tmp_path / "ipython" / "profile_default" / "startup"
+        startup.mkdir(parents=True)
+        program = "import os, sys\nsys.__stderr__.write('no licence')\nsys.__stderr__.flush()\n"
+        (startup / "00.py").write_text(program + "os._exit(3)\n")
+        monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+        path = write(tmp_path / "a.ipynb", "x = 1")
+        with pytest.raises(notebooks.NotebookError) as error:
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+        message = str(error.value)
+        assert message.startswith("a: its kernel could not start") and "start-up file" in message
+        assert "It printed:\n    no licence" in message
+
+    def test_a_machine_without_loopback(self, tmp_path, monkeypatch):
+        def unreachable(*_, **__):
+            raise OSError(101, "Network is unreachable")
+
+        monkeypatch.setattr(execution.socket, "create_connection", unreachable)
+        path = write(tmp_path / "a.ipynb", "x = 1")
+        with pytest.raises(notebooks.NotebookError, match="no loopback network"):
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+        assert [p.name for p in tmp_path.iterdir()] == ["a.ipynb"]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+    def test_a_low_limit_of_open_files(self, tmp_path):
+        path = write(tmp_path / "a.ipynb", "x = 1")
+        command = f"{sys.executable} -m cnnlib run {path} -o {tmp_path / 'b.ipynb'}"
+        for limit, code in (("-n 60", 1), ("-Sn 60", 0)):  # the second may be raised
+            run = subprocess.run(
+                ["bash", "-c", f"ulimit {limit}; {command}"], capture_output=True, text=True
+            )
+            assert run.returncode == code and "Traceback" not in run.stderr, run.stderr
+            assert code == 0 or "may open 60 files here" in run.stderr
+
+    def test_a_full_disk_is_an_error_of_the_place(self, tmp_path, monkeypatch):
+        import papermill
+
+        def full(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(papermill, "execute_notebook", full)
+        path = write(tmp_path / "a.ipynb", "x = 1")
+        with pytest.raises(InputError, match=r"cannot write .*No space left on device.*make room"):
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+
     def test_stored_outputs_can_be_renewed_but_not_with_other_parameters(self, notebook):
         notebooks.run(notebook, output=notebook, progress=False)
         assert "epochs 3" in printed(notebook)
@@ -319,72 +443,43 @@ class TestRun:
         assert not (tmp_path / "trace").exists() and not (tmp_path / "b.ipynb").exists()
 
 
-class TestReport:
-    def test_page_needs_no_network(self, tmp_path):
-        badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://example.org/a)"
-        text = f"# Title\n{badge}\n\nThe softmax $e^{{z}}$, the price `$5`, and\n\n$$\\sum_j w_j$$\n\nand $x_1_2$ as it was written"
-        path = write(
-            tmp_path / "a.ipynb",
-            text,
-            "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()",
-            "print('<b>')",
-        )
-        html = report.page(notebooks.run(path, output=tmp_path / "b.ipynb", progress=False))
-        assert not re.findall(
-            r"<(?:script|link|img|iframe|source)[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*", html
-        )
-        assert not re.findall(r"@import|url\(\s*['\"]?(?:https?:)?//|import\(", html)
-        assert (
-            ">Open in Colab</a>" in html
-            and "data:image/png;base64," in html
-            and "&lt;b&gt;" in html
-        )
-        assert (
-            html.count("<math") == 2
-            and "<msup>" in html
-            and "<code>$5</code>" in html
-            and "<code>x_1_2</code>" in html
-        )
+class TestOutput:
+    """Where a notebook may be written."""
 
-    def test_course_goes_on_after_a_failure_and_says_so(self, course_folder, tmp_path, capsys):
-        write(course_folder / "01_good.ipynb", "# One", "print('fine')")
-        write(course_folder / "02_bad.ipynb", "raise ValueError('<no> data')")
-        write(course_folder / "03_last.ipynb", "print('last')")
-        folder = tmp_path / "report"
-        assert notebooks.course(folder=folder) == ["02_bad"]
-        out = capsys.readouterr().out
-        assert re.findall(r"^\[.*", out, re.MULTILINE) == [
-            "[1/3] 01_good ...",
-            "[2/3] 02_bad ...",
-            "[3/3] 03_last ...",
-        ]
-        assert (
-            "02_bad: cell 2, In [2], raised ValueError: <no> data" in out
-            and "1 of 3 notebooks failed: 02_bad" in out
-        )
-        assert results.recap_text() in out and str(folder / "index.html") in out
-        index = (folder / "index.html").read_text(encoding="utf-8")
-        assert "<no>" not in index and "&lt;no&gt; data" in index and "LeNet-5" in index
-        pages = re.findall(r'href="([^"]+)"', index)
-        assert pages == ["01_good.html", "02_bad.failed.html", "03_last.html"]
-        assert all((folder / page).is_file() for page in pages)
-        assert printed(folder / "03_last.ipynb") == "last\n"
+    @pytest.fixture(autouse=True)
+    def _nothing_runs(self, monkeypatch):
+        monkeypatch.setattr(execution, "execute", None)
 
-    def test_course_of_named_notebooks(self, course_folder):
-        write(course_folder / "01_good.ipynb")
-        write(course_folder / "02_other.ipynb")
-        assert notebooks.course(["02"], progress=False) == []
-        names = {p.name for p in (storage.results_folder() / "course").iterdir()}
-        assert names == {"02_other.ipynb", "02_other.html", "index.html"}
+    @pytest.mark.parametrize("output", ["s3://bucket/a.ipynb", "gs://b/a", "https://a/b.ipynb"])
+    def test_an_address_is_refused(self, notebook, tmp_path, monkeypatch, output):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(InputError, match=r"only paths of this machine .*--copy-to"):
+            notebooks.run(notebook, output=output)
+        assert [p.name for p in tmp_path.iterdir()] == [notebook.name]
 
-    def test_course_without_notebooks(self, course_folder):
-        with pytest.raises(InputError, match="there are no notebooks"):
-            notebooks.course()
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+    def test_devices_pipes_and_folders_are_refused(self, notebook, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "folder").mkdir()
+        for path in ("/dev/null", tmp_path / "pipe", tmp_path / "folder", "/dev/null/a", "", "\0"):
+            with pytest.raises(InputError, match="cannot write"):
+                notebooks.run(notebook, output=path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows needs a right to make links")
+def test_a_link_stays_a_link(notebook, tmp_path):
+    target, link = tmp_path / "elsewhere" / "b.ipynb", tmp_path / "link.ipynb"
+    target.parent.mkdir()
+    target.write_text("old")
+    link.symlink_to(target)
+    notebooks.run(notebook, output=link, progress=False)
+    assert link.is_symlink() and "epochs 3" in printed(target)
 
 
 def test_colab_url():
-    assert notebooks.colab_url("notebooks/03_lenet1.ipynb") == notebooks.colab_url("03_lenet1")
+    assert notebooks.colab_url("notebooks/04_lenet1.ipynb") == notebooks.colab_url("04_lenet1")
     assert re.fullmatch(
-        r"https://colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/main/notebooks/03_lenet1\.ipynb",
-        notebooks.colab_url("03_lenet1"),
+        r"https://colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/main/"
+        r"notebooks/04_lenet1\.ipynb",
+        notebooks.colab_url("04_lenet1"),
     )

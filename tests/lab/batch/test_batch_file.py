@@ -182,6 +182,19 @@ SEEDS = ":1: seeds: expected how many seeds (5 is 0 to 4) or a list like [0, 7],
         (NOTEBOOK + "    parameters: {name: !!binary eA==}\n", ":3: is not valid YAML here: expl"),
         (NOTEBOOK + "    parameters: {name: !!set {a}}\n", ":3: is not valid YAML here: explicit"),
         (NOTEBOOK + "    parameters: {name: !!python/none x}\n", ":3: is not valid YAML here: exp"),
+        (
+            TRAIN.replace("mnist", "caltech101"),
+            ":1: train: lenet-5 takes images of 28x28 or 32x32 pixels, and the images of caltech101",
+        ),
+        (
+            TRAIN.replace("lenet-5", "linear-20x20").replace("mnist", "cifar10"),
+            ":1: train: linear-20x20 takes MNIST's size-normalised digits, and the images of",
+        ),
+        (TRAIN.replace("2}", "[4294967296]}"), ":1: train: seed must be a whole number from 0 to"),
+        (
+            TRAIN.replace("2}", "2, train_size: 60001}"),
+            ":1: train: train_size must be a whole number from 1 to the 60000 training images of",
+        ),
         (TRAIN + "---\n" + TRAIN, ":2: is not valid YAML here: a second document"),
     ],
 )
@@ -380,7 +393,7 @@ def test_an_edit_of_the_code_leaves_the_status_unchanged(tmp_path, write, notebo
     shutil.copytree(storage.ROOT / "cnnlib", checkout / "cnnlib", ignore=ignored)
     shutil.copytree(storage.DATA, checkout / "data", ignore=ignored)
     shutil.copytree(storage.NOTEBOOKS, checkout / "notebooks", ignore=ignored)
-    path = write("- notebook: {path: all}\n- notebook: {path: net.ipynb}\n")
+    path = write(TRAIN + "- notebook: {path: all}\n- notebook: {path: net.ipynb}\n")
 
     def plan():
         code = f"from cnnlib.lab import batch; print(batch.plan_text({str(path)!r}))"

@@ -1,0 +1,142 @@
+"""All notebooks in a row, and the report."""
+
+import re
+import subprocess
+import sys
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from cnnlib import storage
+from cnnlib.errors import InputError
+from cnnlib.lab import course, notebooks, report, results_listing
+
+
+def write(path, *cells):
+    """Write a notebook of these cells; text that starts with "# " is Markdown."""
+    made = [new_markdown_cell(c) if c.startswith("# ") else new_code_cell(c) for c in cells]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=made), path)
+    return path
+
+
+@pytest.fixture
+def course_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(storage, "NOTEBOOKS", folder)
+    return folder
+
+
+def links(folder):
+    """The files that the report's first page links, as paths."""
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    return [folder / unquote(link) for link in re.findall(r'href="([^"]+)"', index)]
+
+
+def test_it_goes_on_after_a_failure_and_says_so(course_folder, tmp_path, capsys):
+    write(course_folder / "01_good.ipynb", "# One", "print('fine')")
+    write(course_folder / "02_bad.ipynb", "raise ValueError('<no> data')")
+    write(course_folder / "03_last.ipynb", "print('last')")
+    folder = tmp_path / "report"
+    assert course.run(folder=folder) == ["02_bad"]
+    out = capsys.readouterr().out
+    assert re.findall(r"^\[.*", out, re.MULTILINE) == [
+        "[1/3] 01_good ...",
+        "[2/3] 02_bad ...",
+        "[3/3] 03_last ...",
+    ]
+    assert "02_bad: cell 1, In [1], raised ValueError: <no> data" in out
+    assert "1 of 3 notebooks failed: 02_bad" in out
+    assert results_listing.text() in out and str(folder / "index.html") in out
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    assert "<no>" not in index and "&lt;no&gt; data" in index and "LeNet-5" in index
+    pages = ["01_good.html", "02_bad.failed.html", "03_last.html"]
+    assert links(folder) == [folder / page for page in pages]
+    assert all(page.is_file() for page in links(folder))
+    assert "last\n" in (folder / "03_last.ipynb").read_text(encoding="utf-8").replace("\\n", "\n")
+
+
+def test_of_named_notebooks(course_folder):
+    write(course_folder / "01_good.ipynb")
+    write(course_folder / "02_other.ipynb")
+    assert course.run(["02"], progress=False) == []
+    names = {p.name for p in (storage.results_folder() / "course").iterdir()}
+    assert names == {"02_other.ipynb", "02_other.html", "index.html"}
+
+
+def test_copies_are_no_notebooks_of_the_course(course_folder):
+    write(course_folder / "01_good.ipynb")
+    write(course_folder / "01_good-Copy1.ipynb", "1 / 0")
+    assert course.run(progress=False) == []
+
+
+def test_without_notebooks(course_folder):
+    with pytest.raises(InputError, match="there are no notebooks"):
+        course.run()
+
+
+def test_every_link_of_the_report_leads_to_a_file_whatever_the_paths(course_folder, tmp_path):
+    for name in ("50% done?", "a#b", "two words", "q&a", "x%20y"):
+        write(course_folder / f"{name}.ipynb")
+    folder = tmp_path / "report #1 100%?"
+    paths = sorted(course_folder.glob("*.ipynb"))
+    assert course.run(paths, folder, progress=False) == []
+    assert links(folder) == [folder / f"{path.stem}.html" for path in paths]
+    assert all(page.is_file() for page in links(folder))
+
+
+def test_a_kernel_that_cannot_start_is_in_the_report(course_folder, tmp_path, monkeypatch):
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("import os; os._exit(1)")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    for name in ("01_a", "02_b"):
+        write(course_folder / f"{name}.ipynb", "x = 1")
+    folder = tmp_path / "report"
+    assert course.run(folder=folder, progress=False) == ["01_a", "02_b"]
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    assert index.count("its kernel could not start") == 2
+    assert all(page.is_file() for page in links(folder))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a small file system is made with mount")
+def test_a_disk_that_becomes_full_leaves_a_report(course_folder, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may not mount a small file system")
+    try:
+        write(course_folder / "01_large.ipynb", "print('x' * 3_000_000)")
+        write(course_folder / "02_small.ipynb", "print(1)")
+        failed = course.run(folder=disk, progress=False)
+        index = (disk / "index.html").read_text(encoding="utf-8")
+        assert "01_large" in failed and "No space left on device" in index
+        assert all(page.is_file() for page in links(disk))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_page_needs_no_network(tmp_path):
+    image = "https://colab.research.google.com/assets/colab-badge.svg"
+    text = (
+        f"# Title\n[![Open in Colab]({image})](https://example.org/a)\n\n"
+        "The softmax $e^{{z}}$, the price `$5`, and\n\n$$\\sum_j w_j$$\n\nand $x_1_2$ as written"
+    )
+    path = write(
+        tmp_path / "a.ipynb",
+        text,
+        "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.show()",
+        "print('<b>')",
+    )
+    html = report.page(notebooks.run(path, output=tmp_path / "b.ipynb", progress=False))
+    elements = r"<(?:script|link|img|iframe|source)[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*"
+    assert not re.findall(elements, html)
+    assert not re.findall(r"@import|url\(\s*['\"]?(?:https?:)?//|import\(", html)
+    assert ">Open in Colab</a>" in html
+    assert "data:image/png;base64," in html and "&lt;b&gt;" in html
+    assert html.count("<math") == 2 and "<msup>" in html
+    assert "<code>$5</code>" in html and "<code>x_1_2</code>" in html
