@@ -25,7 +25,7 @@ import time
 import keras
 import numpy as np
 
-from cnnlib import models, preprocessing, storage, training
+from cnnlib import augment, models, storage, training
 from cnnlib.errors import InputError, check_name
 from cnnlib.models.committee import committee, members
 from cnnlib.recipes import Recipe
@@ -175,7 +175,7 @@ def patterns(images, labels, numbers, seed):
     for one_pass in np.unique(numbers // len(images)).tolist():
         order = np.random.RandomState((*seed, one_pass, 0)).permutation(len(images))
         chosen = order[numbers[numbers // len(images) == one_pass] % len(images)]
-        inputs.append(preprocessing.distort(images, (*seed, one_pass, 1), only=chosen))
+        inputs.append(augment.distort(images, (*seed, one_pass, 1), only=chosen))
         answers.append(labels[chosen])
     return np.concatenate(inputs), np.concatenate(answers)
 

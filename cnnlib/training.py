@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import pandas
 
-from cnnlib import backend, models, preprocessing, recipes, shortcuts, storage
+from cnnlib import augment, backend, models, recipes, shortcuts, storage
 from cnnlib.datasets import streams
 from cnnlib.errors import InputError
 from cnnlib.lab import distributed
@@ -153,7 +153,7 @@ def _inputs(images, order, recipe, seed, epoch):
     """The images of one epoch, in this order, as the recipe's protocol changes them."""
     inputs = images[order]
     if recipe.protocol == "distorted":
-        return preprocessing.distort(inputs, (seed, epoch, 1))
+        return augment.distort(inputs, (seed, epoch, 1))
     if recipe.protocol in recipes.CROP_PADDING:
         mirrored = None
         if (
@@ -163,7 +163,7 @@ def _inputs(images, order, recipe, seed, epoch):
                 np.random.RandomState((seed, 2)).randint(0, 2, len(images))[order] + epoch
             ) % 2 == 1
         input_format = "rgb" if recipe.transfer else "cifar10"
-        return preprocessing.crop_and_flip(
+        return augment.crop_and_flip(
             inputs, (seed, epoch, 1), recipes.CROP_PADDING[recipe.protocol], mirrored, input_format
         )
     return inputs

@@ -60,6 +60,8 @@ _EXPECTED = {
     "literal_error": "expected {expected}",
     "none_required": "expected None",
     "path_type": "expected a path",
+    "too_short": "expected at least {min_length} of them",
+    "too_long": "expected at most {max_length} of them",
     "is_instance_of": "expected an instance of {class}",
 }
 

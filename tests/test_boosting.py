@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import boosting, datasets, models, preprocessing, training
+from cnnlib import augment, boosting, datasets, models, preprocessing, training
 from cnnlib.errors import InputError
 
 RECIPE = training.recipe("plain", epochs=2, batch_size=50)
@@ -68,9 +68,7 @@ def train(images, labels, **options):
 def stream(images, labels, seed, passes):
     """The first passes of a stream, each distorted as a whole: what the filters look at a part at a time."""
     orders = [np.random.RandomState((*seed, k, 0)).permutation(len(images)) for k in range(passes)]
-    distorted = [
-        preprocessing.distort(images, (*seed, k, 1))[order] for k, order in enumerate(orders)
-    ]
+    distorted = [augment.distort(images, (*seed, k, 1))[order] for k, order in enumerate(orders)]
     return np.concatenate(distorted), np.concatenate([labels[order] for order in orders])
 
 

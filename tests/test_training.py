@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import datasets, models, preprocessing, training
+from cnnlib import augment, datasets, models, preprocessing, training
 from cnnlib.errors import InputError
 
 SHORT = training.recipe("plain", epochs=3, batch_size=50)
@@ -365,7 +365,7 @@ class TestColourImages:
 
     def test_crops_and_flips_are_those_of_a_plain_loop(self, colour):
         images, _ = colour
-        cropped = preprocessing.crop_and_flip(images, (3, 1), 4)
+        cropped = augment.crop_and_flip(images, (3, 1), 4)
         random = np.random.RandomState((3, 1))
         top, left = random.randint(0, 9, (2, 60))
         mirrored = random.randint(0, 2, 60)
@@ -377,7 +377,7 @@ class TestColourImages:
             np.testing.assert_array_equal(cropped[i], window[:, ::-1] if mirrored[i] else window)
         assert 0 < mirrored.sum() < 60 and {0, 8} <= set(top) | set(left)
         with pytest.raises(InputError, match=r"float32 images \(n, height, width, 3\)"):
-            preprocessing.crop_and_flip(images[..., :1], 0, 4)
+            augment.crop_and_flip(images[..., :1], 0, 4)
 
     def test_alternating_flips_show_each_image_both_ways_in_two_epochs(self, colour, monkeypatch):
         images, _ = colour

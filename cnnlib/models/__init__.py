@@ -35,6 +35,7 @@ _MODULES = {
     "RBFOutput": "layers",
     "VGG16": "vgg",
     "VGGPreprocessing": "vgg",
+    "describe": "tables",
     "digit_codes": "layers",
     "layer_table": "tables",
     "load": "trained",
@@ -71,6 +72,7 @@ __all__ = [
     "VGGPreprocessing",
     "build",
     "cifar10",
+    "describe",
     "digit_codes",
     "input_format",
     "layer_table",
@@ -115,7 +117,7 @@ def build(name: str, **options: Any) -> keras.Model:
     if declared.members:
         from cnnlib.models.committee import committee
 
-        return committee([build(declared.members, **options) for _ in range(3)], name)
+        return committee(tuple(build(declared.members, **options) for _ in range(3)), name)
     function = operator.attrgetter(declared.function)(sys.modules[__name__])
     known = [option for option in inspect.signature(function).parameters if option != "name"]
     for option in options:

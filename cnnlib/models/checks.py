@@ -1,37 +1,94 @@
-"""Checks of what the nets are built with; each raises InputError that says what was expected."""
+"""Say which arguments the nets take, for `cnnlib.validation`."""
+
+from __future__ import annotations
 
 import numbers
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from cnnlib.errors import InputError
+from cnnlib.validation import WholeNumber, validated
+
+LARGEST_SIDE, MOST_CHANNELS = 4096, 4096
+MOST_WEIGHTS = 2**29  # of one fully connected layer: 2 GiB
 
 
-def is_count(value, smallest=1):
-    """Whether `value` is a whole number of at least `smallest` (a bool is not a number here)."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= smallest
-
-
-def check_input_shape(net, shape, smallest=1):
-    """Return `shape` as a tuple (height, width, channels) of ints; height and width must be at least `smallest`."""
+def _input_shape(value: object) -> tuple[int, int, int]:
     if (
-        not isinstance(shape, (tuple, list))
-        or len(shape) != 3
-        or not all(is_count(n) for n in shape)
+        not isinstance(value, (tuple, list))
+        or len(value) != 3
+        or not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) for n in value)
+        or not all(1 <= n <= LARGEST_SIDE for n in value[:2])
+        or not 1 <= value[2] <= MOST_CHANNELS
     ):
-        raise InputError(
-            f"{net}: input_shape must be (height, width, channels), three whole numbers, such as (32, 32, 1); got {shape!r}"
+        raise PydanticCustomError(
+            "input_shape",
+            "expected (height, width, channels), three whole numbers from 1 to 4096, "
+            "such as (32, 32, 1)",
         )
+    height, width, channels = (int(n) for n in value)
+    return height, width, channels
+
+
+def _name(value: str) -> str:
+    if not value or "/" in value or not value.isprintable():
+        raise PydanticCustomError("name", "expected text of one line without '/', not empty")
+    return value
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence as Many
+else:
+    _Item = TypeVar("_Item")
+    Many = Annotated[tuple[_Item, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+InputShape = Annotated[tuple[int, int, int], BeforeValidator(_input_shape)]
+Classes = Annotated[WholeNumber, Field(ge=2, le=100_000)]
+Name = Annotated[str, AfterValidator(_name)]
+
+
+@validated
+def check_classes(net: str, classes: Classes, largest: Any = None) -> int:
+    """Return `classes`, the number of classes of a net.
+
+    Raises:
+        InputError: unless it is a whole number of at least 2 and at most `largest`.
+    """
+    if largest is not None and classes > largest:
+        raise InputError(
+            f"{net}: classes is {classes}, expected at most {largest}, one for each code of the "
+            "paper"
+        )
+    return classes
+
+
+def check_size(net: str, shape: tuple[int, int, int], smallest: int) -> tuple[int, int, int]:
+    """Return `shape`, (height, width, channels) of a net's images.
+
+    Raises:
+        InputError: if height or width is less than `smallest`.
+    """
     if min(shape[:2]) < smallest:
         raise InputError(
-            f"{net}: its layers need images of at least {smallest}x{smallest}; got input_shape {tuple(shape)}"
+            f"{net}: its layers need images of at least {smallest}x{smallest}; got input_shape "
+            f"{shape}"
         )
-    return tuple(int(n) for n in shape)
+    return shape
 
 
-def check_classes(net, classes, largest=None):
-    """Return `classes`, a whole number of at least 2 and at most `largest`."""
-    if not is_count(classes, 2) or (largest and classes > largest):
-        upper = f" and at most {largest}, one for each code of the paper" if largest else ""
+def check_weights(net: str, inputs: int, units: int) -> None:
+    """Check that a fully connected layer of `units` units for `inputs` inputs fits in memory.
+
+    Raises:
+        InputError: if it has more than MOST_WEIGHTS weights.
+    """
+    if inputs * units > MOST_WEIGHTS:
         raise InputError(
-            f"{net}: classes must be a whole number, at least 2{upper}; got {classes!r}"
+            f"{net}: a layer of {units:,} units for {inputs:,} inputs has {inputs * units:,} "
+            f"weights, more than {MOST_WEIGHTS:,}: make the images or the layer smaller"
         )
-    return int(classes)

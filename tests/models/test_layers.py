@@ -189,7 +189,7 @@ def test_rbf_loss_stays_finite_for_far_codes():
 
 def test_rbf_loss_is_saved_with_its_constant_and_refuses_a_negative_one():
     assert keras.losses.deserialize(keras.losses.serialize(RBFLoss(j=2))).j == 2
-    with pytest.raises(InputError, match="j must be positive"):
+    with pytest.raises(InputError, match="j is 0, expected a number above 0"):
         RBFLoss(j=0)
 
 

@@ -101,10 +101,12 @@ PARAMETERS = {
 
 
 def test_parameter_counts_of_all_nets():
-    others = {name for name in models.names() if name.startswith("cifar10/")} | {
-        "vgg16"
-    }  # test_cifar10.py, test_vgg.py
-    assert set(models.names()) - set(PARAMETERS) == others
+    digits = {
+        name
+        for name in models.names()
+        if models.net(name).training == "gradient" and models.input_format(name) != "cifar10"
+    }  # the others are in test_cifar10.py, test_vgg.py and test_registry.py
+    assert set(PARAMETERS) == digits
     assert {name: models.build(name).count_params() for name in PARAMETERS} == PARAMETERS
 
 
@@ -180,6 +182,84 @@ def test_layer_table_names_the_papers_layers_and_squashing():
         "Subsampling",
     ]
     assert set(table["Activation"].iloc[1:7]) == {"scaled_tanh"}
+
+
+def test_layer_table_of_a_cifar10_net_has_all_its_parameters():
+    """ResNet18's published 11,173,962, and each connection counted by hand for its first layers."""
+    table = models.layer_table(models.build("cifar10/resnet18"))
+    assert table.loc["Total", "Parameters"] == 11_173_962
+    assert tuple(table.loc["conv1", ["Type", "Feature maps", "Size", "Stride"]]) == (
+        "Convolution",
+        "64",
+        "32x32",
+        "1",
+    )
+    assert table.loc["conv1", "Connections"] == 3 * 3 * 3 * 64 * 32 * 32
+    assert table.loc["bn1", ["Type", "Activation"]].tolist() == ["Batch Norm", "relu"]
+    assert table.loc["bn1", "Connections"] == 2 * 64 * 32 * 32
+    assert table.loc["stage2_block1_conv1", "Stride"] == "2"
+    fast = models.layer_table(models.build("cifar10/fast"))
+    assert fast.loc["whitening", "Parameters"] == 24  # its biases: the kernel is not trained
+    assert fast.loc["whitening", "Connections"] == (2 * 2 * 3 + 1) * 24 * 31 * 31
+
+
+WORDS = {
+    "mlp-28x28-300": "mlp-28x28-300: an image of 28x28 pixels, one channel; F1, fully connected, "
+    "300 units, tanh; output, fully connected, 10 units, softmax. 238,510 parameters.",
+    "lenet-5": "lenet-5: an image of 32x32 pixels, one channel; C1, 5x5 convolution to 6 maps of "
+    "28x28, tanh; S2, 2x2 average pooling to 6 maps of 14x14, tanh; C3, 5x5 convolution to 16 maps "
+    "of 10x10, tanh; S4, 2x2 average pooling to 16 maps of 5x5, tanh; C5, 5x5 convolution to 120 "
+    "maps of 1x1, tanh; F6, fully connected, 84 units, tanh; output, fully connected, 10 units, "
+    "softmax. 61,706 parameters.",
+    "cifar10/resnet18": "cifar10-resnet18: an image of 32x32 pixels, 3 channels; 5 convolutions to "
+    "64 maps of 32x32, with shortcuts; 5 convolutions to 128 maps of 16x16, with shortcuts; 5 "
+    "convolutions to 256 maps of 8x8, with shortcuts; 5 convolutions to 512 maps of 4x4, with "
+    "shortcuts; global average pooling to 512 numbers; output, fully connected, 10 units, softmax. "
+    "11,173,962 parameters.",
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_net_in_words(name):
+    assert models.describe(models.build(name)) == WORDS[name]
+
+
+def test_words_of_other_nets():
+    paper = models.describe(models.build("lenet-5-paper"))
+    assert paper.endswith(
+        "F6, fully connected, 84 units, scaled_tanh; output, 10 RBF units. 60,000 parameters."
+    )
+    boosted = models.describe(models.build("boosted-lenet-4"))
+    assert boosted.startswith("boosted-lenet-4: 3 nets that take the same image and vote")
+    assert boosted.endswith("51,050 parameters.")
+    base = models.describe(models.VGG16(include_top=False, input_shape=(64, 64, 3)))
+    assert (
+        "3 convolutions to 512 maps of 4x4; " in base
+        and "S30, 2x2 max pooling to 512 maps of 2x2" in base
+    )
+    # squeeze and excitation is no layer of its own size
+    regnet = models.describe(models.build("cifar10/regnety-400mf"))
+    assert "1x1" not in regnet and "maps of 16x16, with shortcuts" in regnet
+
+
+@pytest.mark.parametrize("call", [models.layer_table, models.multiply_adds, models.describe])
+@pytest.mark.parametrize("value", [None, "lenet-5", models.LeNet5, keras.layers.Dense(3)])
+def test_only_a_net_has_layers(call, value):
+    with pytest.raises(InputError, match="model is .* expected an instance of"):
+        call(value)
+
+
+@pytest.mark.parametrize("call", [models.layer_table, models.multiply_adds, models.describe])
+def test_a_net_for_images_of_any_size_has_no_counts(call):
+    images = keras.Input((None, None, 3))
+    model = keras.Model(images, keras.layers.Conv2D(4, 3)(images), name="any-size")
+    with pytest.raises(InputError, match="any-size has no single input of known size"):
+        call(model)
+
+
+def test_the_table_of_a_committee_is_that_of_a_member():
+    with pytest.raises(InputError, match=r"net-1 is a net inside the net: give one member"):
+        models.layer_table(models.build("boosted-linear-20x20"))
 
 
 @pytest.mark.parametrize("count", [models.layer_table, models.multiply_adds])

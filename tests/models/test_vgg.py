@@ -162,7 +162,7 @@ class TestWeights:
         path.parent.mkdir(parents=True)
         path.write_bytes(vgg.EMBEDDED.read_bytes()[:-1])
         monkeypatch.setattr(vgg, "EMBEDDED", path)
-        monkeypatch.setattr(vgg.files, "ROOT", tmp_path)
+        monkeypatch.setattr(vgg.storage, "ROOT", tmp_path)
         with pytest.raises(InputError, match=r"truncated or altered.*git checkout"):
             models.vgg16_weights()
 
@@ -185,8 +185,8 @@ class TestWeights:
     ("options", "message"),
     [
         ({"input_shape": (31, 32, 3)}, "at least 32x32"),
-        ({"input_shape": (32, 32)}, "input_shape must be"),
-        ({"classes": 1}, "classes must be"),
+        ({"input_shape": (32, 32)}, r"input_shape is \(32, 32\)"),
+        ({"classes": 1}, "classes is 1, expected"),
         ({"weights": "imagenet", "classes": 10}, "1,000 classes, not 10"),
         ({"weights": "imagenet"}, "does not answer.*include_top=False"),
         ({"weights": "nowhere.npz", "include_top": False}, "cannot be read"),

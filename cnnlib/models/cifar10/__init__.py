@@ -1,13 +1,22 @@
-"""The twelve nets of the lecture's CIFAR-10 benchmark, as the project whose table it quotes defines them; and FastNet, our own.
+"""The twelve nets of the lecture's CIFAR-10 benchmark, and FastNet, which is ours.
 
-Each takes 32x32 images of three channels and ends in the mean of each map and one dense layer. They are not the ImageNet nets of the same
-names: the stems keep the resolution, and there are fewer strides. Common to all:
+The twelve are those of the project whose table the lecture quotes. Each takes 32x32 images of three
+channels and ends in the mean of each map and one dense layer. They are not the ImageNet nets of the
+same names: the stems keep the resolution, and there are fewer strides. Common to all:
 
-    Args: input_shape: (height, width, channels), at least 8x8 (VGG16: 32x32); classes: number of classes; name: name of the model.
-    Returns: keras.Model, images float32 (n, height, width, channels) -> logits (n, classes).
-    Raises InputError for an argument that cannot be.
+    Args:
+        input_shape: (height, width, channels), at least 8x8 (VGG16: 32x32, FastNet: 16x16).
+        classes: number of classes.
+        name: name of the model.
 
-Source: the public pytorch-cifar project, github.com/kuangliu/pytorch-cifar (the nets' definitions and the table of accuracies).
+    Returns:
+        keras.Model, images float32 (n, height, width, channels) -> logits (n, classes).
+
+    Raises:
+        InputError: for an argument that it cannot take.
+
+Source: the public pytorch-cifar project, github.com/kuangliu/pytorch-cifar (the definitions of the
+nets and the table of accuracies).
 """
 
 from cnnlib.models.cifar10.densenet import DenseNet121

@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers, ops
 
 from cnnlib import backend
-from cnnlib.models.checks import check_classes, check_input_shape
+from cnnlib.models.checks import check_size
 from cnnlib.models.layers import register
 from cnnlib.models.norm import BatchNorm
 from cnnlib.models.winograd import FastConv2D
@@ -89,7 +89,7 @@ def _onednn_groups():
 
 def image_input(net, input_shape, smallest=8):
     """The net's keras.Input; InputError for images that it cannot take."""
-    return keras.Input(check_input_shape(net, input_shape, smallest), name="input")
+    return keras.Input(check_size(net, input_shape, smallest), name="input")
 
 
 def convolution(x, filters, size, name, stride=1, groups=1, bias=False, initializer=None):
@@ -160,7 +160,7 @@ def classifier(x, net, classes):
     """The mean of each map, then one dense layer: logits, in float32 with mixed precision too."""
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return layers.Dense(
-        check_classes(net, classes),
+        classes,
         kernel_initializer=kernel_initializer(),
         bias_initializer=bias_initializer(x.shape[-1]),
         dtype="float32",
