@@ -33,7 +33,7 @@ def DenseNet121(
         if stage < len(DEPTHS):
             x = _transition(x, f"transition{stage}")
     x = parts.relu(parts.norm(x, "bn"), "relu")
-    return keras.Model(images, parts.classifier(x, "DenseNet121", classes), name=name)
+    return keras.Model(images, parts.classifier(x, classes), name=name)
 
 
 def _dense_layer(x: KerasTensor, block: str) -> KerasTensor:

@@ -55,7 +55,7 @@ def DPN92(
             stride = 2 if stage > 1 and first else 1
             block = f"stage{stage}_block{number}"
             x = _block(x, inner, residual, dense, stride, first, block)
-    return keras.Model(images, parts.classifier(x, "DPN92", classes), name=name)
+    return keras.Model(images, parts.classifier(x, classes), name=name)
 
 
 def _block(

@@ -43,7 +43,7 @@ def MobileNetV2(
             first_stride = stride if number == 1 else 1
             x = _block(x, expansion, width, first_stride, f"stage{stage}_block{number}")
     x = parts.convolution_norm_relu(x, 1280, 1, None, 2)
-    return keras.Model(images, parts.classifier(x, "MobileNetV2", classes), name=name)
+    return keras.Model(images, parts.classifier(x, classes), name=name)
 
 
 def _block(x: KerasTensor, expansion: int, width: int, stride: int, block: str) -> KerasTensor:

@@ -57,7 +57,7 @@ def _regnet(
         for number in range(1, depth + 1):
             first_stride = stride if number == 1 else 1
             x = _block(x, width, group_width, first_stride, excited, f"stage{stage}_block{number}")
-    return keras.Model(images, parts.classifier(x, net, classes), name=name)
+    return keras.Model(images, parts.classifier(x, classes), name=name)
 
 
 def _block(

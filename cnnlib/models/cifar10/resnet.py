@@ -66,7 +66,7 @@ def PreActResNet18(
     images = parts.image_input("PreActResNet18", input_shape)
     x = parts.convolution(images, 64, 3, "conv1")
     x = _stages(x, _preactivation_block, (2, 2, 2, 2))
-    return keras.Model(images, parts.classifier(x, "PreActResNet18", classes), name=name)
+    return keras.Model(images, parts.classifier(x, classes), name=name)
 
 
 def _resnet(
@@ -80,7 +80,7 @@ def _resnet(
     images = parts.image_input(net, input_shape)
     x = parts.convolution_norm_relu(images, 64, 3, None, 1)
     x = _stages(x, block, depths)
-    return keras.Model(images, parts.classifier(x, net, classes), name=name)
+    return keras.Model(images, parts.classifier(x, classes), name=name)
 
 
 def _stages(x: KerasTensor, block: Block, depths: tuple[int, ...]) -> KerasTensor:

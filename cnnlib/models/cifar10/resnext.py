@@ -54,7 +54,7 @@ def _resnext(
         for number in (1, 2, 3):
             stride = 2 if stage > 1 and number == 1 else 1
             x = _block(x, width, cardinality, stride, f"stage{stage}_block{number}")
-    return keras.Model(images, parts.classifier(x, net, classes), name=name)
+    return keras.Model(images, parts.classifier(x, classes), name=name)
 
 
 def _block(x: KerasTensor, width: int, cardinality: int, stride: int, block: str) -> KerasTensor:

@@ -42,4 +42,4 @@ def VGG16(
         for part, width in enumerate(widths, 1):
             x = parts.convolution_norm_relu(x, width, 3, f"stage{stage}", part, bias=True)
         x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
-    return keras.Model(images, parts.classifier(x, "VGG16", classes), name=name)
+    return keras.Model(images, parts.classifier(x, classes), name=name)
