@@ -1,11 +1,13 @@
-"""What makes a short training reach further: see the recipes' fields `lookahead`, `shift_rate` and `small_epochs`.
+"""Means by which a short training reaches further: recipes' lookahead and smaller images first.
 
-Sources: Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (average, rate of the shifts, linear decay);
-Zhang, Lucas, Hinton & Ba 2019, "Lookahead Optimizer: k steps forward, 1 step back"; Howard 2018, whose entry to
-Stanford's DAWNBench began with smaller images.
+Sources: Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (average, rate of the
+shifts, linear decay); Zhang, Lucas, Hinton & Ba 2019, "Lookahead Optimizer: k steps forward, 1 step
+back"; the fast.ai team's entry to Stanford's DAWNBench in 2018, which began with smaller images.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,27 +17,27 @@ FIRST_DECAY = 0.95  # of the average, for each step, at the end of training; it 
 
 @keras.saving.register_keras_serializable(package="cnnlib")
 class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """From 0 to `peak` in `warmup` steps, then back to 0 at step `total`, both along straight lines."""
+    """Rise from 0 to `peak` in `warmup` steps, then fall to 0 at step `total`, both linearly."""
 
     def __init__(self, peak: float, warmup: int, total: int):
         self.peak, self.warmup, self.total = peak, warmup, total
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = keras.ops.cast(step, "float32")
         falling = (self.total - step) / max(self.total - self.warmup, 1)
         part = keras.ops.minimum(step / self.warmup, falling) if self.warmup else falling
         return self.peak * keras.ops.maximum(part, 0.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"peak": self.peak, "warmup": self.warmup, "total": self.total}
 
 
 class Lookahead(keras.callbacks.Callback):
-    """Every few steps, and after each epoch, put the net part of the way back to the average of where it was.
+    """Every few steps, and after each epoch, put the net part of the way back to its average.
 
-    The average is kept of everything that is not a whole number, batch norm's running statistics too. It forgets
-    the less the longer training goes on, and the net ends as the average. Between epochs net and average are the
-    same, so a checkpoint needs nothing more than the net.
+    The average is kept of everything that is not a whole number, batch norm's running statistics
+    too. It forgets the less the longer training goes on, and the net ends as the average. Between
+    epochs net and average are the same, so a checkpoint needs nothing more than the net.
 
     Args:
         net: what is trained.
@@ -50,11 +52,11 @@ class Lookahead(keras.callbacks.Callback):
         self.net, self.every, self.steps, self.total = net, every, steps, total
         self.step, self.last = done, done
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self.variables = [v for v in self.net.variables if "float" in str(v.dtype)]
         self.average = [np.array(v) for v in self.variables]
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.step += 1
         if self.step % self.every and (batch + 1) % self.steps:
             return

@@ -1,13 +1,17 @@
-"""Batch norm and GELU in few passes over the maps where Keras takes many, with the same weights and results.
+"""Batch norm and GELU in few passes over the maps, with the same weights and results as Keras' own.
 
-Keras puts batch norm together from means, differences and products, each of which reads and writes all maps,
-in float32 whatever the precision of the net. TensorFlow has one operation for all of it and one for its gradient,
-which read and write maps of the net's precision and add up in float32. GELU, too, is a chain of products for
-TensorFlow, forward and back; here XLA makes one loop of each. For the times, see benchmarks/README.md.
+Keras puts batch norm together from means, differences and products, each of which reads and writes
+all maps, in float32 whatever the precision of the net. TensorFlow has one operation for all of it
+and one for its gradient, which read and write maps of the net's precision and add up in float32.
+GELU, too, is a chain of products for TensorFlow, forward and back; here XLA makes one loop of each.
+For the times, see benchmarks/README.md.
 """
+
+from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -20,10 +24,11 @@ from cnnlib.models.layers import register
 class BatchNorm(layers.BatchNormalization):
     """keras.layers.BatchNormalization that computes by TensorFlow's fused operation where it can.
 
-    It can for maps (n, height, width, channels) on the TensorFlow backend. Elsewhere it is Keras' layer itself.
+    It can for maps (n, height, width, channels) on the TensorFlow backend. Elsewhere it is Keras'
+    layer itself.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not self._fuses(inputs.shape, mask):
             return super().call(inputs, training=training, mask=mask)
         learning = bool(training) and self.trainable
@@ -51,10 +56,11 @@ class BatchNorm(layers.BatchNormalization):
 
 
 def _fused(inputs, gamma, beta, mean, variance, epsilon):
-    """TensorFlow's batch norm by these statistics, or, where they are None, by those of the batch.
+    """Return TensorFlow's batch norm by these statistics, or by the batch's where they are None.
 
     Returns:
-        Outputs, mean and variance of each channel; the variance is that of a population, as in Keras.
+        Outputs, and mean and variance of each channel; the variance is that of a population, as
+        in Keras.
     """
     import tensorflow as tf
 
@@ -76,7 +82,7 @@ def _fused(inputs, gamma, beta, mean, variance, epsilon):
 
 
 @register
-def gelu(inputs):
+def gelu(inputs: Any) -> Any:
     """Return keras.activations.gelu(inputs), x times the share of a normal distribution below x."""
     if keras.backend.backend() != "tensorflow" or not backend.on_cpu():
         return keras.activations.gelu(inputs, approximate=False)

@@ -1,14 +1,20 @@
-"""3x3 convolutions that learn faster on a CPU than the library's, with the same weights and the same results.
+"""3x3 convolutions that learn faster on a CPU than the library's, with the same results.
 
-In float32 by Winograd's algorithm: A. Lavin & S. Gray 2016, "Fast Algorithms for Convolutional Neural Networks",
-section 4.3, F(4x4, 3x3), shown on VGG. A tile of 6x6 inputs and a kernel of 3x3 are each turned into 6x6 numbers;
-their products, one by one, turned back are 4x4 outputs: 36 multiplications for what takes 144. Summed over the
-input maps, the products are 36 matrix products. cuDNN does this on a GPU; what TensorFlow takes on a CPU is slower.
-Outputs and gradients differ from those of an ordinary convolution by rounding: by about 1e-5 of the largest.
+In float32 by Winograd's algorithm: A. Lavin & S. Gray 2016, "Fast Algorithms for Convolutional
+Neural Networks", section 4.3, F(4x4, 3x3), shown on VGG. A tile of 6x6 inputs and a kernel of 3x3
+are each turned into 6x6 numbers; their products, one by one, turned back are 4x4 outputs: 36
+multiplications for what takes 144. Summed over the input maps, the products are 36 matrix products.
+cuDNN does this on a GPU; what TensorFlow takes on a CPU is slower. Outputs and gradients differ
+from those of an ordinary convolution by rounding: by about 1e-5 of the largest.
 
-In bfloat16, where rounding of 6x6 tiles would show and some processors have units for matrix products, by the
-library; but the kernel's gradient over small maps is nine matrix products. benchmarks/README.md has the times.
+In bfloat16, where the rounding of 6x6 tiles would show, by the library, which uses the units for
+matrix products that some processors have; but the kernel's gradient over small maps is nine matrix
+products. For the times, see benchmarks/README.md.
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -39,13 +45,13 @@ _OUTPUT = np.array(
 
 @register
 class FastConv2D(layers.Conv2D):
-    """keras.layers.Conv2D with the same weights and the same results, that learns faster on a CPU where it can.
+    """keras.layers.Conv2D with the same weights and results, that learns faster on a CPU.
 
-    It computes in another way only while a net is trained, and only with a 3x3 kernel, stride 1 and padding "same".
-    Tests and features see the ordinary convolution, bit for bit.
+    It computes in another way only while a net is trained, and only with a 3x3 kernel, stride 1 and
+    padding "same". Tests and features see the ordinary convolution, bit for bit.
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         algorithm = self._algorithm(inputs.shape) if training else None
         if algorithm is None:
             return super().call(inputs)
@@ -54,7 +60,7 @@ class FastConv2D(layers.Conv2D):
         return outputs if self.activation is None else self.activation(outputs)
 
     def _algorithm(self, shape):
-        """Return what is faster than the library for inputs of this shape, or None (benchmarks/README.md)."""
+        """Return what is faster than the library for inputs of this shape, or None."""
         plain = (self.kernel_size, self.strides) == ((3, 3), (1, 1)) and self.groups == 1
         plain = plain and self.dilation_rate == (1, 1) and self.padding == "same"
         plain = plain and self.data_format == "channels_last"
@@ -66,7 +72,7 @@ class FastConv2D(layers.Conv2D):
         return small_maps if small and keras.backend.backend() == "tensorflow" else None
 
 
-def convolution(inputs, kernel):
+def convolution(inputs: Any, kernel: Any) -> Any:
     """Convolve by Winograd's algorithm, with stride 1 and zeros around the maps (padding "same").
 
     Args:
@@ -94,8 +100,8 @@ def convolution(inputs, kernel):
     return ops.cast(ops.reshape(x, (-1, height, width, filters)), precision)
 
 
-def small_maps(inputs, kernel):
-    """`convolution` by the library, with the kernel's gradient as nine matrix products. TensorFlow alone."""
+def small_maps(inputs: Any, kernel: Any) -> Any:
+    """Convolve by TensorFlow, with the kernel's gradient as nine matrix products."""
     import tensorflow as tf
 
     @tf.custom_gradient
@@ -116,7 +122,7 @@ def small_maps(inputs, kernel):
 
 
 def _kernel_gradient(maps, outputs):
-    """For each of the nine places in the kernel, the maps moved there, times the outputs' gradient."""
+    """Multiply the maps, moved to each of the kernel's nine places, by the outputs' gradient."""
     import tensorflow as tf
 
     height, width, channels = maps.shape[1:]
@@ -135,7 +141,7 @@ def _kernel_gradient(maps, outputs):
 
 
 def _tiles(size):
-    """Return, for a side, the matrix (6 * tiles, size) from pixels to tiles, that back, and the number of tiles."""
+    """Return matrices from the pixels of a side to its tiles and back, and the number of tiles."""
     count = -(-size // TILE)
     there, back = np.zeros((6, count, size)), np.zeros((size, 6, count))
     for tile in range(count):

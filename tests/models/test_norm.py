@@ -1,4 +1,4 @@
-"""Fused batch norm and GELU beside Keras' own: outputs, gradients, running statistics; and where they are not taken."""
+"""Fused batch norm and GELU beside Keras' own: outputs, gradients and running statistics."""
 
 import keras
 import numpy as np
