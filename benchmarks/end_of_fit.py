@@ -13,7 +13,7 @@ import time
 
 import keras
 
-from cnnlib import datasets, models, preprocessing, training
+from cnnlib import datasets, losses, models, preprocessing, training
 
 WAYS = {
     "arrays": lambda images, labels: {"x": images, "y": labels, "batch_size": 128},
@@ -33,7 +33,7 @@ def main():
     train = datasets.load("mnist").train
     images, net = preprocessing.prepare(train.images, "32x32"), models.build("lenet-5")
     net.compile(
-        keras.optimizers.AdamW(5e-3), training.loss_of(net), jit_compile=training.jit_compile()
+        keras.optimizers.AdamW(5e-3), losses.loss_of(net), jit_compile=training.jit_compile()
     )
     net.fit(images[:128], train.labels[:128], verbose=0)
     seconds = {way: [] for way in WAYS}

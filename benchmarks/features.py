@@ -2,7 +2,7 @@
 
     python benchmarks/features.py [--images 2000] [--rounds 9] [--epochs 10] [--image-size 32]
 
-1. Images a second of `transfer.features` (reading the images' digest, writing, checking the file: all of it) and of a plain loop over
+1. Images a second of `lab.features` (reading the images' digest, writing, checking the file: all of it) and of a plain loop over
    `predict_on_batch` of the same net with the same batches, whose outputs are kept in memory. They take turns. To be at least 0.9.
 2. End to end: features of the images and `--epochs` epochs of training a linear head through cnnlib.transfer, beside the usual way, the
    frozen base inside the model and run in every epoch, by a plain `model.fit`. Once each. To be at most 0.15.
@@ -20,6 +20,8 @@ import keras
 import numpy as np
 
 from cnnlib import datasets, recipes, training, transfer
+from cnnlib.lab import feature_cache
+from cnnlib.transfer import extraction
 
 
 def images_and_labels(n):
@@ -40,19 +42,22 @@ def seconds_of(function, *arguments, **options):
 def kept_features(net, images, folder):
     for path in pathlib.Path(folder).glob("*"):
         path.unlink()
-    transfer.features(net, images, folder=folder, progress=False)
+    feature_cache.features(net, images, progress=False, folder=folder)
 
 
 def bare_loop(model, images):
-    batches = range(0, len(images), transfer.BATCH)
+    batches = range(0, len(images), extraction.BATCH)
     return np.concatenate(
-        [model.predict_on_batch(images[i : i + transfer.BATCH].astype("float32")) for i in batches]
+        [
+            model.predict_on_batch(images[i : i + extraction.BATCH].astype("float32"))
+            for i in batches
+        ]
     )
 
 
 def our_way(net, images, labels, epochs, folder):
     kept_features(net, images, folder)
-    seen = transfer.features(net, images, folder=folder, progress=False).of("345")
+    seen = feature_cache.features(net, images, progress=False, folder=folder).of("345")
     recipe = recipes.recipe("quick-frozen", epochs=epochs, batch_size=128)
     training.train(transfer.head(), seen, labels, recipe, progress=False)
 
@@ -86,7 +91,7 @@ def main():
         "predict_on_batch": lambda: bare_loop(net.model, images),
     }
     with tempfile.TemporaryDirectory() as folder:
-        bare_loop(net.model, images[: 2 * transfer.BATCH])  # builds its graph
+        bare_loop(net.model, images[: 2 * extraction.BATCH])  # builds its graph
         rates = {name: [] for name in contenders}
         for number in range(options.rounds):
             for name, function in contenders.items():

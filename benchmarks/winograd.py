@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from cnnlib import preprocessing, recipes, training, transfer
+from cnnlib import losses, optimizers, preprocessing, recipes, training, transfer
 from cnnlib.models import winograd
 
 STEPS = 4  # in a round
@@ -25,12 +25,14 @@ def _library(layer, shape):
 def net_of(size, recipe, images):
     """An assembled VGG16 with batch norm, of which the last three blocks learn, compiled."""
     base = transfer.put_batch_norm(
-        transfer.backbone(images.shape[1:], size), recipe.trained, images
+        transfer.backbone(images.shape[1:], size), recipe.transfer.trainable, images
     )
     net = transfer.assemble(base, transfer.head(hidden=1024, dropout=0.5))
-    transfer.unfreeze(net, recipe.trained)
+    transfer.unfreeze(net, recipe.transfer.trainable)
     net.compile(
-        training._optimizer(recipe, 100), training.loss_of(net), jit_compile=training.jit_compile()
+        optimizers.optimizer(recipe, 100),
+        losses.loss_of(net),
+        jit_compile=training.jit_compile(),
     )
     return net
 

@@ -4,6 +4,8 @@ import pathlib
 
 import pytest
 
+import cnnlib
+
 # Files whose tests train nets, execute notebooks or start processes that do: `make test-fast`
 # leaves them out. A single test elsewhere is marked with `@pytest.mark.slow`.
 SLOW_FILES = (
@@ -13,10 +15,17 @@ SLOW_FILES = (
     "lab/test_distributed.py",
     "lab/test_experiment.py",
     "lab/test_notebooks.py",
+    "lab/test_recording.py",
+    "lab/test_stages.py",
     "test_boosting.py",
     "test_training.py",
-    "test_transfer.py",
+    "transfer/test_stages.py",
 )
+
+
+def pytest_report_header():
+    """Say which cnnlib is tested. Importing it here, before Keras, prepares TensorFlow."""
+    return f"cnnlib {cnnlib.__version__}"
 
 
 def pytest_collection_modifyitems(items):

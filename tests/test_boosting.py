@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import augment, boosting, datasets, models, preprocessing, training
+from cnnlib import augment, boosting, checkpoints, datasets, models, preprocessing, training
 from cnnlib.errors import InputError
 
 RECIPE = training.recipe("plain", epochs=2, batch_size=50)
@@ -66,7 +66,7 @@ def train(images, labels, **options):
 
 
 def stream(images, labels, seed, passes):
-    """The first passes of a stream, each distorted as a whole: what the filters look at a part at a time."""
+    """Return the first passes of a stream, each distorted as a whole: what the filters see."""
     orders = [np.random.RandomState((*seed, k, 0)).permutation(len(images)) for k in range(passes)]
     distorted = [augment.distort(images, (*seed, k, 1))[order] for k, order in enumerate(orders)]
     return np.concatenate(distorted), np.concatenate([labels[order] for order in orders])
@@ -185,7 +185,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     boosted, images, labels, tmp_path, monkeypatch, net, when, epochs_left, filters_left
 ):
     monkeypatch.setattr(boosting, "CHUNK", 40)
-    saved, judge = training._save, boosting._judge
+    saved, judge = checkpoints.save, boosting._judge
     epochs, filters = [], []
 
     def save(path, model, run, rows):
@@ -200,7 +200,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
             raise Killed
         return judge(nets, images, labels)
 
-    monkeypatch.setattr(training, "_save", save)
+    monkeypatch.setattr(checkpoints, "save", save)
     monkeypatch.setattr(boosting, "_judge", judge_some)
     with pytest.raises(Killed):
         train(images, labels, folder=tmp_path)
@@ -303,7 +303,7 @@ def test_without_a_pattern_of_a_kind_the_error_says_what_to_do(nets, images, lab
         (
             [sure],
             np.full(400, 9),
-            "among 900 .* none where net 1 is wrong: nothing for net 2 to learn from. Raise cap, or .* fewer epochs",
+            "among 900 .* none where net 1 is wrong: nothing for net 2 .* Raise cap, or .* fewer",
         ),
         ([sure], np.full(400, 3), "none where net 1 is right"),
         ([nets[0], nets[0]], labels, "none where nets 1 and 2 disagree: nothing for net 3"),
@@ -316,7 +316,7 @@ def test_without_a_pattern_of_a_kind_the_error_says_what_to_do(nets, images, lab
     ("change", "message"),
     [
         ({"wanted": 1}, "wanted must be a whole number of at least 2, .* got 1"),
-        ({"wanted": 50.0}, "wanted must be a whole number .* got 50.0"),
+        ({"wanted": 50.0}, "wanted is 50.0, expected a whole number"),
         (
             {"wanted": 100, "cap": 99},
             "cap must be a whole number of at least wanted, which is 100; got 99",
@@ -325,6 +325,13 @@ def test_without_a_pattern_of_a_kind_the_error_says_what_to_do(nets, images, lab
         ({"images": np.zeros((400, 8, 8, 1), np.float32), "name": "lenet-4"}, "8x8|8, 8"),
         ({"labels": np.zeros(399, int)}, "400 integers"),
         ({"labels": np.full(400, 10)}, "from 0 to 9"),
+        ({"images": None}, "images must be an array"),
+        ({"images": [1, 2]}, "images must be an array"),
+        ({"recipe": "boosted"}, "recipe is 'boosted', expected an instance of Recipe"),
+        ({"seed": 2**32 - 1}, "seed is 4294967295, expected a number of at most 4,292,967,295"),
+        ({"classes": 0}, "classes is 0, expected a number of at least 2"),
+        ({"folder": 5}, "folder is 5"),
+        ({"name": 4}, "name is 4, expected text"),
         ({"name": "lenet-6"}, "unknown model 'lenet-6'. Known: lenet-5"),
         ({"name": "boosted-lenet-4"}, "unknown model 'boosted-lenet-4'. Known: lenet-4"),
     ],
@@ -348,6 +355,11 @@ def test_what_is_for_boosted_nets_refuses_another(nets, images, labels):
         InputError, match=r"linear-28x28 is not a boosted net: train one with boosting\.train"
     ):
         boosting.predict(nets[0], images)
+    for confidence in ("0.9", None, float("nan"), True):
+        with pytest.raises(InputError, match="confidence must be a number"):
+            boosting.predict(boosting.committee(nets, "boosted"), images, confidence)
+    with pytest.raises(InputError, match=r"nets must be .net 1. or .net 1, net 2., got 3 nets"):
+        boosting.filtered(nets, images, labels, 10, 900, (0, 2))
     with pytest.raises(InputError, match="400 integers"):
         boosting.choose_confidence(boosting.committee(nets, "boosted"), images, labels[1:])
     with pytest.raises(InputError, match="from 0 to 9"):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import recipes, shortcuts, training
+from cnnlib import checkpoints, recipes, shortcuts, training
 
 RECIPE = {"protocol": "plain", "epochs": 3, "batch_size": 16, "warmup_epochs": 1.0}
 
@@ -77,7 +77,7 @@ def test_the_net_ends_as_the_average_of_where_it_was():
 def test_a_killed_run_with_an_average_goes_on_to_the_same_weights(data, tmp_path, monkeypatch):
     options = {"lookahead": 2, "small_epochs": 1, "small_size": 8}
     expected = weights_after(data, **options)
-    saves, save = [], training._save
+    saves, save = [], checkpoints.save
 
     def dies(*arguments):
         save(*arguments)
@@ -85,7 +85,7 @@ def test_a_killed_run_with_an_average_goes_on_to_the_same_weights(data, tmp_path
         if len(saves) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_save", dies)
+    monkeypatch.setattr(checkpoints, "save", dies)
     with pytest.raises(KeyboardInterrupt):
         weights_after(data, checkpoint=tmp_path / "net.npz", **options)
     found = weights_after(data, checkpoint=tmp_path / "net.npz", **options)

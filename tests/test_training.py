@@ -6,7 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import augment, datasets, models, preprocessing, training
+from cnnlib import (
+    augment,
+    checkpoints,
+    datasets,
+    losses,
+    models,
+    optimizers,
+    preprocessing,
+    recipes,
+    training,
+)
 from cnnlib.errors import InputError
 
 SHORT = training.recipe("plain", epochs=3, batch_size=50)
@@ -53,12 +63,22 @@ def test_the_same_seed_gives_bit_identical_weights_in_another_process(data, imag
     net.save_weights(tmp_path / "here.weights.h5")
     program = f"""
 import cnnlib, keras
-from cnnlib import datasets, models, preprocessing, training
+from cnnlib import (
+    checkpoints,
+    datasets,
+    losses,
+    models,
+    optimizers,
+    preprocessing,
+    recipes,
+    training,
+)
 data = datasets.load("mnist", train_size=500, validation_size=100, test_size=100, seed=1)
 keras.utils.set_random_seed(0)
 net = models.build("lenet-1")
 recipe = training.recipe("plain", epochs=3, batch_size=50)
-training.train(net, preprocessing.prepare(data.train.images, "16-in-28"), data.train.labels, recipe, seed=5)
+images = preprocessing.prepare(data.train.images, "16-in-28")
+training.train(net, images, data.train.labels, recipe, seed=5)
 net.save_weights({str(tmp_path / "there.weights.h5")!r})
 """
     subprocess.run(
@@ -88,19 +108,27 @@ def test_it_learns_and_the_history_says_so(data, images):
 
 def test_cosine_rate_and_warm_up_are_those_of_the_recipe():
     recipe = training.recipe("plain", epochs=10, learning_rate=0.5, warmup_epochs=2.0)
-    rate = training._optimizer(recipe, steps=7)._learning_rate
+    rate = optimizers.optimizer(recipe, steps=7)._learning_rate
     step = np.arange(71)
     expected = np.where(step < 14, 0.5 * step / 14, 0.25 * (1 + np.cos(np.pi * (step - 14) / 56)))
     np.testing.assert_allclose([float(rate(s)) for s in step], expected, atol=1e-6)
     constant = training.recipe("plain", schedule="constant", learning_rate=0.25)
-    assert float(training._optimizer(constant, 7).learning_rate) == 0.25
+    assert float(optimizers.optimizer(constant, 7).learning_rate) == 0.25
+
+
+@pytest.mark.parametrize("name", ["benchmark", "plain,schedule=cosine-by-epoch"])
+def test_a_rate_that_changes_between_epochs_stays_the_same_in_a_single_one(data, images, name):
+    recipe = training.recipe(f"{name},epochs=1", batch_size=50, protocol="plain")
+    assert optimizers.learning_rate(recipe, steps=10) == recipe.learning_rate
+    net = build("lenet-5")
+    assert len(training.train(net, images, data.train.labels, recipe).epochs) == 1
 
 
 def test_the_rates_of_the_1998_paper_hold_for_its_passes():
     recipe = training.recipe(
         "plain", schedule="lecun-1998", learning_rate=0.0005, optimizer="sgd", momentum=0.0
     )
-    optimizer = training._optimizer(recipe, steps=3)
+    optimizer = optimizers.optimizer(recipe, steps=3)
     assert optimizer.momentum == 0
     by_pass = [0.0005] * 2 + [0.0002] * 3 + [0.0001] * 3 + [0.00005] * 4 + [0.00001] * 8
     np.testing.assert_allclose(
@@ -111,7 +139,10 @@ def test_the_rates_of_the_1998_paper_hold_for_its_passes():
 
 
 def test_an_epoch_of_sgd_equals_an_independent_computation(data):
-    """Softmax regression by hand: momentum 0.9, decoupled weight decay, the order of the images from (seed, epoch), a short last batch."""
+    """Softmax regression by hand, with a short last batch.
+
+    Momentum 0.9, decoupled weight decay, the order of the images from (seed, epoch).
+    """
     images = preprocessing.prepare(data.train.images[:130], "20x20")
     labels = data.train.labels[:130]
     recipe = training.recipe(
@@ -151,16 +182,16 @@ def test_a_killed_run_goes_on_to_the_same_weights(data, images, tmp_path, monkey
     whole = build(name)
     expected = training.train(whole, images, data.train.labels, SHORT, seed=2)
 
-    path, saved = tmp_path / "run.npz", training._save
+    path, saved = tmp_path / "run.npz", checkpoints.save
 
     def save_and_die(*arguments):
         saved(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_save", save_and_die)
+    monkeypatch.setattr(checkpoints, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
         training.train(build(name), images, data.train.labels, SHORT, seed=2, checkpoint=path)
-    monkeypatch.setattr(training, "_save", saved)
+    monkeypatch.setattr(checkpoints, "save", saved)
     resumed = build(name, seed=99)
     history = training.train(resumed, images, data.train.labels, SHORT, seed=2, checkpoint=path)
     assert same(whole, resumed)
@@ -232,6 +263,12 @@ def test_a_loss_that_is_no_longer_finite_is_an_error(data, images):
         (lambda x, y: (x, np.eye(10, dtype=int)[y]), r"500 integers.*\(500, 10\)"),
         (lambda x, y: (x, y + 1), "from 0 to 9, the classes of lenet-5; found 1 to 10"),
         (lambda x, y: (x, y - 1), "found -1 to 8"),
+        (lambda x, y: (x, None), "500 integers"),
+        (lambda x, y: (x, [[1], [2, 3]]), "500 integers"),
+        (lambda x, y: (None, y), "float32 array, got NoneType"),
+        (lambda x, y: (x[0], y), r"takes images of shape \(n, 32, 32, 1\), got \(32, 32, 1\)"),
+        (lambda x, y: (np.where(x > 1, np.float32("nan"), x), y), "finite numbers, found NaN"),
+        (lambda x, y: (np.where(x > 1, np.float32("inf"), x), y), "finite numbers, found NaN or"),
     ],
 )
 def test_images_and_labels_that_do_not_fit_are_refused(data, images, change, message):
@@ -239,42 +276,64 @@ def test_images_and_labels_that_do_not_fit_are_refused(data, images, change, mes
         training.train(build(), *change(images, data.train.labels), SHORT)
 
 
-def test_recipes_by_name_and_their_changes():
-    assert (
-        training.recipe("quick").name == "quick"
-        and training.recipe("quick", epochs=training.recipe("quick").epochs).name == "quick"
-    )
-    changed = training.recipe("plain", learning_rate=0.1, epochs=2, optimizer="sgd")
-    assert changed.name == "plain,epochs=2,learning_rate=0.1,optimizer=sgd"
-    assert training.recipe(changed.name) == changed  # as a command makes it from the ledger's name
-    for call, message in [
-        (lambda: training.recipe("plian"), "unknown recipe 'plian'. Known: plain"),
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": None}, "model is None, expected an instance of Model"),
+        ({"recipe": "plain"}, "recipe is 'plain', expected an instance of Recipe"),
+        ({"seed": -1}, "seed is -1, expected a number of at least 0"),
+        ({"seed": 2**32}, "seed is 4294967296, expected a number of at most"),
+        ({"seed": 0.5}, "seed is 0.5, expected a whole number"),
+        ({"seed": True}, "seed is True, expected a whole number"),
+        ({"validation": 7}, "validation is 7"),
+        ({"validation": (None, None)}, "float32 array, got NoneType"),
+        ({"checkpoint": 5}, "checkpoint is 5"),
+        ({"progress": "no"}, "progress is 'no', expected True or False"),
+        ({"epochs": 3}, "train.. has no argument epochs"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(data, images, change, message):
+    arguments = {"model": build(), "images": images, "labels": data.train.labels, "recipe": SHORT}
+    with pytest.raises(InputError, match=message):
+        training.train(**arguments | change)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"views": 3}, "views is 3, expected 1, 2 or 6"),
+        ({"batch_size": 0}, "batch_size is 0, expected a number of at least 1"),
+        ({"model": "lenet-5"}, "model is 'lenet-5', expected an instance of Model"),
+    ],
+)
+def test_predictions_that_cannot_be_made_are_refused(images, options, message):
+    with pytest.raises(InputError, match=message):
+        training.predict(**{"model": build(), "images": images} | options)
+
+
+def test_a_net_in_another_precision_than_the_recipes_is_refused(data, images):
+    """As after `floatx: float16` or a policy in the user's Keras settings."""
+    message = "lenet-5 was built in .*float16, and the recipe plain.* trains in float32: build the"
+    for change, undo in [
         (
-            lambda: training.recipe("plain", rate=1),
-            "unknown recipe field 'rate'. Known: .*learning_rate",
+            lambda: keras.config.set_dtype_policy("mixed_float16"),
+            lambda: keras.config.set_dtype_policy("float32"),
         ),
-        (lambda: training.recipe("plain,epochs=two"), "epochs is like 20, not 'two'"),
-        (lambda: training.recipe("plain,epoch=2"), "unknown recipe field 'epoch'. Known: epochs"),
-        (
-            lambda: training.recipe("plain", epochs=0),
-            "epochs must be a whole number of at least 1, got 0",
-        ),
-        (lambda: training.recipe("plain", epochs=2.5), "epochs must be a whole number"),
-        (
-            lambda: training.recipe("plain", learning_rate=float("nan")),
-            "learning_rate must be a number",
-        ),
-        (
-            lambda: training.recipe("plain", learning_rate="1e-4"),
-            "learning_rate must be a number of at least 0, got '1e-4'",
-        ),
-        (
-            lambda: training.recipe("plain", optimizer="adamv"),
-            "unknown optimizer 'adamv'. Known: adamw",
-        ),
+        (lambda: keras.config.set_floatx("float16"), lambda: keras.config.set_floatx("float32")),
     ]:
+        change()
+        try:
+            wrong = build()
+            with training.precision(SHORT):
+                right = build()
+        finally:
+            undo()
         with pytest.raises(InputError, match=message):
-            call()
+            training.train(wrong, images, data.train.labels, SHORT)
+        training.train(right, images, data.train.labels, SHORT.changed(epochs=1))
+        expected = build()
+        training.train(expected, images, data.train.labels, SHORT.changed(epochs=1))
+        assert same(right, expected)
 
 
 def test_progress_is_one_line_that_ends_with_the_last_epoch(data, images, capsys):
@@ -287,7 +346,10 @@ def test_progress_is_one_line_that_ends_with_the_last_epoch(data, images, capsys
 
 
 class TestColourImages:
-    """What the CIFAR-10 recipes add: PyTorch's SGD, crops and flips, label smoothing, two views, mixed precision."""
+    """What the CIFAR-10 recipes add.
+
+    PyTorch's SGD, crops and flips, label smoothing, views, mixed precision.
+    """
 
     @pytest.fixture
     def colour(self):
@@ -307,12 +369,15 @@ class TestColourImages:
 
     @pytest.mark.parametrize("nesterov", [False, True])
     def test_sgd_is_pytorchs(self, nesterov):
-        """v = momentum v + (g + decay w); w -= rate v, or rate (g + decay w + momentum v): torch.optim.SGD's documentation."""
+        """From the documentation of torch.optim.SGD.
+
+        v = momentum v + (g + decay w); w -= rate v, or rate (g + decay w + momentum v).
+        """
         random = np.random.RandomState(0)
         w, v = random.normal(size=5), np.zeros(5)
         weight = keras.Variable(w.astype("float32"))
         rates = [0.5, 0.5, 0.1, 0.02]
-        optimizer = training.TorchSGD(
+        optimizer = optimizers.TorchSGD(
             keras.optimizers.schedules.PiecewiseConstantDecay([1, 2], [0.5, 0.1, 0.02]),
             0.9,
             0.05,
@@ -351,7 +416,7 @@ class TestColourImages:
 
     def test_the_rate_of_the_benchmark_falls_by_cosine_after_each_epoch(self):
         recipe = training.recipe("benchmark")
-        rate = training._optimizer(recipe, steps=391)._learning_rate
+        rate = optimizers.optimizer(recipe, steps=391)._learning_rate
         for epoch in (0, 1, 100, 199):
             expected = 0.1 * (1 + np.cos(np.pi * epoch / 200)) / 2
             assert float(rate(epoch * 391)) == pytest.approx(expected, abs=1e-7)
@@ -381,10 +446,10 @@ class TestColourImages:
 
     def test_alternating_flips_show_each_image_both_ways_in_two_epochs(self, colour, monkeypatch):
         images, _ = colour
-        monkeypatch.setitem(training.recipes.CROP_PADDING, "crop-alternating", 0)
+        monkeypatch.setitem(recipes.CROP_PADDING, "crop-alternating", 0)
         recipe, order = training.recipe("fast"), np.arange(60)[::-1]
         first, second, third = (
-            training._inputs(images, order, recipe, 7, epoch) for epoch in (0, 1, 2)
+            training.epoch_images(images, order, recipe, 7, epoch) for epoch in (0, 1, 2)
         )
         np.testing.assert_array_equal(first, second[:, :, ::-1])
         np.testing.assert_array_equal(first, third)
@@ -397,16 +462,16 @@ class TestColourImages:
         recipe = training.recipe(name, epochs=3, batch_size=25)
         whole = self.small_net()
         training.train(whole, images, labels, recipe, seed=2)
-        path, saved = tmp_path / "run.npz", training._save
+        path, saved = tmp_path / "run.npz", checkpoints.save
 
         def save_and_die(*arguments):
             saved(*arguments)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(training, "_save", save_and_die)
+        monkeypatch.setattr(checkpoints, "save", save_and_die)
         with pytest.raises(KeyboardInterrupt):
             training.train(self.small_net(), images, labels, recipe, seed=2, checkpoint=path)
-        monkeypatch.setattr(training, "_save", saved)
+        monkeypatch.setattr(checkpoints, "save", saved)
         resumed = self.small_net(seed=99)
         training.train(resumed, images, labels, recipe, seed=2, checkpoint=path)
         assert same(whole, resumed)
@@ -416,7 +481,7 @@ class TestColourImages:
         logits, labels = random.normal(size=(6, 10)).astype("float32"), random.randint(0, 10, 6)
         log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         expected = -(0.8 * log_p[np.arange(6), labels] + 0.2 * log_p.mean(axis=1))
-        loss = training.loss_of(self.small_net(), 0.2)
+        loss = losses.loss_of(self.small_net(), 0.2)
         np.testing.assert_allclose(loss(labels[:, None], logits), expected.mean(), rtol=1e-5)
 
     def test_two_views_are_an_image_and_its_mirror_image(self, colour):
@@ -496,20 +561,3 @@ class TestColourImages:
         np.testing.assert_allclose(seen[..., :24], maps, atol=1e-5)
         assert np.std(net.get_layer("stage1_conv1").kernel[..., 24:]) > 0.02
         np.testing.assert_allclose(net.get_layer("stage3_conv2").kernel[1, 1], np.eye(256))
-
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            ({"test_views": 3}, "test_views must be 1, 2 or 6, got 3"),
-            (
-                {"nesterov": True},
-                "nesterov must be a whole number of at least 0 and at most 1, got True",
-            ),
-            ({"precision": "float16"}, "unknown precision 'float16'. Known: float32, mixed, bfloat16"),
-            ({"protocol": "crop"}, "unknown protocol 'crop'. Known: .*crop-flip"),
-            ({"label_smoothing": -0.1}, "label_smoothing must be a number of at least 0"),
-        ],
-    )
-    def test_recipes_that_cannot_be(self, change, message):
-        with pytest.raises(InputError, match=message):
-            training.recipe("benchmark", **change)

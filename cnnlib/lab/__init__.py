@@ -1,20 +1,27 @@
 """The laboratory: what measures, records, publishes and runs many.
 
-Nothing in `cnnlib` outside this folder imports it. A notebook needs one function of it:
-`lab.record(name, net, trained, data)`, which tests a trained net once and keeps its row.
+Nothing in `cnnlib` outside this folder imports it. A notebook needs two functions of it:
+`lab.record(name, net, trained, data)`, which tests a trained net once and keeps its row, and
+`lab.features`, which computes features of images once and keeps them.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cnnlib.lab.experiment import record as record
+    from cnnlib.lab.feature_cache import features as features
 
-__all__ = ["record"]
+__all__ = ["features", "record"]
 
 
 def __getattr__(name: str):
-    if name == "record":  # imported when it is needed: the command line must start quickly
+    # Imported when they are needed: the command line must start quickly.
+    if name == "record":
         from cnnlib.lab import experiment
 
         return experiment.record
+    if name == "features":
+        from cnnlib.lab import feature_cache
+
+        return feature_cache.features
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

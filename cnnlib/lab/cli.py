@@ -212,7 +212,7 @@ def train(model, dataset, recipe, seed, train_size, again, processes, coordinato
     distributed.join()
     known = not again and experiment.is_done(model, dataset, recipe, seed, train_size)
     row = experiment.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
-    if not distributed.is_first():
+    if not distributed.joined().is_first:
         return
     note = " (already in the results: --again trains it anew)" if known else ""
     measure = row["metric"].removesuffix("_percent").replace("_", " ")
@@ -355,9 +355,9 @@ def transfer():
 )
 def transfer_features(dataset, image_size, train_size):
     """Compute and keep the features of frozen VGG16, resumably."""
-    from cnnlib import transfer
+    from cnnlib.lab import feature_cache
 
-    for split, seen in transfer.features_of(dataset, image_size, train_size).items():
+    for split, seen in feature_cache.features_of(dataset, image_size, train_size).items():
         click.echo(f"{split}: {len(seen.array):,} images, {seen.seconds:.0f} s, {seen.path}")
 
 
@@ -379,10 +379,10 @@ def transfer_features(dataset, image_size, train_size):
 @click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
 def transfer_select(dataset, image_size, train_size, blocks, epochs):
     """Compare settings of heads on a tenth of the training images."""
-    from cnnlib import transfer
+    from cnnlib.lab import head_selection
 
     click.echo(
-        transfer.compare_heads(dataset, image_size, train_size, blocks, epochs).to_string(
+        head_selection.compare_heads(dataset, image_size, train_size, blocks, epochs).to_string(
             index=False
         )
     )

@@ -1,11 +1,14 @@
-"""One training over several processes, on one machine or on many: the same global batches, so the same weights but for rounding.
+"""One training over several processes, on one machine or on many.
 
-Keras' DataParallel on its JAX backend: each process holds the whole net and takes its part of each batch; JAX sums the gradients, through
-Gloo on CPUs and NCCL on GPUs. TensorFlow's own way, MultiWorkerMirroredStrategy, does not work with Keras 3.
+The batches are those of a single process, so the weights are the same except for rounding. It is
+Keras' DataParallel on its JAX backend: each process holds the whole net and takes its part of each
+batch, and JAX sums the gradients, through Gloo on CPUs and NCCL on GPUs. TensorFlow's counterpart,
+MultiWorkerMirroredStrategy, does not work with Keras 3.
 
-`python -m cnnlib train ... --processes N` starts the processes of this machine and watches them (`launch`). Each of them is the same
-command with the environment variable CNNLIB_PROCESS, "host:port,number,processes", which makes it take its part (`join`). One process
-drives all the GPUs of its machine.
+`python -m cnnlib train ... --processes N` starts the processes of this machine and watches them
+(`launch`). Each of them is the same command with the environment variable CNNLIB_PROCESS,
+"host:port,number,processes", which makes it take its part (`join`). One process drives all the GPUs
+of its machine.
 """
 
 import contextlib
@@ -16,31 +19,106 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cnnlib.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
 
 VARIABLE = "CNNLIB_PROCESS"
 LOST = 20  # seconds without a sign of life after which a process counts as lost
 START = 120  # seconds in which all processes must have started
 
-_joined = (0, 1)  # number of this process, and how many there are
+
+class Joined:
+    """This process and those that share its training, as `training.train` takes them."""
+
+    def __init__(self, number: int = 0, count: int = 1):
+        self.number, self.count = number, count
+
+    @property
+    def is_first(self) -> bool:
+        """True in the process that writes the checkpoint, the net and the row; True if alone."""
+        return self.number == 0
+
+    def part(
+        self, images: np.ndarray, labels: np.ndarray, batch_size: int
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return (images, labels, batch size) of this process: its part of each batch, in order.
+
+        Raises:
+            InputError: if a batch cannot be shared equally.
+        """
+        import keras
+
+        if keras.distribution.distribution() is None:
+            return images, labels, batch_size
+        devices = len(keras.distribution.list_devices())
+        last = len(images) % batch_size
+        for what, size in {"batch_size": batch_size, "the last batch": last}.items():
+            if size % devices:
+                raise InputError(
+                    f"{what} has {size} images, which {devices} devices cannot share equally: "
+                    "choose a batch_size, or a --train-size, of which all batches are multiples "
+                    f"of {devices}"
+                )
+        if self.count == 1:
+            return images, labels, batch_size
+        rows: list[int] = []
+        for start in range(0, len(images), batch_size):
+            size = min(batch_size, len(images) - start)
+            rows += range(
+                start + self.number * size // self.count,
+                start + (self.number + 1) * size // self.count,
+            )
+        return images[rows], labels[rows], batch_size // self.count
+
+    def check_same(self, what: str, value: int) -> None:
+        """Raise InputError unless all processes have the same `value`."""
+        if self.count == 1:
+            return
+        from jax.experimental import multihost_utils
+
+        found = multihost_utils.process_allgather(np.array([value])).ravel().tolist()
+        if len(set(found)) > 1:
+            raise InputError(
+                f"{what}: the processes have {found}. They must share one results folder: set "
+                "CNNLIB_RESULTS to it on each machine"
+            )
 
 
-def join():
-    """Take part in the training that CNNLIB_PROCESS names; without it do nothing. Call before Keras is imported."""
+_joined = Joined()
+
+
+def joined() -> Joined:
+    """Return this process and those that share its training; this process alone without `join`."""
+    return _joined
+
+
+def join() -> None:
+    """Take part in the training that CNNLIB_PROCESS names; do nothing without that variable.
+
+    Call it before Keras is imported.
+    """
     global _joined
     if VARIABLE not in os.environ:
         return
     import jax
 
-    coordinator, number, processes = os.environ[VARIABLE].split(",")
-    number, processes = int(number), int(processes)
-    if processes > 1:
+    coordinator, number, count = os.environ[VARIABLE].split(",")
+    if int(count) > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        # JAX's default listens to every machine, which only a coordinator that was named must do.
+        local = coordinator.startswith("127.0.0.1:")
         jax.distributed.initialize(
             coordinator,
-            processes,
-            number,
+            int(count),
+            int(number),
+            coordinator_bind_address=coordinator if local else None,
             heartbeat_timeout_seconds=LOST,
             initialization_timeout=START,
             shutdown_timeout_seconds=START,
@@ -49,66 +127,11 @@ def join():
     import keras
 
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
-    _joined = number, processes
+    _joined = Joined(int(number), int(count))
 
 
-def is_first():
-    """True in the process that writes what the others only know: the checkpoint, the net, the row. True if there is but one."""
-    return _joined[0] == 0
-
-
-def processes():
-    """How many processes this training has."""
-    return _joined[1]
-
-
-def part(images, labels, batch_size):
-    """The (images, labels, batch size) of this process: of each batch of `batch_size` its own part, in the same order."""
-    import keras
-
-    number, count = _joined
-    if keras.distribution.distribution() is None:
-        return images, labels, batch_size
-    devices = len(keras.distribution.list_devices())
-    for what, size in {
-        "batch_size": batch_size,
-        "the last batch": len(images) % batch_size,
-    }.items():
-        if size % devices:
-            raise InputError(
-                f"{what} has {size} images, which {devices} devices cannot share equally: choose a batch_size, or a --train-size, of which "
-                f"all batches are multiples of {devices}"
-            )
-    if count == 1:
-        return images, labels, batch_size
-    batches = [
-        range(start, min(start + batch_size, len(images)))
-        for start in range(0, len(images), batch_size)
-    ]
-    rows = [
-        row
-        for batch in batches
-        for row in batch[number * len(batch) // count : (number + 1) * len(batch) // count]
-    ]
-    return images[rows], labels[rows], batch_size // count
-
-
-def check_same(what, value):
-    """Raise InputError unless all processes have the same `value` (a whole number)."""
-    if processes() == 1:
-        return
-    import numpy as np
-    from jax.experimental import multihost_utils
-
-    found = multihost_utils.process_allgather(np.array([value])).ravel().tolist()
-    if len(set(found)) > 1:
-        raise InputError(
-            f"{what}: the processes have {found}. They must share one results folder: set CNNLIB_RESULTS to it on each machine"
-        )
-
-
-def gather(model):
-    """`model` as a net of this process alone (keras.Model), once it is trained; as it is if there was but one process."""
+def gather(model: "keras.Model") -> "keras.Model":
+    """Return a trained net as a net of this process alone."""
     import keras
 
     if keras.distribution.distribution() is None:
@@ -120,21 +143,41 @@ def gather(model):
     return alone
 
 
-def launch(arguments, processes, coordinator=None, number=None):
-    """Run `python -m cnnlib ARGUMENTS` as one training of `processes` processes; wait for those of this machine. Returns the exit code.
+def launch(
+    arguments: Iterable[str],
+    processes: int,
+    coordinator: str | None = None,
+    number: int | None = None,
+) -> int:
+    """Run `python -m cnnlib ARGUMENTS` as one training of several processes; return the exit code.
 
-    Without a `coordinator` all run here. With one ("host:port" of process 0, the same for all), the one of that `number` runs here, and the
-    same command with another number on each other machine. If a process is lost, the others end, with an error that says so.
+    Waits for the processes of this machine. If a process is lost, the others end, with an error
+    that says so.
+
+    Args:
+        arguments: the command line after `python -m cnnlib`.
+        processes: how many there are on all machines together.
+        coordinator: "host:port" of process 0, the same on all machines; None to run all of them
+            here.
+        number: which process this machine runs, if there is a coordinator. Start the same command
+            with another number on each other machine.
+
+    Raises:
+        InputError: for a coordinator and a number that do not go together.
     """
     if (coordinator is None) != (number is None):
         raise InputError(
-            "--coordinator and --process-id go together: the address of process 0, and which one this is (0, 1, ...)"
+            "--coordinator and --process-id go together: the address of process 0, and which one "
+            "this is (0, 1, ...)"
         )
-    if coordinator is not None and (":" not in coordinator or not 0 <= number < processes):
-        raise InputError(
-            f"expected a --coordinator like host:1234 and a --process-id from 0 to {processes - 1}"
-        )
-    numbers = range(processes) if coordinator is None else [number]
+    numbers = list(range(processes))
+    if coordinator is not None and number is not None:
+        if ":" not in coordinator or number not in numbers:
+            raise InputError(
+                "expected a --coordinator like host:1234 and a --process-id from 0 to "
+                f"{processes - 1}"
+            )
+        numbers = [number]
     address = coordinator or f"127.0.0.1:{_free_port()}"
     with (
         tempfile.TemporaryDirectory(prefix="cnnlib-train-", ignore_cleanup_errors=True) as folder,
@@ -167,7 +210,7 @@ def launch(arguments, processes, coordinator=None, number=None):
 
 
 def _wait(children, logs, processes):
-    """Wait for all processes of this machine; once one has failed, say so. Returns the exit code."""
+    """Wait for all processes of this machine; report one that failed. Return the exit code."""
     while True:
         codes = {i: child.poll() for i, child in children.items()}
         failed = {i: code for i, code in codes.items() if code}
@@ -178,24 +221,25 @@ def _wait(children, logs, processes):
         time.sleep(0.1)
     time.sleep(0.5)  # what fails first is not always what is seen first
     failed = {i: child.poll() for i, child in children.items() if child.poll()}
-    # One that was killed says more than one that lost its partner; a user's mistake (exit code 2) says most.
+    # A process that was killed tells more than one that lost its partner; a user's mistake (exit
+    # code 2) tells most.
     number, code = min(failed.items(), key=lambda item: (item[1] != 2, item[1] > 0, item[0]))
-    said = logs[number].read_text(encoding="utf-8", errors="replace").strip()
+    output = logs[number].read_text(encoding="utf-8", errors="replace").strip()
     if code == 2:
-        print(said, file=sys.stderr)
+        print(output, file=sys.stderr)
         return 2
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    last = f" Its last output:\n{output[-2000:]}\n" if output else " "
     print(
-        f"Error: process {number} of 0 to {processes - 1} {how}, so the training has ended in all of them."
-        + (f" What it said last:\n{said[-2000:]}\n" if said else " ")
-        + "A process that loses another one ends as well: look at the others' machines too. The same command, given again, goes on from "
-        "the last whole epoch.",
+        f"Error: process {number} of 0 to {processes - 1} {how}, so the training has ended in all "
+        f"of them.{last}A process that loses another one ends as well: look at the others' "
+        "machines too. Give the same command again to continue from the last whole epoch.",
         file=sys.stderr,
     )
     return 1
 
 
-def _free_port():
+def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

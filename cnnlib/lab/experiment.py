@@ -6,7 +6,8 @@
 import dataclasses
 import json
 import numbers
-import shutil
+import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -189,30 +190,53 @@ def train_row(
         return done
     recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
     data = datasets.load(dataset, train_size=train_size, seed=seed)
-    folder = storage.make_folder(storage.results_folder() / "checkpoints" / planned["run_id"])
-    net, trained = train(model, data, recipe, seed, folder)
-    if not distributed.is_first():
+    from cnnlib.lab import stages
+
+    def folder_of(stage: recipes.Recipe) -> pathlib.Path:
+        return stages.folder(plan(model, dataset, stage, seed, train_size)["run_id"])
+
+    folder = storage.make_folder(folder_of(recipe))
+    if again:
+        (folder / stages.RESULT).unlink(missing_ok=True)
+    net, trained = train(model, data, recipe, seed, folder_of)
+    if not distributed.joined().is_first:
         return planned
     row = _keep(planned, net, trained, data)
-    shutil.rmtree(folder, ignore_errors=True)
+    stages.finish(folder)
     return row
 
 
-def train(model, data, recipe, seed, folder):
-    """Train a net on `data.train`, with its state in `folder`.
+def train(
+    model: str,
+    data: datasets.Dataset,
+    recipe: recipes.Recipe,
+    seed: int,
+    folder_of: Callable[[recipes.Recipe], pathlib.Path],
+) -> tuple[Any, Any]:
+    """Train a net on `data.train`.
 
-    Returns (keras.Model, what training returned: a History, a Boosted or a Trained).
+    Args:
+        model: one of models.names().
+        data: from datasets.load.
+        recipe: how to train.
+        seed: decides the first weights and the order of the images.
+        folder_of: the folder in which the stage that a recipe is keeps its state and its result:
+            see `cnnlib.lab.stages`.
+
+    Returns:
+        The trained keras.Model, and what training returned: a History, a Boosted or a Trained.
     """
     import keras
 
     from cnnlib import boosting, models, preprocessing, training, transfer
+    from cnnlib.lab import stages
 
     classes, labels = len(data.info.class_names), data.train.labels
     if recipe.transfer:
-        trained = transfer.train(
-            transfer.rgb(data.train.images), labels, recipe, seed, classes, folder
-        )
+        images = transfer.rgb(data.train.images)
+        trained = stages.train_transfer(images, labels, recipe, seed, classes, folder_of)
         return trained.model, trained
+    folder = storage.make_folder(folder_of(recipe))
     images = preprocessing.prepare_for(model, recipe, data.train.images)
     member = registry.net(model).members
     if member:
@@ -221,8 +245,20 @@ def train(model, data, recipe, seed, folder):
     keras.utils.set_random_seed(seed)
     with training.precision(recipe):
         net = models.build(model, input_shape=images.shape[1:], classes=classes)
-    history = training.train(net, images, labels, recipe, seed, checkpoint=folder / "net.npz")
-    return distributed.gather(net), history
+    processes = distributed.joined()
+    history = training.train(
+        net,
+        images,
+        labels,
+        recipe,
+        seed,
+        checkpoint=folder / stages.CHECKPOINT,
+        processes=processes,
+    )
+    net = distributed.gather(net)
+    if processes.count > 1:
+        history = dataclasses.replace(history, weights=training.weights_digest(net))
+    return net, history
 
 
 def record(model: str, net, trained, data: datasets.Dataset) -> dict[str, Any]:
@@ -271,6 +307,9 @@ def _keep(planned, net, trained, data):
 
     predictions = predictions_of(planned["model"], net, trained, data.test.images)
     error = 100 * float(np.mean(predictions != data.test.labels))
+    # A row says that all of it is there: an earlier one goes first, so that no row of this machine
+    # has another training's net or predictions after a kill.
+    rows.local_file(planned["run_id"]).unlink(missing_ok=True)
     # Where only a head was trained on frozen features, only the head is kept.
     is_head = trained.recipe.transfer and trained.recipe.transfer.is_frozen
     save_net(trained.head if is_head else net, planned["run_id"])
@@ -298,10 +337,12 @@ def _keep(planned, net, trained, data):
 def predictions_of(model, net, trained, images):
     """Return the class that the net gives to each image, as the recipe tests it: int (n,)."""
     from cnnlib import preprocessing, training, transfer
+    from cnnlib.lab import feature_cache
 
     recipe = trained.recipe
     if recipe.transfer:
-        return transfer.probabilities(trained, transfer.rgb(images)).argmax(axis=1)
+        seen = transfer.probabilities(trained, transfer.rgb(images), feature_cache.features)
+        return seen.argmax(axis=1)
     prepared = preprocessing.prepare_for(model, recipe, images)
     return training.predict(net, prepared, views=recipe.test_views).argmax(axis=1)
 
@@ -320,7 +361,7 @@ def _accelerator():
     import keras
 
     gpus = [device for device in keras.distribution.list_devices() if device.startswith("gpu")]
-    count = distributed.processes()
+    count = distributed.joined().count
     parts = [
         *([f"{count} processes"] if count > 1 else []),
         *([f"{len(gpus)} GPU"] if gpus else []),

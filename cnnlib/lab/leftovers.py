@@ -36,8 +36,8 @@ def find(checkpoints: bool = False) -> list[Leftover]:
     """Return what killed runs left in the results folder and in the data folders.
 
     Args:
-        checkpoints: also the checkpoints of trainings that have not been completed. The same
-            `train` command would continue from them.
+        checkpoints: also the checkpoints of trainings that have not been completed, and the
+            results of stages. The same `train` command would continue from them.
     """
     found = [*_temporary(), *_incomplete(), *_claims(), *_checkpoints(checkpoints)]
     return sorted(found, key=lambda each: each.path)
@@ -84,14 +84,18 @@ def _claims() -> Iterator[Leftover]:
 
 
 def _checkpoints(all_of_them: bool) -> Iterator[Leftover]:
-    """Checkpoints of trainings whose row is there, or of all trainings."""
+    """Checkpoints of trainings whose row is there, or of all trainings, and results of stages."""
     from cnnlib.lab.batch import records
 
     finished = records.Finished(datasets.names())
-    folder = storage.results_folder() / "checkpoints"
-    for path in folder.glob("*"):
-        if _is_abandoned(path):
-            if path.name in finished.rows:
+    top = storage.results_folder()
+    # The first edition kept them in checkpoints/.
+    for path in [*top.glob("stages/*"), *top.glob("checkpoints/*")]:
+        if path.is_dir() and _is_abandoned(path):
+            if (path / "result.npz").exists():  # cnnlib.lab.stages.RESULT
+                if all_of_them:
+                    yield _leftover(path, "the result of a stage, from which others continue")
+            elif path.name in finished.rows:
                 yield _leftover(path, "checkpoints of a training whose row is recorded")
             elif all_of_them:
                 yield _leftover(path, "checkpoints of a training that was not completed")

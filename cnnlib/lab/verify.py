@@ -112,8 +112,13 @@ def _verified(row, keep_predictions):
         )
     data = datasets.load(row["dataset"], train_size=row["train_images"], seed=row["seed"])
     with tempfile.TemporaryDirectory(prefix="cnnlib-verify-") as folder:
+        # Folders of its own: no earlier stage is taken from the results.
         net, trained = experiment.train(
-            row["model"], data, recipe, row["seed"], pathlib.Path(folder)
+            row["model"],
+            data,
+            recipe,
+            row["seed"],
+            lambda stage: pathlib.Path(folder, stage.name.partition(",")[0]),
         )
     predictions = experiment.predictions_of(row["model"], net, trained, data.test.images)
     right = predictions == data.test.labels

@@ -30,8 +30,8 @@ class TestPart:
         def take(count, batch_size):
             parts = []
             for number in range(4):
-                monkeypatch.setattr(distributed, "_joined", (number, 4))
-                parts.append(distributed.part(np.arange(count), -np.arange(count), batch_size))
+                process = distributed.Joined(number, 4)
+                parts.append(process.part(np.arange(count), -np.arange(count), batch_size))
             return parts
 
         return take
@@ -57,7 +57,7 @@ class TestPart:
 
     def test_one_process_takes_all(self):
         images, labels = np.arange(5), np.arange(5)
-        assert distributed.part(images, labels, 2) == (images, labels, 2)
+        assert distributed.Joined().part(images, labels, 2) == (images, labels, 2)
 
 
 class TestOptions:
@@ -119,7 +119,7 @@ class TestProcesses:
             "if os.environ.get('CNNLIB_PROCESS', '').split(',')[1:] == ['1', '2']:\n"
             "    import threading, pathlib, time\n"
             "    def die():\n"
-            "        while not list(pathlib.Path(os.environ['CNNLIB_RESULTS']).glob('checkpoints/*/net.npz')):\n"
+            "        while not list(pathlib.Path(os.environ['CNNLIB_RESULTS']).glob('stages/*/checkpoint.npz')):\n"
             "            time.sleep(0.01)\n"
             "        os.kill(os.getpid(), signal.SIGKILL)\n"
             "    threading.Thread(target=die, daemon=True).start()\n",
@@ -136,7 +136,7 @@ class TestProcesses:
             in lost.stderr
         )
         assert (
-            list((tmp_path / "two" / "checkpoints").glob("*/net.npz"))
+            list((tmp_path / "two" / "stages").glob("*/checkpoint.npz"))
             and not (tmp_path / "two" / "rows").exists()
         )
 

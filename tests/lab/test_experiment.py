@@ -4,7 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import boosting, datasets, digits, models, preprocessing, results, storage, training
+from cnnlib import (
+    boosting,
+    checkpoints,
+    datasets,
+    digits,
+    models,
+    preprocessing,
+    results,
+    storage,
+    training,
+)
 from cnnlib.errors import InputError
 from cnnlib.lab import experiment, ledger
 from cnnlib.models import trained
@@ -42,13 +52,13 @@ def test_a_row_and_its_net_are_those_of_the_plan():
     assert training.evaluate(
         net, preprocessing.prepare(test.images, models.input_format("lenet-1")), test.labels
     ) == pytest.approx(row["value"])
-    assert not list((storage.results_folder() / "checkpoints").iterdir())
+    assert not list((storage.results_folder() / "stages").iterdir())
     assert sorted(p.name for p in storage.results_folder().iterdir()) == [
-        "checkpoints",
         "histories",
         "nets",
         "predictions",
         "rows",
+        "stages",
     ]
     history = results.histories("mnist").set_index("run_id").loc[row["run_id"]]
     assert history["epoch"] == 1 and 0 < history["train_error"] < 100
@@ -75,19 +85,19 @@ def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
     ledger.net_path(whole["run_id"]).unlink()
     (storage.results_folder() / "rows" / f"{whole['run_id']}.json").unlink()
 
-    saved = training._save
+    saved = checkpoints.save
 
     def save_and_die(path, model, run, rows):
         saved(path, model, run, rows)
         if len(rows) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_save", save_and_die)
+    monkeypatch.setattr(checkpoints, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
         experiment.train_row("linear-20x20", "mnist", recipe, train_size=1000)
     assert not experiment.is_done("linear-20x20", "mnist", recipe, train_size=1000)
     epochs = []
-    monkeypatch.setattr(training, "_save", lambda path, model, run, rows: epochs.append(len(rows)))
+    monkeypatch.setattr(checkpoints, "save", lambda *arguments: epochs.append(len(arguments[3])))
     row = experiment.train_row("linear-20x20", "mnist", recipe, train_size=1000)
     assert epochs == [3] and row["value"] == whole["value"]
     for a, b in zip(
@@ -117,7 +127,7 @@ def test_a_boosted_net_is_one_row_and_one_net_of_three():
         "net 1 is right",
         "net 1 is wrong",
     }
-    assert not list((storage.results_folder() / "checkpoints").iterdir())
+    assert not list((storage.results_folder() / "stages").iterdir())
 
 
 def test_deslanted_images_are_trained_and_tested_on_deslanted():

@@ -54,14 +54,19 @@ def test_files_and_data_sets_that_were_not_written_to_their_end(results, tmp_pat
 
 
 def test_checkpoints_of_trainings_that_are_done(results):
-    done = write(results / "checkpoints" / "lenet-5-1" / "net.npz").parent
+    done = write(results / "stages" / "lenet-5-1" / "checkpoint.npz").parent
     write(results / "rows" / "lenet-5-1.json", content="{}")
-    begun = write(results / "checkpoints" / "lenet-5-2" / "net.npz").parent
-    running = write(results / "checkpoints" / "lenet-5-3" / "net.npz", age=60).parent
+    begun = write(results / "stages" / "lenet-5-2" / "checkpoint.npz").parent
+    write(results / "stages" / ".lenet-5-2.lock")
+    running = write(results / "stages" / "lenet-5-3" / "checkpoint.npz", age=60).parent
+    stage = write(results / "stages" / "vgg16-1" / "result.npz").parent
+    write(results / "rows" / "vgg16-1.json", content="{}")
+    old = write(results / "checkpoints" / "lenet-5-4" / "net.npz").parent
     assert [each.path for each in leftovers.find()] == [done]
-    assert [each.path for each in leftovers.find(checkpoints=True)] == [done, begun]
+    found = [each.path for each in leftovers.find(checkpoints=True)]
+    assert found == [old, done, begun, stage]
     leftovers.remove(leftovers.find())
-    assert begun.exists() and running.exists() and not done.exists()
+    assert begun.exists() and running.exists() and stage.exists() and not done.exists()
 
 
 def test_the_claim_of_a_process_that_was_killed(results):
