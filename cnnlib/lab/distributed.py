@@ -12,6 +12,7 @@ of its machine.
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import socket
@@ -114,6 +115,8 @@ def join() -> None:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         # JAX's default listens to every machine, which only a coordinator that was named must do.
         local = coordinator.startswith("127.0.0.1:")
+        if local:
+            _keep_gloo_on_loopback()
         jax.distributed.initialize(
             coordinator,
             int(count),
@@ -141,6 +144,18 @@ def gather(model: "keras.Model") -> "keras.Model":
     alone = keras.models.clone_model(model)
     alone.set_weights(weights)
     return alone
+
+
+def _keep_gloo_on_loopback() -> None:
+    """Make Gloo listen on loopback; otherwise it takes the address of the host name.
+
+    JAX has no setting for it, so its internal function is given the argument.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        from jax._src import xla_bridge
+
+        make = xla_bridge._jax.make_gloo_tcp_collectives
+        xla_bridge._jax.make_gloo_tcp_collectives = functools.partial(make, hostname="127.0.0.1")
 
 
 def launch(

@@ -1,5 +1,6 @@
 """One training over several processes: real ones, on this machine, with the same result as one process."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -105,6 +106,20 @@ class TestProcesses:
         return row, keras.saving.load_model(
             ledger.net_path(row["run_id"]), compile=False
         ).get_weights()
+
+    def test_on_one_machine_they_listen_on_loopback_only(self, tmp_path):
+        import psutil
+
+        environment = os.environ | {"CNNLIB_RESULTS": str(tmp_path)}
+        command = [sys.executable, "-m", "cnnlib", *ARGUMENTS, "--processes", "2"]
+        parent = psutil.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        addresses = set()
+        while parent.poll() is None:
+            with contextlib.suppress(psutil.Error):
+                for process in [parent, *parent.children(recursive=True)]:
+                    found = process.net_connections("inet")
+                    addresses |= {c.laddr.ip for c in found if c.status == psutil.CONN_LISTEN}
+        assert parent.wait() == 0 and addresses == {"127.0.0.1"}
 
     def test_two_processes_give_the_weights_of_one_and_go_on_where_they_were_killed(
         self, tmp_path, monkeypatch

@@ -30,7 +30,7 @@ from cnnlib.lab.batch import records
 from cnnlib.lab.identity import RESULTS_VERSION
 
 # Entries of data/ that are no input of a run: what is published from runs, and its checksums.
-_NO_INPUTS = ("measured", "nets", "predictions", "manifest.json", "SHA256SUMS")
+_NO_INPUTS = ("measured", "nets", "SHA256SUMS")
 
 
 @dataclasses.dataclass(frozen=True)
