@@ -22,7 +22,7 @@ import time
 
 import psutil
 
-from cnnlib import datasets, storage
+from cnnlib import datasets
 from cnnlib.lab import environment
 from cnnlib.models import registry
 from cnnlib.results import rows
@@ -110,8 +110,8 @@ def read():
     """{model: row} of the file, empty if there is none."""
     if not PATH.exists():
         return {}
-    with open(PATH, newline="", encoding="utf-8") as file:
-        return {row["model"]: row for row in csv.DictReader(file)}
+    lines = csv.DictReader(io.StringIO(integrity.read_text(PATH), newline=""))
+    return {row["model"]: row for row in lines}
 
 
 def write(rows):
@@ -119,7 +119,7 @@ def write(rows):
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(rows[name] for name in registry.names() if name in rows)
-    storage.write_atomically(PATH, text.getvalue())
+    integrity.write(PATH, text.getvalue())
 
 
 def main():

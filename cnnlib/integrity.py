@@ -1,14 +1,14 @@
 """Integrity of the files in data/: each is compared with its SHA-256 whenever it is read.
 
-The digests stand in data/SHA256SUMS, in the format of `sha256sum`. `cnnlib.lab.manifest` renews
-them. While it replaces a file, the manifest lists both the old and the new content, so that a run
-that is killed in between leaves nothing that cannot be read.
+The digests stand in data/SHA256SUMS, the manifest, in the format of `sha256sum`. `write` replaces
+a file together with its digest; `cnnlib.lab.manifest` renews all after a change by hand.
 """
 
 import hashlib
 import os
 import pathlib
 import re
+from collections.abc import Mapping, Sequence
 
 from cnnlib import storage
 from cnnlib.errors import Damaged
@@ -58,10 +58,49 @@ def verify(path: str | os.PathLike[str]) -> pathlib.Path:
     return pathlib.Path(path)
 
 
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is there, or should be: reading a missing file of data/ says so."""
+    path = pathlib.Path(path)
+    name = name_of(path)
+    return path.exists() or (name is not None and name in digests())
+
+
+def write(path: str | os.PathLike[str], content: str | bytes) -> pathlib.Path:
+    """Replace a file, and its digest if it is in data/; a kill at any moment leaves both valid.
+
+    One process at a time may do so: `results publish` holds a lock.
+
+    Args:
+        path: the file.
+        content: text, written as UTF-8, or bytes.
+
+    Raises:
+        InputError: the file or the manifest cannot be written.
+    """
+    path = pathlib.Path(path)
+    content = content.encode("utf-8") if isinstance(content, str) else content
+    name = name_of(path)
+    if name is None:
+        return storage.write_atomically(path, content)
+    new = hashlib.sha256(content).hexdigest()
+    known = digests()
+    # First both digests, then the file, then the new one alone: whatever is there is listed.
+    write_digests(known | {name: list(dict.fromkeys([*known.get(name, []), new]))})
+    storage.write_atomically(path, content)
+    write_digests(known | {name: [new]})
+    return path
+
+
+def write_digests(digests: Mapping[str, Sequence[str]]) -> None:
+    """Write the manifest: the SHA-256 of each file by its name in data/."""
+    lines = [f"{digest}  {name}\n" for name in sorted(digests) for digest in digests[name]]
+    storage.write_atomically(storage.DATA / NAME, "".join(lines))
+
+
 def name_of(path: pathlib.Path) -> str | None:
     """Return the name under which the manifest lists a file, or None for a file outside data/."""
     try:
-        return path.relative_to(storage.DATA).as_posix()
+        return pathlib.Path(os.path.abspath(path)).relative_to(storage.DATA).as_posix()
     except ValueError:
         return None
 

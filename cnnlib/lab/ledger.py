@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 import numpy as np
 
-from cnnlib import datasets, recipes, storage
+from cnnlib import datasets, integrity, recipes, storage
 from cnnlib.errors import InputError, check_name
 from cnnlib.lab import environment, identity
 from cnnlib.models.trained import trained_path
@@ -159,15 +159,15 @@ def _publish_net(row):
     target = trained_path(row["model"], row["recipe"])
     if net.with_suffix(".json").exists():
         counts = net.with_suffix(".json").read_bytes()
-        storage.write_atomically(target.with_suffix(".json"), counts)
-    storage.write_atomically(target, net.read_bytes())
+        integrity.write(target.with_suffix(".json"), counts)
+    integrity.write(target, net.read_bytes())
 
 
 def _publish_predictions(row):
     file = prediction_files.local_file(row["run_id"])
     if file.exists():
         target = prediction_files.published_file(row["dataset"], row["run_id"])
-        storage.write_atomically(target, file.read_bytes())
+        integrity.write(target, file.read_bytes())
 
 
 def remove(run_ids: Iterable[str]) -> list[pathlib.Path]:

@@ -7,8 +7,8 @@ import pathlib
 import warnings
 from typing import TYPE_CHECKING
 
-from cnnlib import recipes, storage
-from cnnlib.errors import InputError, check_name
+from cnnlib import integrity, recipes, storage
+from cnnlib.errors import Damaged, InputError, check_name
 from cnnlib.models import registry
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def load_trained(name: str, recipe: str = "plain") -> keras.Model:
 
     check_name("model", name, registry.names())
     path = trained_path(name, recipe)
-    if path not in FOLDER.glob("*.keras"):
+    if path.parent != FOLDER or not integrity.exists(path):
         listed = ", ".join(f"{name} by {recipe}" for name, recipe in trained_nets())
         raise InputError(
             f"the course has no trained {name} by the recipe {recipe!r}. It has: {listed}. "
@@ -60,7 +60,9 @@ def load_trained(name: str, recipe: str = "plain") -> keras.Model:
     try:
         # Keras only warns of a layer for which the file has no weights.
         with warnings.catch_warnings(action="error", category=UserWarning):
-            model.load_weights(path)
+            model.load_weights(integrity.verify(path))
+    except Damaged:
+        raise
     except Exception as error:  # zipfile, h5py and Keras each have their own
         raise _unreadable(path, error) from error
     return model
@@ -77,10 +79,12 @@ def load(path: str | os.PathLike) -> keras.Model:
     # A .keras file names the layers that it needs: these modules register those of the course.
     from cnnlib.models import cifar10, layers, norm, vgg, winograd  # noqa: F401
 
-    if not os.path.isfile(path):
+    if not integrity.exists(path):
         raise InputError(f"there is no file {path}")
     try:
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(integrity.verify(path), compile=False)
+    except Damaged:
+        raise
     except Exception as error:  # zipfile, h5py and Keras each have their own
         raise _unreadable(path, error) from error
 

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from cnnlib import storage
+from cnnlib import integrity, storage
 from cnnlib.errors import InputError
 from cnnlib.models.checks import Classes, InputShape, Name, check_size
 from cnnlib.models.layers import register
@@ -32,7 +32,6 @@ BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 # The mean of ImageNet's training images, as the Caffe model of 2014 subtracts it.
 MEAN_BGR = (103.939, 116.779, 123.68)
 EMBEDDED = storage.DATA / "weights" / "vgg16_notop.float16.npz"
-EMBEDDED_SHA256 = "87c25dcdbb2d5318f49783b399adf8eb089af93741be9473a7ffab8ee8b17d4b"
 KERAS_ADDRESS = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
     "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -162,12 +161,8 @@ def vgg16_weights(
             "include_top=False, connect to the internet, or give the path of Keras' file "
             "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
         )
-    content = _read_bytes(EMBEDDED)
+    content = integrity.read_bytes(EMBEDDED)
     relative = EMBEDDED.relative_to(storage.ROOT).as_posix()
-    if hashlib.sha256(content).hexdigest() != EMBEDDED_SHA256:
-        raise InputError(
-            f"{EMBEDDED} is truncated or altered. `git checkout {relative}` brings it back."
-        )
     return _read_npz(content, EMBEDDED, f"embedded {relative}")
 
 

@@ -1,5 +1,6 @@
 """The recap: each published result beside those measured for it, as data and as tables."""
 
+import io
 import itertools
 import math
 import pathlib
@@ -7,7 +8,7 @@ import textwrap
 import types
 from typing import TYPE_CHECKING, Any
 
-from cnnlib import datasets, storage
+from cnnlib import datasets, integrity, storage
 from cnnlib.models import registry
 from cnnlib.results import reading
 from cnnlib.results.reading import SETTINGS
@@ -156,7 +157,8 @@ def keras_applications() -> "pandas.DataFrame":
     """
     import pandas
 
-    return pandas.read_csv(storage.DATA / "published" / "keras_applications.csv")
+    path = storage.DATA / "published" / "keras_applications.csv"
+    return pandas.read_csv(io.StringIO(integrity.read_text(path)))
 
 
 def costs(path: pathlib.Path | None = None) -> "pandas.DataFrame":
@@ -167,7 +169,9 @@ def costs(path: pathlib.Path | None = None) -> "pandas.DataFrame":
     import pandas
 
     path = storage.DATA / "measured" / "costs.csv" if path is None else path
-    return pandas.read_csv(path).set_index("model") if path.exists() else pandas.DataFrame()
+    if not integrity.exists(path):
+        return pandas.DataFrame()
+    return pandas.read_csv(io.StringIO(integrity.read_text(path))).set_index("model")
 
 
 def _line(row: Any, settings: tuple, runs: "pandas.DataFrame") -> dict[str, Any]:

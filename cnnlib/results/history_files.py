@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cnnlib import storage
+from cnnlib import integrity, storage
 from cnnlib.errors import InputError
 from cnnlib.results import rows
 
@@ -38,7 +38,7 @@ def read(dataset: str, run_ids: Iterable[str]) -> "pandas.DataFrame":
     import pandas
 
     paths = (published_file(dataset), *map(local_file, run_ids))
-    tables = [_read(path) for path in paths if path.exists()]
+    tables = [_read(path) for path in paths if integrity.exists(path)]
     return pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame(columns=COLUMNS)
 
 
@@ -68,14 +68,14 @@ def rename(path: pathlib.Path, run_ids: dict[str, str]) -> None:
 def _write(path, table):
     text = io.StringIO()
     table.to_csv(text, index=False, float_format="%.6g", lineterminator="\n")
-    return storage.write_atomically(path, text.getvalue())
+    return integrity.write(path, text.getvalue())
 
 
 def _read(path):
     import pandas
 
     try:
-        table = pandas.read_csv(path)
+        table = pandas.read_csv(io.StringIO(integrity.read_text(path)))
         if list(table) != COLUMNS:
             raise ValueError(f"the columns must be {','.join(COLUMNS)}")
         return table.astype({"run_id": str, "epoch": int, "loss": float, "train_error": float})

@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 
-from cnnlib import storage
+from cnnlib import integrity, storage
 from cnnlib.errors import InputError
 from cnnlib.results import rows
 
@@ -41,10 +41,11 @@ def read(dataset: str, run_id: str) -> np.ndarray | None:
     Raises InputError for a damaged file.
     """
     for path in (local_file(run_id), published_file(dataset, run_id)):
-        if not path.exists():
+        if not integrity.exists(path):
             continue
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            content = io.BytesIO(integrity.read_bytes(path))
+            with np.load(content, allow_pickle=False) as arrays:
                 found = arrays["predictions"]
             if found.ndim != 1 or found.dtype.kind not in "iu":
                 raise ValueError(f"expected whole numbers (n,), found {found.dtype} {found.shape}")

@@ -5,11 +5,12 @@ set>.csv has published rows, written by `cnnlib.lab.ledger.publish` alone, and r
 this machine measured since, one file per run.
 """
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnlib import datasets
+from cnnlib import datasets, integrity
 from cnnlib.errors import check_name
 from cnnlib.models import registry
 from cnnlib.results import history_files, prediction_files, rows
@@ -36,9 +37,10 @@ def published(benchmark: str | None = None) -> "pandas.DataFrame":
     """
     import pandas
 
-    known = [name for name in datasets.names() if rows.published_file(name).exists()]
+    known = [name for name in datasets.names() if integrity.exists(rows.published_file(name))]
     chosen = known if benchmark is None else [check_name("benchmark", benchmark, known)]
-    tables = [pandas.read_csv(rows.published_file(name)) for name in chosen]
+    texts = [integrity.read_text(rows.published_file(name)) for name in chosen]
+    tables = [pandas.read_csv(io.StringIO(text)) for text in texts]
     table = pandas.concat(tables, ignore_index=True)
     models = [";".join(registry.nets_of_row(row_id)) for row_id in table["row_id"]]
     table.insert(2, "models", models)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from cnnlib import datasets, storage
+from cnnlib import datasets, integrity, storage
 from cnnlib.errors import InputError, check_name, invalid
 from cnnlib.models import registry
 
@@ -173,10 +173,10 @@ def published_models(benchmark: str) -> dict[str, list[str]]:
 
     It is empty for a data set of which the lecture has no table.
     """
-    if not published_file(benchmark).exists():
+    if not integrity.exists(published_file(benchmark)):
         return {}
-    with open(published_file(benchmark), newline="", encoding="utf-8") as file:
-        return {row["row_id"]: registry.nets_of_row(row["row_id"]) for row in csv.DictReader(file)}
+    lines = io.StringIO(integrity.read_text(published_file(benchmark)), newline="")
+    return {row["row_id"]: registry.nets_of_row(row["row_id"]) for row in csv.DictReader(lines)}
 
 
 def read_local() -> dict[str, dict[str, Any]]:
@@ -200,27 +200,28 @@ def read_local() -> dict[str, dict[str, Any]]:
 
 def read_ledger(dataset: str) -> dict[str, dict[str, Any]]:
     """Return {run_id: row} of data/measured/<dataset>.csv, checked; empty without a file."""
-    if not ledger_file(dataset).exists():
+    if not integrity.exists(ledger_file(dataset)):
         return {}
     rows: dict[str, dict[str, Any]] = {}
-    with open(ledger_file(dataset), newline="", encoding="utf-8") as file:
-        lines = csv.reader(file, strict=True)
-        try:
-            if (header := next(lines, [])) != COLUMNS:
-                raise InputError(f"the columns must be {','.join(COLUMNS)}, not {','.join(header)}")
-            for fields in lines:
-                row = _row_from_text(fields)
-                if row["dataset"] != dataset:
-                    raise InputError(f"a row of {row['dataset']}")
-                if row["run_id"] in rows:
-                    raise InputError(f"the run {row['run_id']} a second time")
-                rows[row["run_id"]] = row
-        except (ValueError, csv.Error) as error:
-            place = f"{ledger_file(dataset)}, line {lines.line_num}"
-            raise InputError(
-                f"damaged ledger {place}: {error}. Nothing was changed: mend the line or restore "
-                "the file from git."
-            ) from error
+    lines = csv.reader(
+        io.StringIO(integrity.read_text(ledger_file(dataset)), newline=""), strict=True
+    )
+    try:
+        if (header := next(lines, [])) != COLUMNS:
+            raise InputError(f"the columns must be {','.join(COLUMNS)}, not {','.join(header)}")
+        for fields in lines:
+            row = _row_from_text(fields)
+            if row["dataset"] != dataset:
+                raise InputError(f"a row of {row['dataset']}")
+            if row["run_id"] in rows:
+                raise InputError(f"the run {row['run_id']} a second time")
+            rows[row["run_id"]] = row
+    except (ValueError, csv.Error) as error:
+        place = f"{ledger_file(dataset)}, line {lines.line_num}"
+        raise InputError(
+            f"damaged ledger {place}: {error}. Nothing was changed: mend the line or restore "
+            "the file from git."
+        ) from error
     return rows
 
 
@@ -236,7 +237,7 @@ def write_ledger(dataset: str, rows: dict[str, dict[str, Any]]) -> None:
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(sorted(rows.values(), key=key))
-    storage.write_atomically(ledger_file(dataset), text.getvalue())
+    integrity.write(ledger_file(dataset), text.getvalue())
 
 
 def _row_from_text(fields: list[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnnlib import models
-from cnnlib.errors import InputError
+from cnnlib.errors import Damaged, InputError
 from cnnlib.models import vgg
 
 # features and classifier as the lecture prints them from PyTorch
@@ -158,12 +158,13 @@ class TestWeights:
             models.vgg16_weights(include_top=True)
 
     def test_an_altered_embedded_file_is_refused(self, tmp_path, monkeypatch):
-        path = tmp_path / "data" / "weights" / "w.npz"
-        path.parent.mkdir(parents=True)
+        path = tmp_path / "weights" / "w.npz"
+        path.parent.mkdir()
         path.write_bytes(vgg.EMBEDDED.read_bytes()[:-1])
+        (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  weights/w.npz\n")
         monkeypatch.setattr(vgg, "EMBEDDED", path)
-        monkeypatch.setattr(vgg.storage, "ROOT", tmp_path)
-        with pytest.raises(InputError, match=r"truncated or altered.*git checkout"):
+        monkeypatch.setattr(vgg.storage, "DATA", tmp_path)
+        with pytest.raises(Damaged, match=r"altered or cut off.*git checkout data/weights/w.npz"):
             models.vgg16_weights()
 
     def test_weights_of_another_net_are_refused(self, tmp_path):
