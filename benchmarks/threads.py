@@ -1,8 +1,8 @@
 """Whether the number of threads changes a trained net: the same training with 1 thread and with 2.
 
-    python benchmarks/threads.py [--threads 1 2]
+    python benchmarks/threads.py
 
-Each net is trained twice with each number of threads, in processes of their own, as the workers of
+Each net is trained with one thread and twice with two, in processes of their own, as the workers of
 a batch start them. Compared are the weights, bit for bit, and the classes of 1,000 test images.
 Results: docs/architecture.md.
 """
@@ -21,7 +21,6 @@ from cnnlib.lab.batch.worker import THREADS
 # net: (recipe, training images)
 TRAININGS = {
     "linear-28x28": ("plain,epochs=1", 2000),
-    "lenet-1": ("plain,epochs=1", 2000),
     "lenet-5": ("distorted,epochs=1", 2000),
     "cifar10/fast": ("fast,epochs=1,batch_size=64", 256),
 }
@@ -55,36 +54,34 @@ def read(path):
         return [saved[name] for name in saved.files]
 
 
+def compare(name, first, second):
+    """Return how two trainings of a net differ, in words."""
+    pairs = zip(read(first)[1:], read(second)[1:], strict=True)
+    largest = max(float(np.abs(a - b).max()) for a, b in pairs)
+    different = int((read(first)[0] != read(second)[0]).sum())
+    return f"{name}: weights differ by at most {largest:.1e}, {different} of 1,000 answers differ"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--train", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--train", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.train:
-        train(*options.train)
+        for number, name in enumerate(TRAININGS):
+            train(name, pathlib.Path(options.train, f"{number}.npz"))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        for name in TRAININGS:
-            found = {}
-            for threads in options.threads:
-                for attempt in (1, 2):
-                    path = pathlib.Path(folder, f"{threads}-{attempt}.npz")
-                    command = [sys.executable, __file__, "--train", name, str(path)]
-                    environment = os.environ | dict.fromkeys(THREADS, str(threads))
-                    subprocess.run(command, env=environment, check=True)
-                    found[threads, attempt] = read(path)
-            first = found[options.threads[0], 1]
-            for (threads, attempt), arrays in list(found.items())[1:]:
-                largest = max(
-                    float(np.abs(a - b).max()) for a, b in zip(first[1:], arrays[1:], strict=True)
-                )
-                different = int((first[0] != arrays[0]).sum())
-                print(
-                    f"{name}: {threads} threads, run {attempt}, beside {options.threads[0]} "
-                    f"threads, run 1: weights differ by at most {largest:.1e}, {different} of "
-                    f"{len(first[0]):,} answers differ",
-                    flush=True,
-                )
+    with tempfile.TemporaryDirectory() as top:
+        folders = {}
+        for threads, attempt in ((1, 1), (2, 1), (2, 2)):
+            folder = folders[threads, attempt] = pathlib.Path(top, f"{threads}-{attempt}")
+            folder.mkdir()
+            command = [sys.executable, __file__, "--train", str(folder)]
+            environment = os.environ | dict.fromkeys(THREADS, str(threads))
+            subprocess.run(command, env=environment, check=True)
+        for number, name in enumerate(TRAININGS):
+            one, two, again = (folder / f"{number}.npz" for folder in folders.values())
+            print("1 and 2 threads,", compare(name, one, two))
+            print("2 and 2 threads,", compare(name, two, again))
 
 
 if __name__ == "__main__":

@@ -282,8 +282,11 @@ def patterns(
     Raises:
         InputError: for numbers that are not ascending whole numbers, and labels of other images.
     """
-    if len(labels) != len(images) or not len(images):
-        raise InputError(f"there must be a label for each of {len(images)} images: {len(labels)}")
+    if images.ndim != 4 or labels.shape != images.shape[:1] or not len(images):
+        raise InputError(
+            "images must be of shape (n, height, width, channels) and labels (n,), got "
+            f"{images.shape} and {labels.shape}"
+        )
     right = numbers.ndim == 1 and numbers.dtype.kind in "iu" and numbers.size
     if not right or numbers.min() < 0 or (np.diff(numbers) < 0).any():
         raise InputError("numbers must be ascending whole numbers of at least 0, one or more")

@@ -414,6 +414,9 @@ def _check_precision(model, recipe):
 @validated
 def fingerprint(images: InstanceOf[np.ndarray], labels: InstanceOf[np.ndarray]) -> str:
     """Return a short text that differs for other images, other labels or another order of them."""
+    for array in (images, labels):
+        if array.dtype.hasobject:
+            raise InputError("images and labels must be arrays of numbers, got Python objects")
     sums = [zlib.crc32(np.ascontiguousarray(array).data) for array in (images, labels)]
     return "-".join(f"{value:08x}" for value in sums)
 

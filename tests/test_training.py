@@ -561,3 +561,39 @@ class TestColourImages:
         np.testing.assert_allclose(seen[..., :24], maps, atol=1e-5)
         assert np.std(net.get_layer("stage1_conv1").kernel[..., 24:]) > 0.02
         np.testing.assert_allclose(net.get_layer("stage3_conv2").kernel[1, 1], np.eye(256))
+
+
+class TestSavedFiles:
+    """Nets that were saved with their optimizer and loss, also by the first edition, load."""
+
+    @pytest.mark.parametrize(
+        ("found", "name"),
+        [
+            (optimizers.TorchSGD, "TorchSGD"),
+            (losses.SmoothedCrossEntropy, "SmoothedCrossEntropy"),
+            (losses.error_percent, "error_percent"),
+            (losses.error_percent_of_distances, "error_percent_of_distances"),
+        ],
+    )
+    def test_names_in_keras_files_stay_the_same(self, found, name):
+        assert keras.saving.get_registered_name(found) == f"cnnlib>{name}"
+
+    def test_an_optimizer_that_the_first_edition_saved_loads(self):
+        config = {"learning_rate": 0.1, "momentum": 0.8, "coupled_decay": 0.05, "nesterov": True}
+        saved = {"module": "cnnlib.training", "class_name": "TorchSGD", "config": config}
+        loaded = keras.saving.deserialize_keras_object(
+            saved | {"registered_name": "cnnlib>TorchSGD"}
+        )
+        assert isinstance(loaded, optimizers.TorchSGD)
+        assert (loaded.coupled_decay, loaded.momentum, loaded.nesterov) == (0.05, 0.8, True)
+
+    def test_a_net_saved_after_training_continues_where_it_was(self, data, images, tmp_path):
+        net = build()
+        recipe = training.recipe("fast", protocol="plain", epochs=1, batch_size=50)
+        training.train(net, images, data.train.labels, recipe)
+        net.save(tmp_path / "net.keras")
+        loaded = keras.saving.load_model(tmp_path / "net.keras")
+        assert same(net, loaded) and loaded.loss.label_smoothing == 0.2
+        for each in (net, loaded):
+            each.fit(images[:50], data.train.labels[:50], shuffle=False, verbose=0)
+        assert same(net, loaded)

@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from cnnlib.errors import InputError, check_name
-from cnnlib.models.checks import Classes, check_weights
+from cnnlib.models.checks import Classes, Name, check_weights
 from cnnlib.transfer.backbones import BLOCKS, WIDTHS, Backbone
 from cnnlib.transfer.extraction import columns_of
 from cnnlib.validation import InstanceOf, Number, WholeNumber, validated
@@ -66,7 +66,7 @@ def assemble(
     backbone: InstanceOf[Backbone],
     head: InstanceOf[keras.Model],
     blocks: str = "345",
-    name: str = "vgg16",
+    name: Name = "vgg16",
 ) -> keras.Model:
     """Join a backbone and a head in one net: images -> logits (n, classes).
 
