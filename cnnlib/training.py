@@ -12,11 +12,13 @@ import pathlib
 import time
 import zlib
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 import keras
 import numpy as np
 import pandas as pd
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from cnnlib import augment, backend, checkpoints, models, optimizers, recipes, shortcuts
 from cnnlib.datasets import streams
@@ -24,7 +26,7 @@ from cnnlib.errors import InputError
 from cnnlib.losses import error_metric, loss_of
 from cnnlib.progress import Progress
 from cnnlib.recipes import Recipe, recipe, recipe_names
-from cnnlib.validation import Count, InstanceOf, Seed, validated
+from cnnlib.validation import Count, InstanceOf, Seed, WholeNumber, validated
 
 __all__ = [
     "History",
@@ -42,6 +44,15 @@ __all__ = [
     "trainable_parameters",
     "weights_digest",
 ]
+
+
+def _known_views(value: int) -> int:
+    if value not in (1, 2, 6):
+        raise PydanticCustomError("views", "expected 1, 2 or 6")
+    return value
+
+
+Views = Annotated[WholeNumber, AfterValidator(_known_views)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +206,17 @@ def _for_small_images(model, recipe):
     """Return the net for the smaller images of the recipe's first epochs; both learn together."""
     if not recipe.small_epochs:
         return model
-    small = shortcuts.at_size(model, recipe.small_size)
+    size, shape = recipe.small_size, model.input_shape[1:]
+    refused = InputError(
+        f"the recipe {recipe.name} begins with images of {size}x{size}, and {model.name} takes "
+        f"{shape} alone: set small_epochs=0"
+    )
+    if len(shape) != 3 or None in shape or shape[0] != shape[1] or shape[0] <= size:
+        raise refused
+    try:
+        small = shortcuts.at_size(model, size)
+    except ValueError as error:  # a layer that was built for another size
+        raise refused from error
     small.compile(
         model.optimizer,
         loss_of(model, recipe.label_smoothing),
@@ -255,7 +276,7 @@ def predict(
     model: InstanceOf[keras.Model],
     images: Any,
     batch_size: Count = 1000,
-    views: Literal[1, 2, 6] = 1,
+    views: Views = 1,
 ) -> np.ndarray:
     """Return class probabilities, float32 (n, classes).
 
@@ -298,9 +319,7 @@ def _views(images, views):
 
 
 @validated
-def evaluate(
-    model: InstanceOf[keras.Model], images: Any, labels: Any, views: Literal[1, 2, 6] = 1
-) -> float:
+def evaluate(model: InstanceOf[keras.Model], images: Any, labels: Any, views: Views = 1) -> float:
     """Return the error in %: of the images whose most probable class is not their label.
 
     Arguments as for `predict`, and labels: integers (n,).

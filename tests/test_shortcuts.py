@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import checkpoints, recipes, shortcuts, training
+from cnnlib import checkpoints, models, recipes, shortcuts, training
+from cnnlib.errors import InputError
 
 RECIPE = {"protocol": "plain", "epochs": 3, "batch_size": 16, "warmup_epochs": 1.0}
 
@@ -110,6 +111,19 @@ def test_smaller_images_teach_the_same_weights(data):
     assert [id(v) for v in small.trainable_variables] == [id(v) for v in net.trainable_variables]
     training.train(net, *data, recipe(small_epochs=3, small_size=8), progress=False)
     assert all((a != b).any() for a, b in zip(before, net.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["lenet-5", "mlp-28x28-300"])
+def test_a_net_for_one_size_alone_refuses_smaller_images(name):
+    net = models.build(name)
+    images = np.zeros((4, *net.input_shape[1:]), "float32")
+    with pytest.raises(InputError, match=r"begins with images of 8x8, and .* set small_epochs=0"):
+        training.train(net, images, np.arange(4), recipe(small_epochs=1, small_size=8))
+
+
+def test_images_that_would_not_be_smaller_are_refused(data):
+    with pytest.raises(InputError, match=r"begins with images of 16x16, and .* takes .16, 16, 3."):
+        training.train(small_net(), *data, recipe(small_epochs=1, small_size=16))
 
 
 def test_bfloat16_computes_in_it_and_keeps_float32_weights():

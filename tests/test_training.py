@@ -302,6 +302,7 @@ def test_arguments_of_another_kind_are_refused(data, images, change, message):
     ("options", "message"),
     [
         ({"views": 3}, "views is 3, expected 1, 2 or 6"),
+        ({"views": True}, "views is True, expected a whole number"),
         ({"batch_size": 0}, "batch_size is 0, expected a number of at least 1"),
         ({"model": "lenet-5"}, "model is 'lenet-5', expected an instance of Model"),
     ],

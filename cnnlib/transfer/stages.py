@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -210,7 +210,7 @@ def predict(
     model: InstanceOf[keras.Model],
     images: Any,
     batch_size: Count = 100,
-    views: Literal[1, 2, 6] = 1,
+    views: training.Views = 1,
 ) -> np.ndarray:
     """Return class probabilities of an assembled net, float32 (n, classes).
 
