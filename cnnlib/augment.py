@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from cnnlib import backend
 from cnnlib.errors import InputError
 from cnnlib.preprocessing import BACKGROUND, prepare
 from cnnlib.validation import InstanceOf, Number, Seed, WholeNumber, validated
@@ -67,6 +68,7 @@ def distort(
     """
     import keras
 
+    backend.check_settings()
     _check(images)
     maps = affine_maps(len(images), images.shape[1:3], seed, distortion)
     if only is not None:

@@ -372,6 +372,7 @@ def jit_compile() -> bool | str:
 @validated
 def check(model: InstanceOf[keras.Model], images: Any, labels: Any = None) -> None:
     """Raise InputError unless the images, and the labels if given, are what the model takes."""
+    backend.check_settings()
     shape = tuple(model.input_shape[1:])
     if not isinstance(images, np.ndarray) or images.dtype != np.float32:
         kind = getattr(images, "dtype", type(images).__name__)

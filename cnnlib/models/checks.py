@@ -5,9 +5,11 @@ from __future__ import annotations
 import numbers
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import keras
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from cnnlib import backend
 from cnnlib.errors import InputError
 from cnnlib.validation import WholeNumber, validated
 
@@ -67,18 +69,24 @@ def check_classes(net: str, classes: Classes, largest: Any = None) -> int:
     return classes
 
 
-def check_size(net: str, shape: tuple[int, int, int], smallest: int) -> tuple[int, int, int]:
-    """Return `shape`, (height, width, channels) of a net's images.
+def image_input(net: str, shape: tuple[int, int, int], smallest: int = 1) -> keras.KerasTensor:
+    """Return the input of a net that is built now.
+
+    Args:
+        net: the name of the net's function, for errors.
+        shape: (height, width, channels) of its images.
+        smallest: the least height and width that its layers need.
 
     Raises:
-        InputError: if height or width is less than `smallest`.
+        InputError: if the images are smaller, or if Keras does not compute as the course says.
     """
+    backend.check_settings()
     if min(shape[:2]) < smallest:
         raise InputError(
             f"{net}: its layers need images of at least {smallest}x{smallest}; got input_shape "
             f"{shape}"
         )
-    return shape
+    return keras.Input(shape, dtype="float32", name="input")
 
 
 def check_weights(net: str, inputs: int, units: int) -> None:

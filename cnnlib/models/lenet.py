@@ -20,7 +20,14 @@ import keras
 from keras import layers
 
 from cnnlib.errors import InputError
-from cnnlib.models.checks import Classes, InputShape, Name, check_classes, check_size, check_weights
+from cnnlib.models.checks import (
+    Classes,
+    InputShape,
+    Name,
+    check_classes,
+    check_weights,
+    image_input,
+)
 from cnnlib.models.layers import (
     ACTIVATIONS,
     LeCun1998,
@@ -88,7 +95,7 @@ def LeNet1(
     Raises:
         InputError: for an argument that it cannot take.
     """
-    images = keras.Input(check_size("LeNet1", input_shape, smallest=16), name="input")
+    images = image_input("LeNet1", input_shape, smallest=16)
     make = _parts(connections, subsampling, activation, initializer)
     x = layers.Conv2D(4, 5, kernel_initializer=make.initializer(), name="C1")(images)
     x = make.activation("X1")(x)
@@ -139,7 +146,7 @@ def LeNet4(
     Raises:
         InputError: for an argument that it cannot take.
     """
-    images = keras.Input(check_size("LeNet4", input_shape, smallest=16), name="input")
+    images = image_input("LeNet4", input_shape, smallest=16)
     make = _parts(connections, subsampling, activation, initializer)
     if connections == "paper" and subsampling != "trainable":
         raise InputError(
@@ -198,7 +205,7 @@ def LeNet5(
     Raises:
         InputError: for an argument that it cannot take, such as "rbf" with more than ten classes.
     """
-    images = keras.Input(check_size("LeNet5", input_shape, smallest=32), name="input")
+    images = image_input("LeNet5", input_shape, smallest=32)
     make = _parts(connections, subsampling, activation, initializer)
     x = layers.Conv2D(6, 5, kernel_initializer=make.initializer(), name="C1")(images)
     x = make.activation("X1")(x)

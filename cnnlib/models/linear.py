@@ -10,7 +10,7 @@ import keras
 from keras import layers
 from pydantic import Field
 
-from cnnlib.models.checks import Classes, InputShape, Many, Name, check_weights
+from cnnlib.models.checks import Classes, InputShape, Many, Name, check_weights, image_input
 from cnnlib.models.layers import ACTIVATIONS
 from cnnlib.validation import Count, validated
 
@@ -36,7 +36,7 @@ def Linear(
     Paper: LeCun et al. 1998, section III-C.1.
     """
     check_weights("Linear", math.prod(input_shape), classes)
-    images = keras.Input(input_shape, name="input")
+    images = image_input("Linear", input_shape)
     x = layers.Flatten(name="flatten")(images)
     x = layers.Dense(classes, dtype="float32", name="output")(x)
     return keras.Model(images, x, name=name)
@@ -73,7 +73,7 @@ def MLP(
     sizes = [math.prod(input_shape), *hidden, classes]
     for inputs, units in itertools.pairwise(sizes):
         check_weights("MLP", inputs, units)
-    images = keras.Input(input_shape, name="input")
+    images = image_input("MLP", input_shape)
     x = layers.Flatten(name="flatten")(images)
     for number, units in enumerate(hidden, start=1):
         x = layers.Dense(units, name=f"F{number}")(x)

@@ -20,9 +20,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from cnnlib import integrity, storage
+from cnnlib import backend, integrity, storage
 from cnnlib.errors import InputError
-from cnnlib.models.checks import Classes, InputShape, Name, check_size
+from cnnlib.models.checks import Classes, InputShape, Name, image_input
 from cnnlib.models.layers import register
 from cnnlib.models.winograd import FastConv2D
 from cnnlib.validation import Count, InstanceOf, validated
@@ -92,7 +92,7 @@ def VGG16(
     Raises:
         InputError: for an argument that it cannot take, or weights of another net.
     """
-    images = keras.Input(check_size("VGG16", input_shape, smallest=32), name="input")
+    images = image_input("VGG16", input_shape, smallest=32)
     x, number = images, 0
     for maps, convolutions in BLOCKS:
         for _ in range(convolutions):
@@ -140,6 +140,7 @@ def vgg16_weights(
         InputError: for a file that is missing, altered or of another net, and for "imagenet" with
             the top and no network.
     """
+    backend.check_settings()
     if weights != "imagenet":
         return _read_file(pathlib.Path(weights), include_top, classes)
     if classes != 1000 and include_top:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import keras
 from keras import KerasTensor, layers
 
-from cnnlib.models.checks import Classes, InputShape, Name
+from cnnlib.models.checks import Classes, InputShape, Name, image_input
 from cnnlib.models.cifar10 import parts
 from cnnlib.validation import validated
 
@@ -25,7 +25,7 @@ def DenseNet121(
     It has 6,956,298 trainable parameters. Arguments, result and errors as for every net of
     `cnnlib.models.cifar10`.
     """
-    images = parts.image_input("DenseNet121", input_shape)
+    images = image_input("DenseNet121", input_shape, parts.SMALLEST)
     x = parts.convolution(images, 2 * GROWTH, 3, "conv1")
     for stage, depth in enumerate(DEPTHS, 1):
         for number in range(1, depth + 1):

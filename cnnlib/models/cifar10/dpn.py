@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, layers, ops
 
-from cnnlib.models.checks import Classes, InputShape, Name
+from cnnlib.models.checks import Classes, InputShape, Name, image_input
 from cnnlib.models.cifar10 import parts
 from cnnlib.models.layers import register
 from cnnlib.validation import validated
@@ -47,7 +47,7 @@ def DPN92(
     It has 34,236,634 trainable parameters. Arguments, result and errors as for every net of
     `cnnlib.models.cifar10`.
     """
-    images = parts.image_input("DPN92", input_shape)
+    images = image_input("DPN92", input_shape, parts.SMALLEST)
     x = parts.convolution_norm_relu(images, 64, 3, None, 1)
     for stage, (blocks, inner, residual, dense) in enumerate(STAGES, 1):
         for number in range(1, blocks + 1):

@@ -17,7 +17,7 @@ import numpy as np
 from keras import KerasTensor, layers
 
 from cnnlib.errors import InputError
-from cnnlib.models.checks import Classes, InputShape, Name
+from cnnlib.models.checks import Classes, InputShape, Name, image_input
 from cnnlib.models.cifar10 import parts
 from cnnlib.models.layers import register
 from cnnlib.models.norm import BatchNorm, gelu
@@ -140,7 +140,7 @@ def FastNet(
     Raises:
         InputError: for an argument that it cannot take.
     """
-    images = parts.image_input("FastNet", input_shape, smallest=16)
+    images = image_input("FastNet", input_shape, smallest=16)
     x = Whitening(2, name="whitening")(images)
     x = layers.Activation(gelu, name="gelu")(x)
     for stage, width in enumerate(WIDTHS, 1):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 from keras import KerasTensor, layers
 
-from cnnlib.models.checks import Classes, InputShape, Name
+from cnnlib.models.checks import Classes, InputShape, Name, image_input
 from cnnlib.models.cifar10 import parts
 from cnnlib.validation import validated
 
@@ -36,7 +36,7 @@ def MobileNetV2(
     ReLU6, and a shortcut with a 1x1 convolution in blocks of stride 1 that change the width, where
     the paper has none. Arguments, result and errors as for every net of `cnnlib.models.cifar10`.
     """
-    images = parts.image_input("MobileNetV2", input_shape)
+    images = image_input("MobileNetV2", input_shape, parts.SMALLEST)
     x = parts.convolution_norm_relu(images, 32, 3, None, 1)
     for stage, (expansion, width, blocks, stride) in enumerate(STAGES, 1):
         for number in range(1, blocks + 1):

@@ -26,10 +26,11 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from cnnlib import backend
-from cnnlib.models.checks import check_size
 from cnnlib.models.layers import register
 from cnnlib.models.norm import BatchNorm
 from cnnlib.models.winograd import FastConv2D
+
+SMALLEST = 8  # height and width of images: the nets halve them three times
 
 
 @register
@@ -98,11 +99,6 @@ def _onednn_groups() -> bool:
         return False
     # Of the pixel in the middle, and of the kernel's middle
     return forward[0, 1, 1, 0] == 18 and back[0, 1, 1, 0] == 18 and change[1, 1, 0, 0] == 9
-
-
-def image_input(net: str, input_shape: tuple[int, int, int], smallest: int = 8) -> KerasTensor:
-    """Return the keras.Input of a net; raise InputError for images that are too small."""
-    return keras.Input(check_size(net, input_shape, smallest), name="input")
 
 
 def convolution(

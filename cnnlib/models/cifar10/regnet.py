@@ -8,7 +8,7 @@ from __future__ import annotations
 import keras
 from keras import KerasTensor, layers
 
-from cnnlib.models.checks import Classes, InputShape, Name
+from cnnlib.models.checks import Classes, InputShape, Name, image_input
 from cnnlib.models.cifar10 import parts
 from cnnlib.validation import validated
 
@@ -51,7 +51,7 @@ def _regnet(
     classes: int,
     name: str,
 ) -> keras.Model:
-    images = parts.image_input(net, input_shape)
+    images = image_input(net, input_shape, parts.SMALLEST)
     x = parts.convolution_norm_relu(images, 64, 3, None, 1)
     for stage, (depth, width, stride) in enumerate(zip(depths, widths, STRIDES, strict=True), 1):
         for number in range(1, depth + 1):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import keras
 from keras import KerasTensor, layers
 
-from cnnlib.models.checks import Classes, InputShape, Name
+from cnnlib.models.checks import Classes, InputShape, Name, image_input
 from cnnlib.models.cifar10 import parts
 from cnnlib.validation import validated
 
@@ -63,7 +63,7 @@ def PreActResNet18(
     and there is neither batch norm nor ReLU before the last pooling, where the paper has both.
     Arguments, result and errors as for every net of `cnnlib.models.cifar10`.
     """
-    images = parts.image_input("PreActResNet18", input_shape)
+    images = image_input("PreActResNet18", input_shape, parts.SMALLEST)
     x = parts.convolution(images, 64, 3, "conv1")
     x = _stages(x, _preactivation_block, (2, 2, 2, 2))
     return keras.Model(images, parts.classifier(x, classes), name=name)
@@ -77,7 +77,7 @@ def _resnet(
     classes: int,
     name: str,
 ) -> keras.Model:
-    images = parts.image_input(net, input_shape)
+    images = image_input(net, input_shape, parts.SMALLEST)
     x = parts.convolution_norm_relu(images, 64, 3, None, 1)
     x = _stages(x, block, depths)
     return keras.Model(images, parts.classifier(x, classes), name=name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 from keras import KerasTensor
 
-from cnnlib.models.checks import Classes, InputShape, Name
+from cnnlib.models.checks import Classes, InputShape, Name, image_input
 from cnnlib.models.cifar10 import parts
 from cnnlib.validation import validated
 
@@ -47,7 +47,7 @@ def _resnext(
     name: str,
 ) -> keras.Model:
     """Build three stages of three blocks; the groups' width doubles with each stage."""
-    images = parts.image_input(net, input_shape)
+    images = image_input(net, input_shape, parts.SMALLEST)
     x = parts.convolution_norm_relu(images, 64, 1, None, 1)
     for stage in (1, 2, 3):
         width = cardinality * group_width * 2 ** (stage - 1)

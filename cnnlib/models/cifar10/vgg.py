@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from cnnlib.models.checks import Classes, InputShape, Name
+from cnnlib.models.checks import Classes, InputShape, Name, image_input
 from cnnlib.models.cifar10 import parts
 from cnnlib.validation import validated
 
@@ -37,7 +37,7 @@ def VGG16(
     Raises:
         InputError: for an argument that it cannot take.
     """
-    images = x = parts.image_input("VGG16", input_shape, smallest=32)
+    images = x = image_input("VGG16", input_shape, smallest=32)
     for stage, widths in enumerate(WIDTHS, 1):
         for part, width in enumerate(widths, 1):
             x = parts.convolution_norm_relu(x, width, 3, f"stage{stage}", part, bias=True)
