@@ -139,6 +139,12 @@ _CIFAR10 = (
         "cifar10.FastNet",
         input_format="cifar10",
     ),
+    Net(
+        "cifar10/small",
+        "SmallNet, which notebook 07 arrives at",
+        "cifar10.SmallNet",
+        input_format="cifar10",
+    ),
 )
 
 

@@ -26,6 +26,7 @@ from cnnlib.models.cifar10.mobilenet import MobileNetV2
 from cnnlib.models.cifar10.regnet import RegNetX_200MF, RegNetY_400MF
 from cnnlib.models.cifar10.resnet import PreActResNet18, ResNet18, ResNet50, ResNet101
 from cnnlib.models.cifar10.resnext import ResNeXt29_2x64d, ResNeXt29_32x4d
+from cnnlib.models.cifar10.small import SmallNet
 from cnnlib.models.cifar10.vgg import VGG16
 
 __all__ = [
@@ -42,5 +43,6 @@ __all__ = [
     "ResNet18",
     "ResNet50",
     "ResNet101",
+    "SmallNet",
     "Whitening",
 ]
