@@ -3,11 +3,10 @@
     python benchmarks/batch.py                  all of it: about 25 minutes on two idle cores
     python benchmarks/batch.py --runs 10 --rounds 2
 
-Contenders take turns (A B A B), and the ratios count.
-- throughput: the same short runs with one worker and with two, one thread each.
-- overhead: a run of a batch beside `papermill` on the command line, with the same notebook.
-- plan: 1,000 planned runs: `batch plan`, `batch status`, and the time until a resumed command starts its first run.
-"""
+Contenders take turns (A B A B), and the ratios count. - throughput: the same short runs with one
+worker and with two, one thread each. - overhead: a run of a batch beside `papermill` on the command
+line, with the same notebook. - plan: 1,000 planned runs: `batch plan`, `batch status`, and the time
+until a resumed command starts its first run."""
 
 import argparse
 import json
@@ -89,7 +88,8 @@ def throughput(folder, arguments):
         )
         ratios.append(one / two)
         print(
-            f"throughput: {arguments.runs} runs: one worker {one:.1f} s, two {two:.1f} s: {one / two:.2f} times",
+            f"throughput: {arguments.runs} runs: one worker {one:.1f} s, two {two:.1f} s: "
+            f"{one / two:.2f} times",
             flush=True,
         )
     print(f"throughput: median {statistics.median(ratios):.2f} times")
@@ -122,7 +122,8 @@ def overhead(folder, arguments):
         ]
         differences.append(statistics.median(each) - statistics.median(plain))
         print(
-            f"overhead: papermill {statistics.median(plain):.2f} s, a run of a batch {statistics.median(each):.2f} s; "
+            f"overhead: papermill {statistics.median(plain):.2f} s, a run of a batch "
+            f"{statistics.median(each):.2f} s; "
             f"the command as a whole {whole - sum(each):.1f} s beyond its runs",
             flush=True,
         )
@@ -153,7 +154,8 @@ def plan(folder, arguments):
         process.wait()
     for name, seconds in {**taken, "first run of a resumed command": firsts}.items():
         print(
-            f"plan: {runs} runs, {name}: {statistics.median(seconds):.2f} s; from {min(seconds):.2f} to {max(seconds):.2f}"
+            f"plan: {runs} runs, {name}: {statistics.median(seconds):.2f} s; from "
+            f"{min(seconds):.2f} to {max(seconds):.2f}"
         )
 
 

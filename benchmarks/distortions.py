@@ -1,9 +1,10 @@
-"""Seconds of a LeNet-5 epoch (60,000 images, batch 128) with fresh distortions of every image beside one without: at most 1.3 times.
+"""Seconds of a LeNet-5 epoch (60,000 images, batch 128) with fresh distortions of every image
+beside one without: at most 1.3 times.
 
     python benchmarks/distortions.py [--rounds 3]
 
-The two take turns; medians of the epochs after the first, which compiles. Figures: benchmarks/README.md.
-"""
+The two take turns; medians of the epochs after the first, which compiles. Figures:
+benchmarks/README.md."""
 
 import argparse
 import statistics

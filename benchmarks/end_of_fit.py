@@ -1,10 +1,12 @@
-"""Seconds between the last batch of `model.fit` and its return, on TensorFlow: arrays given to Keras, and what cnnlib.training gives it.
+"""Seconds between the last batch of `model.fit` and its return, on TensorFlow: arrays given to
+Keras, and what cnnlib.training gives it.
 
     python benchmarks/end_of_fit.py [--rounds 5]
 
-A LeNet-5 sees 60,000 MNIST images once, in batches of 128; the two ways take turns. tf.data tunes the pipeline that Keras makes of arrays
-in a thread that sleeps 10 ms, 20 ms, 40 ms and so on up to a minute at a time, and the end of `fit` waits until it wakes next. Another
-program on the same cores changes the seconds before the last batch, not those after it. Figures: benchmarks/README.md.
+A LeNet-5 sees 60,000 MNIST images once, in batches of 128; the two ways take turns. tf.data tunes
+the pipeline that Keras makes of arrays in a thread that sleeps 10 ms, 20 ms, 40 ms and so on up to
+a minute at a time, and the end of `fit` waits until it wakes next. Another program on the same
+cores changes the seconds before the last batch, not those after it. Figures: benchmarks/README.md.
 """
 
 import argparse
@@ -43,7 +45,8 @@ def main():
             net.fit(**give(images, train.labels), shuffle=False, verbose=0, callbacks=[stamp])
             seconds[way].append((stamp.time - start, time.perf_counter() - stamp.time))
             print(
-                f"{way}: {seconds[way][-1][0]:.2f} s, and {seconds[way][-1][1]:.2f} s after the last batch",
+                f"{way}: {seconds[way][-1][0]:.2f} s, and {seconds[way][-1][1]:.2f} s after the "
+                f"last batch",
                 flush=True,
             )
     for way, measured in seconds.items():

@@ -1,12 +1,14 @@
-"""Fault drill: a batch of notebooks is killed at random moments, and in the end it must be what an undisturbed batch is.
+"""Fault drill: a batch of notebooks is killed at random moments, and in the end it must be what an
+undisturbed batch is.
 
     python benchmarks/fault_drill.py                       25 kills over 30 runs on this machine
-    python benchmarks/fault_drill.py --cluster             the same on a Dask scheduler and two workers, which are killed as well
-    python benchmarks/fault_drill.py --kills 3 --runs 4    short
+    python benchmarks/fault_drill.py --cluster             the same on a Dask scheduler and two
+    workers, which are killed as well python benchmarks/fault_drill.py --kills 3 --runs 4    short
 
-Each kill is SIGKILL, without warning, at a random moment, of one of: the command, the process of a run, a kernel, and with --cluster a Dask
-worker. A command that was killed is started again at once; one that ended with failed runs as well. Then every run must be there once, its
-outputs equal to those of a batch that nobody disturbed, and no run may have been executed after it had been done.
+Each kill is SIGKILL, without warning, at a random moment, of one of: the command, the process of a
+run, a kernel, and with --cluster a Dask worker. A command that was killed is started again at once;
+one that ended with failed runs as well. Then every run must be there once, its outputs equal to
+those of a batch that nobody disturbed, and no run may have been executed after it had been done.
 """
 
 import argparse
@@ -28,7 +30,8 @@ CELLS = [
     # Each execution leaves a line: none may follow after the run is done.
     ("with open(os.environ['DRILL_LOG'], 'a') as log:\n    log.write(f'{seed}\\n')", []),
     (
-        "import time\nfor epoch in range(epochs):\n    time.sleep(0.3)\n    print(epoch, seed, sum(numbers) * epoch)",
+        "import time\nfor epoch in range(epochs):\n    time.sleep(0.3)\n    print(epoch, seed, "
+        "sum(numbers) * epoch)",
         [],
     ),
     ("hash(tuple(numbers))", []),
@@ -63,7 +66,8 @@ def main():
 
 
 def drill(folder, runs, kills, seed=0, cluster=False):
-    """Do both batches in `folder`. Returns a summary (str); AssertionError if anything was lost, repeated or is not equal."""
+    """Do both batches in `folder`. Returns a summary (str); AssertionError if anything was lost,
+    repeated or is not equal."""
     notebook = {
         "cells": [
             {
@@ -104,7 +108,10 @@ def drill(folder, runs, kills, seed=0, cluster=False):
     assert halfway <= 2 * kills, (
         f"{halfway} more executions than runs: {kills} kills cannot have ended more than two each"
     )
-    return f"{summary}; {runs} runs, each there once and equal to an undisturbed batch; {halfway} executions were killed halfway"
+    return (
+        f"{summary}; {runs} runs, each there once and equal to an undisturbed batch; "
+        f"{halfway} executions were killed halfway"
+    )
 
 
 def _disturbed(folder, kills, choose, place):
@@ -143,7 +150,8 @@ def _disturbed(folder, kills, choose, place):
                 continue
             counts[kind] = counts.get(kind, 0) + 1
             print(
-                f"{time.monotonic() - started:5.1f} s: killed {kind} {victim.pid}; {len(done)} runs done",
+                f"{time.monotonic() - started:5.1f} s: killed {kind} {victim.pid}; {len(done)} "
+                f"runs done",
                 flush=True,
             )
             next_kill, kind = time.monotonic() + choose.uniform(0.5, 4), choose.choice(kinds)

@@ -1,14 +1,17 @@
-"""Transfer learning's speed: features computed once, beside a bare `predict_on_batch` loop, and beside a base that runs in every epoch.
+"""Transfer learning's speed: features computed once, beside a bare `predict_on_batch` loop, and
+beside a base that runs in every epoch.
 
     python benchmarks/features.py [--images 2000] [--rounds 9] [--epochs 10] [--image-size 32]
 
-1. Images a second of `lab.features` (reading the images' digest, writing, checking the file: all of it) and of a plain loop over
-   `predict_on_batch` of the same net with the same batches, whose outputs are kept in memory. They take turns. To be at least 0.9.
-2. End to end: features of the images and `--epochs` epochs of training a linear head through cnnlib.transfer, beside the usual way, the
-   frozen base inside the model and run in every epoch, by a plain `model.fit`. Once each. To be at most 0.15.
+1. Images a second of `lab.features` (reading the images' digest, writing, checking the file: all of
+   it) and of a plain loop over `predict_on_batch` of the same net with the same batches, whose
+   outputs are kept in memory. They take turns. To be at least 0.9. 2. End to end: features of the
+   images and `--epochs` epochs of training a linear head through cnnlib.transfer, beside the usual
+   way, the frozen base inside the model and run in every epoch, by a plain `model.fit`. Once each.
+   To be at most 0.15.
 
-CIFAR-10 if it is there, else random images: what they show costs nothing. Figures: benchmarks/README.md.
-"""
+CIFAR-10 if it is there, else random images: what they show costs nothing. Figures:
+benchmarks/README.md."""
 
 import argparse
 import pathlib
@@ -108,7 +111,8 @@ def main():
             ours = seconds_of(our_way, net, images, labels, options.epochs, folder)
             usual = seconds_of(usual_way, net, images, labels, options.epochs)
             print(
-                f"{options.epochs} epochs: cnnlib {ours:.1f} s, base in the model {usual:.1f} s, ratio {ours / usual:.2f}"
+                f"{options.epochs} epochs: cnnlib {ours:.1f} s, base in the model {usual:.1f} "
+                f"s, ratio {ours / usual:.2f}"
             )
 
 

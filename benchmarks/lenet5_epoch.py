@@ -1,12 +1,13 @@
-"""Seconds of one LeNet-5 epoch (60,000 MNIST images, batch 128) on the CPU: cnnlib, plain `model.fit`, PyTorch.
+"""Seconds of one LeNet-5 epoch (60,000 MNIST images, batch 128) on the CPU: cnnlib, plain
+`model.fit`, PyTorch.
 
     python benchmarks/lenet5_epoch.py [--rounds 5] [--torch-python PYTHON]
 
-Each contender runs in a process of its own, which trains three epochs and reports the last two; the contenders take turns (A B C A B C),
-and the medians are compared. `fit` is Keras on TensorFlow as installed: one `model.fit` call, no environment variable set. PyTorch is the
-same net, optimizer, batch size and float32 data in a plain training loop with as many threads as cores. The last line says how much of
-the machine's matrix-multiply peak is used. Figures: benchmarks/README.md.
-"""
+Each contender runs in a process of its own, which trains three epochs and reports the last two; the
+contenders take turns (A B C A B C), and the medians are compared. `fit` is Keras on TensorFlow as
+installed: one `model.fit` call, no environment variable set. PyTorch is the same net, optimizer,
+batch size and float32 data in a plain training loop with as many threads as cores. The last line
+says how much of the machine's matrix-multiply peak is used. Figures: benchmarks/README.md."""
 
 import argparse
 import json
@@ -194,12 +195,14 @@ def main():
         low, high = min(seconds[name]), max(seconds[name])
         print(f"{name:7s} {median[name]:6.2f} s an epoch (from {low:.2f} to {high:.2f})")
     print(
-        f"cnnlib / fit = {median['cnnlib'] / median['fit']:.2f}   cnnlib / PyTorch = {median['cnnlib'] / median['torch']:.2f}"
+        f"cnnlib / fit = {median['cnnlib'] / median['fit']:.2f}   cnnlib / PyTorch = "
+        f"{median['cnnlib'] / median['torch']:.2f}"
     )
     used = 3 * MULTIPLY_ADDS * 60_000 / median["cnnlib"] / 1e9  # forward, and twice that backward
     share = 100 * used / median["peak"]
     print(
-        f"{used:.0f} of {median['peak']:.0f} billion multiply-adds a second: {share:.0f} % of the matrix-multiply peak"
+        f"{used:.0f} of {median['peak']:.0f} billion multiply-adds a second: {share:.0f} % of "
+        f"the matrix-multiply peak"
     )
 
 

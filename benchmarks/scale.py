@@ -1,9 +1,10 @@
 """The figures that docs/scale.md computes with: what one core does in a second of its own time.
 
-    python benchmarks/scale.py [--jpegs FOLDER]     a folder with photographs; without it, one is made
+    python benchmarks/scale.py [--jpegs FOLDER]     a folder with photographs; without it, one is
+    made
 
-Processor time is measured, not time on the clock, so that a busy machine changes little: seconds below are seconds of one core.
-"""
+Processor time is measured, not time on the clock, so that a busy machine changes little: seconds
+below are seconds of one core."""
 
 import argparse
 import io
@@ -73,15 +74,14 @@ def inputs(jpegs):
         one(each)
     took = time.process_time() - start
     print(
-        f"JPEG to 224x224: {len(data) / took:.0f} images in a second of a core; {np.mean([len(d) for d in data]) / 1e3:.0f} kB an image"
+        f"JPEG to 224x224: {len(data) / took:.0f} images in a second of a core; "
+        f"{np.mean([len(d) for d in data]) / 1e3:.0f} kB an image"
     )
 
 
 def training():
     """ResNet-50 on images of 224x224: a step of SGD, and what a checkpoint holds."""
     import keras
-
-    from cnnlib import backend  # noqa: F401  before keras
 
     model = keras.applications.ResNet50(weights=None)
     model.compile(
@@ -100,10 +100,12 @@ def training():
         sum(int(np.prod(v.shape)) for v in (*model.variables, *model.optimizer.variables)),
     )
     print(
-        f"ResNet-50, one training step: {1 / took:.2f} images in a second of a core ({took:.2f} s an image)"
+        f"ResNet-50, one training step: {1 / took:.2f} images in a second of a core ({took:.2f} "
+        f"s an image)"
     )
     print(
-        f"ResNet-50: {parameters:,} parameters; a checkpoint with the optimizer's state: {4 * state / 1e6:.0f} MB"
+        f"ResNet-50: {parameters:,} parameters; a checkpoint with the optimizer's state: "
+        f"{4 * state / 1e6:.0f} MB"
     )
 
 

@@ -1,11 +1,13 @@
-"""Images a second of `datasets.stream` (Caltech-101 at 224x224) beside a plain single-threaded Pillow loop; first batch; memory.
+"""Images a second of `datasets.stream` (Caltech-101 at 224x224) beside a plain single-threaded
+Pillow loop; first batch; memory.
 
     python benchmarks/stream.py [--name caltech101] [--partial] [--seconds 10] [--rounds 3]
 
-The set must be prepared (`python -m cnnlib data fetch caltech101`). The two take turns, on the same encoded images, in the same order; a
-small set is gone through again and again. The loop decodes with Pillow, crops to the middle square and resizes with its bilinear filter:
-the work that `stream` does. Memory is that of the process after each round: it should not grow. Figures: benchmarks/README.md.
-"""
+The set must be prepared (`python -m cnnlib data fetch caltech101`). The two take turns, on the same
+encoded images, in the same order; a small set is gone through again and again. The loop decodes
+with Pillow, crops to the middle square and resizes with its bilinear filter: the work that `stream`
+does. Memory is that of the process after each round: it should not grow. Figures:
+benchmarks/README.md."""
 
 import argparse
 import io
@@ -90,7 +92,8 @@ def main():
         rates["stream"].append(rate_of_stream(options.name, options.seconds, options.partial))
         rates["Pillow"].append(rate_of_pillow(options.name, options.seconds))
         print(
-            f"round {round_ + 1}: {rates['stream'][-1]:.0f} and {rates['Pillow'][-1]:.0f} images/s, {resident_megabytes():.0f} MB",
+            f"round {round_ + 1}: {rates['stream'][-1]:.0f} and {rates['Pillow'][-1]:.0f} "
+            f"images/s, {resident_megabytes():.0f} MB",
             flush=True,
         )
     ratio = statistics.median(s / p for s, p in zip(rates["stream"], rates["Pillow"], strict=True))

@@ -1,10 +1,10 @@
-"""A training step of VGG16's last three blocks, with 3x3 convolutions by Winograd's algorithm and by the library's: milliseconds an image.
+"""A training step of VGG16's last three blocks, with 3x3 convolutions by Winograd's algorithm and
+by the library's: milliseconds an image.
 
     python benchmarks/winograd.py [--sizes 32 64] [--batch 128] [--rounds 3]
 
-The two nets are the same but for `cnnlib.models.winograd.FastConv2D`, and take turns. The images are random: what they show costs nothing.
-Figures: benchmarks/README.md.
-"""
+The two nets are the same but for `cnnlib.models.winograd.FastConv2D`, and take turns. The images
+are random: what they show costs nothing. Figures: benchmarks/README.md."""
 
 import argparse
 import statistics
@@ -69,7 +69,8 @@ def main():
                 print(f"{size}x{size}, {way}: {times[way][-1]:.1f} ms an image", flush=True)
         median = {way: statistics.median(values) for way, values in times.items()}
         print(
-            f"{size}x{size}: {median['winograd']:.1f} and {median['library']:.1f} ms an image, ratio",
+            f"{size}x{size}: {median['winograd']:.1f} and {median['library']:.1f} ms an image, "
+            f"ratio",
             end=" ",
         )
         print(f"{median['winograd'] / median['library']:.2f}", flush=True)

@@ -1,4 +1,5 @@
-"""Seconds of an MNIST epoch (60,000 images, batch 128) with and without XLA, for each kind of net: why training leaves it off on a CPU.
+"""Seconds of an MNIST epoch (60,000 images, batch 128) with and without XLA, for each kind of net:
+why training leaves it off on a CPU.
 
     python benchmarks/xla.py [--rounds 3]
 

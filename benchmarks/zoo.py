@@ -1,14 +1,16 @@
-"""What the twelve nets of the CIFAR-10 benchmark cost on this machine's CPU, and whether they learn at all.
+"""What the twelve nets of the CIFAR-10 benchmark cost on this machine's CPU, and whether they learn
+at all.
 
     python benchmarks/zoo.py [NET ...] [--again]
 
-For each net, in a process of its own: parameters, multiply-adds, images a second forward and in training (batches of 32, medians
-without the first), peak memory, minutes of an epoch by that, and, as a sign of life, the mean loss of the first and of the last of six
-passes over the same five batches of CIFAR-10's images: 30 steps. Rows go to data/measured/costs.csv, which notebook 09 reads, each as soon as
-it is measured: a run that was stopped goes on where it was. `--again` measures anew what is there. `busy_cores` says how many cores other
-programs kept busy in the three seconds before: above about 0.5, only the order of magnitude of a speed says something. Needs CIFAR-10
-(README.md, "Where the bytes come from"). Not for Windows.
-"""
+For each net, in a process of its own: parameters, multiply-adds, images a second forward and in
+training (batches of 32, medians without the first), peak memory, minutes of an epoch by that, and,
+as a sign of life, the mean loss of the first and of the last of six passes over the same five
+batches of CIFAR-10's images: 30 steps. Rows go to data/measured/costs.csv, which notebook 09 reads,
+each as soon as it is measured: a run that was stopped goes on where it was. `--again` measures anew
+what is there. `busy_cores` says how many cores other programs kept busy in the three seconds
+before: above about 0.5, only the order of magnitude of a speed says something. Needs CIFAR-10
+(README.md, "Where the bytes come from"). Not for Windows."""
 
 import argparse
 import csv
@@ -57,7 +59,8 @@ COLUMNS = [
 
 
 def measure(name):
-    """What one net costs (dict). It trains by the optimizer of `benchmark`, at a rate that suits so few steps."""
+    """What one net costs (dict). It trains by the optimizer of `benchmark`, at a rate that suits so
+    few steps."""
     import resource
 
     import keras
@@ -151,7 +154,8 @@ def main():
         row = {"busy_cores": busy, **json.loads(done.stdout.splitlines()[-1])}
         write({**read(), name: row})
         print(
-            f"{name}: {row['forward_images_per_second']} forward and {row['training_images_per_second']} training images/s, loss "
+            f"{name}: {row['forward_images_per_second']} forward and "
+            f"{row['training_images_per_second']} training images/s, loss "
             f"{row['first_loss']} -> {row['last_loss']}",
             flush=True,
         )

@@ -1,8 +1,9 @@
-"""Helper package of the course: data sets, nets, one way to train, and published and measured results.
+"""Helper package of the course: data sets, nets, one way to train, and published and measured
+results.
 
-Importing it is light: TensorFlow, Keras and pandas are imported where they are used. It also sets what TensorFlow
-reads once, when it is imported, so import cnnlib before TensorFlow (see `cnnlib.backend`).
-"""
+Importing it is light: TensorFlow, Keras and pandas are imported where they are used. It also sets
+what TensorFlow reads once, when it is imported, so import cnnlib before TensorFlow (see
+`cnnlib.backend`)."""
 
 from cnnlib import backend
 

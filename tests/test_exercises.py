@@ -245,7 +245,12 @@ def test_a_net_by_any_spelling_is_right(sealed_net, capsys):
     assert capsys.readouterr().out == "Right: 61,706 parameters.\n"
     assert exercises.check_net(lenet(softmax=False), sealed_net) is True
     assert exercises.check_net(models.build("lenet-5"), sealed_net) is True
-    assert exercises.check_net(keras.Sequential([keras.layers.Input((32, 32, 1)), lenet()]), sealed_net) is True
+    assert (
+        exercises.check_net(
+            keras.Sequential([keras.layers.Input((32, 32, 1)), lenet()]), sealed_net
+        )
+        is True
+    )
 
 
 @pytest.mark.parametrize(

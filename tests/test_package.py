@@ -68,7 +68,9 @@ def test_the_page_on_architecture_says_what_each_module_is_for():
     for folder in ("cnnlib", "cnnlib/lab"):
         for path in (storage.ROOT / folder).iterdir():
             if path.suffix in ("", ".py") and re.match("[a-z]", path.name):
-                assert re.search(rf"[ (]{path.stem}(\.py|/)[ :)]", page), f"it lacks {folder}/{path.name}"
+                assert re.search(rf"[ (]{path.stem}(\.py|/)[ :)]", page), (
+                    f"it lacks {folder}/{path.name}"
+                )
 
 
 def test_importing_cnnlib_is_light_and_turns_onednn_on():

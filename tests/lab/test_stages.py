@@ -139,7 +139,9 @@ def test_a_result_of_other_images_settings_or_weights_is_refused():
     ]:
         arguments = {"images": images, "labels": labels, "recipe": recipes.recipe("head")}
         arguments |= {"seed": 0, "classes": 10, "folder_of": lambda recipe: path.parent}
-        with pytest.raises(InputError, match=r"is of other images, settings or pretrained .*delete"):
+        with pytest.raises(
+            InputError, match=r"is of other images, settings or pretrained .*delete"
+        ):
             stages.train_transfer(**arguments | change)
 
 

@@ -1,8 +1,9 @@
-"""The nets of the CIFAR-10 benchmark in plain NumPy, stated apart from cnnlib: what its graphs are compared with.
+"""The nets of the CIFAR-10 benchmark in plain NumPy, stated apart from cnnlib: what its graphs are
+compared with.
 
-Layout and order are PyTorch's: images (n, channels, height, width), kernels (out, in / groups, height, width), and the weights in the order
-in which the published definitions compute with them: a kernel, or gamma, beta, mean and variance of a batch norm. float64.
-"""
+Layout and order are PyTorch's: images (n, channels, height, width), kernels (out, in / groups,
+height, width), and the weights in the order in which the published definitions compute with them: a
+kernel, or gamma, beta, mean and variance of a batch norm. float64."""
 
 import numpy as np
 
@@ -191,7 +192,8 @@ NETS = {
 
 
 def logits(name, weights, images):
-    """The logits of a net (a key of NETS) with these weights, which must be exactly as many as it needs."""
+    """The logits of a net (a key of NETS) with these weights, which must be exactly as many as it
+    needs."""
     net = Net(weights)
     result = NETS[name](net, np.asarray(images, np.float64))
     assert next(net.weights, None) is None, "weights are left over"

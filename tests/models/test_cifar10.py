@@ -1,4 +1,5 @@
-"""The twelve nets of the benchmark: published counts, logits against an independent statement, names, first weights, what they refuse."""
+"""The twelve nets of the benchmark: published counts, logits against an independent statement,
+names, first weights, what they refuse."""
 
 import csv
 import importlib.util
@@ -16,7 +17,8 @@ from cnnlib.errors import InputError
 from cnnlib.models import cifar10
 from cnnlib.models.cifar10 import parts
 
-# trainable parameters, buffers (batch norm's means and variances), multiply-adds of one image: counted on the published definitions
+# trainable parameters, buffers (batch norm's means and variances), multiply-adds of one image:
+# counted on the published definitions
 COUNTS = {
     "cifar10/vgg16": (14_728_266, 8_448, 313_201_664),
     "cifar10/resnet18": (11_173_962, 9_600, 555_422_720),
@@ -86,7 +88,8 @@ def test_the_ledger_has_the_same_counts():
 
 
 def published_order(layer, random):
-    """Random weights of a layer as the published definition stores them, one by one: kernels (out, in, height, width)."""
+    """Random weights of a layer as the published definition stores them, one by one: kernels (out,
+    in, height, width)."""
     for weight in layer.weights:
         shape, kind = weight.shape, weight.path.rsplit("/", 1)[-1]
         if kind == "kernel":
@@ -99,7 +102,8 @@ def published_order(layer, random):
 
 
 def load_in_order(model, weights):
-    """Give the layers their weights in the order of `model.layers`: kernels to (height, width, in, out)."""
+    """Give the layers their weights in the order of `model.layers`: kernels to (height, width, in,
+    out)."""
     weights = iter(weights)
     for layer in model.layers:
         arrays = [next(weights) for _ in layer.weights]
@@ -129,7 +133,8 @@ def test_logits_are_those_of_an_independent_statement(name, net):
 ORDER = {  # the layers with weights of one block
     "cifar10/resnet101": "conv1 bn1 conv2 bn2 conv3 bn3 shortcut_conv shortcut_bn",
     "cifar10/preactresnet18": "bn1 shortcut_conv conv1 bn2 conv2",
-    "cifar10/regnety-400mf": "conv1 bn1 conv2 bn2 se_conv1 se_conv2 conv3 bn3 shortcut_conv shortcut_bn",
+    "cifar10/regnety-400mf": "conv1 bn1 conv2 bn2 se_conv1 se_conv2 conv3 bn3 shortcut_conv "
+    "shortcut_bn",
     "cifar10/densenet121": "bn1 conv1 bn2 conv2",
 }
 

@@ -55,8 +55,10 @@ def test_a_saved_net_loads_in_another_process(tmp_path):
     model.save(tmp_path / "net.keras")
     np.savez(tmp_path / "batch.npz", images=images, outputs=model.predict_on_batch(images))
     program = (
-        "import cnnlib.models.layers, keras, numpy as np; batch = np.load('batch.npz'); net = keras.saving.load_model('net.keras'); "
-        "np.testing.assert_allclose(net.predict_on_batch(batch['images']), batch['outputs'], rtol=1e-5)"
+        "import cnnlib.models.layers, keras, numpy as np; batch = np.load('batch.npz'); net = "
+        "keras.saving.load_model('net.keras'); "
+        "np.testing.assert_allclose(net.predict_on_batch(batch['images']), batch['outputs'], "
+        "rtol=1e-5)"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True

@@ -1,4 +1,5 @@
-"""VGG16: the lecture's printout, its counts, Keras' outputs with equal weights; the embedded weights; and what is refused."""
+"""VGG16: the lecture's printout, its counts, Keras' outputs with equal weights; the embedded
+weights; and what is refused."""
 
 import keras
 import numpy as np

@@ -1,4 +1,5 @@
-"""Winograd's 3x3 convolution: outputs and gradients beside an ordinary convolution's; and where FastConv2D takes it."""
+"""Winograd's 3x3 convolution: outputs and gradients beside an ordinary convolution's; and where
+FastConv2D takes it."""
 
 import keras
 import numpy as np
@@ -23,7 +24,8 @@ def test_it_is_a_convolution(size):
 
 
 def gradients(layer, maps, first, kernel, directions):
-    """Of the sum of `directions` times the layer's outputs, by the weights of the layer and of a layer of 1x1 kernels before it."""
+    """Of the sum of `directions` times the layer's outputs, by the weights of the layer and of a
+    layer of 1x1 kernels before it."""
     inputs = keras.Input(maps.shape[1:])
     model = keras.Model(inputs, layer(keras.layers.Conv2D(first.shape[3], 1)(inputs)))
     model.set_weights([first, np.zeros(first.shape[3]), kernel, np.zeros(kernel.shape[3])])
@@ -39,7 +41,8 @@ def gradients(layer, maps, first, kernel, directions):
 
 @pytest.fixture
 def taken(monkeypatch):
-    """Calls of the fast convolution (a list that grows), as on a machine that has nothing but a processor."""
+    """Calls of the fast convolution (a list that grows), as on a machine that has nothing but a
+    processor."""
     calls, convolution = [], winograd.convolution
     monkeypatch.setattr(
         winograd,

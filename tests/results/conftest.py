@@ -1,4 +1,5 @@
-"""An empty ledger of its own for every test, and the columns of a run as a notebook would record it."""
+"""An empty ledger of its own for every test, and the columns of a run as a notebook would record
+it."""
 
 import pytest
 

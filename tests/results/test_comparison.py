@@ -164,12 +164,13 @@ def test_recap_markdown(run):
     lines = results.recap_markdown().split("\n")
     assert (
         lines[0]
-        == "| Net | published error % | measured error % (mean ± sd, n) | protocol, recipe | parameters | seconds |"
+        == "| Net | published error % | measured error % (mean ± sd, n) | protocol, recipe "
+        "| parameters | seconds |"
     )
     assert lines[1] == "| --- | ---: | --- | --- | ---: | ---: |"
     assert (
-        "| 20x20 -> 10 | 8.4 | not measured here | `python -m cnnlib train linear-20x20 mnist --recipe plain` |  |  |"
-        in lines
+        "| 20x20 -> 10 | 8.4 | not measured here | `python -m cnnlib train linear-20x20 mnist "
+        "--recipe plain` |  |  |" in lines
     )
     name = "28x28 -> 1000 -> 150 -> 10, as mlp-28x28-500-150"
     assert (

@@ -1,4 +1,5 @@
-"""What Keras publishes of its ImageNet nets, against the nets as Keras builds them: parameters, depth, and sizes in MiB."""
+"""What Keras publishes of its ImageNet nets, against the nets as Keras builds them: parameters,
+depth, and sizes in MiB."""
 
 import os
 

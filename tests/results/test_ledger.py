@@ -396,7 +396,8 @@ def test_a_results_folder_of_another_version_is_refused_and_kept(run):
     path = damage_json(json.dumps(row | {"top5": 99.0}))
     with pytest.raises(
         InputError,
-        match=r"damaged row .*: the row has the unknown top5. The columns are run_id, .* Nothing was changed",
+        match=r"damaged row .*: the row has the unknown top5. The columns are run_id, .* "
+        "Nothing was changed",
     ):
         results.measured()
     without = {column: value for column, value in row.items() if column != "epochs"}
@@ -535,7 +536,8 @@ def test_publish_refuses_another_value_for_a_published_run(run, published_ledger
     again = ledger.record(**run(seed=1, value=0.96))
     with pytest.raises(
         InputError,
-        match=rf"{again['run_id']} has test_error_percent 0.96 here, and test_error_percent 0.95 in the ledger",
+        match=rf"{again['run_id']} has test_error_percent 0.96 here, and test_error_percent "
+        "0.95 in the ledger",
     ):
         ledger.publish()
     assert published_ledger.read_bytes() == before

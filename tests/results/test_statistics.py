@@ -1,4 +1,5 @@
-"""Intervals and the paired test, against sums over the binomial distribution written out with math.comb."""
+"""Intervals and the paired test, against sums over the binomial distribution written out with
+math.comb."""
 
 import math
 

@@ -1,4 +1,5 @@
-"""The net that notebook 07 arrives at: what LeNet-5 becomes with the ideas of the years after it."""
+"""The net that notebook 07 arrives at: what LeNet-5 becomes with the ideas of the years after
+it."""
 
 import keras
 from keras import layers

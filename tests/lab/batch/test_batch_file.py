@@ -184,7 +184,8 @@ SEEDS = ":1: seeds: expected how many seeds (5 is 0 to 4) or a list like [0, 7],
         (NOTEBOOK + "    parameters: {name: !!python/none x}\n", ":3: is not valid YAML here: exp"),
         (
             TRAIN.replace("mnist", "caltech101"),
-            ":1: train: lenet-5 takes images of 28x28 or 32x32 pixels, and the images of caltech101",
+            ":1: train: lenet-5 takes images of 28x28 or 32x32 pixels, and the images of "
+            "caltech101",
         ),
         (
             TRAIN.replace("lenet-5", "linear-20x20").replace("mnist", "cifar10"),
