@@ -19,8 +19,10 @@ VGG = {
 def rows(run):
     """Three seeds of a way, of which one was run twice; one run of another; a head on a block, on
     all images and on some."""
-    # noqa: E731
-    record = lambda **changed: ledger.record(**run(**VGG | {"protocol": "frozen-32"} | changed))
+
+    def record(**changed):
+        return ledger.record(**run(**VGG | {"protocol": "frozen-32"} | changed))
+
     for seed, value in enumerate([81.0, 82.0, 86.0]):
         record(
             recipe="frozen-32-all-mlp",
