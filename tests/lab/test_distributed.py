@@ -137,7 +137,8 @@ class TestProcesses:
             with contextlib.suppress(psutil.Error):
                 for process in [parent, *parent.children(recursive=True)]:
                     found = process.net_connections("inet")
-                    addresses |= {c.laddr.ip for c in found if c.status == psutil.CONN_LISTEN}
+                    listening = [c for c in found if c.status == psutil.CONN_LISTEN]
+                    addresses |= {c.laddr.ip.removeprefix("::ffff:") for c in listening}
         assert parent.wait() == 0 and addresses == {"127.0.0.1"}
 
     def test_two_processes_give_the_weights_of_one_and_go_on_where_they_were_killed(
