@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import keras
 from keras import layers
 
+from cnnlib import backend
 from cnnlib.errors import InputError, check_name
 from cnnlib.models.checks import Classes, Name, check_weights
 from cnnlib.transfer.backbones import BLOCKS, WIDTHS, Backbone
@@ -34,6 +35,7 @@ def head(
     Raises:
         InputError: for an argument that cannot be.
     """
+    backend.check_settings()
     if not blocks or len(set(blocks)) < len(blocks):
         raise InputError(f"blocks must be different digits from 3 to 5, got {blocks!r}")
     if hidden < 0 or not 0 <= dropout < 1:
@@ -43,7 +45,7 @@ def head(
         )
     width = sum(widths[check_name("block", block, widths)] for block in blocks)
     check_weights("head", width, hidden or classes)
-    features = keras.Input((width,), name="features")
+    features = keras.Input((width,), dtype="float32", name="features")
     # Nothing in it is trained by gradient: it learns mean and deviation of each feature.
     scale = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="scale")
     x = scale(features)
