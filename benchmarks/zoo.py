@@ -24,7 +24,7 @@ import time
 
 import psutil
 
-from cnnlib import datasets
+from cnnlib import datasets, integrity
 from cnnlib.lab import environment
 from cnnlib.models import registry
 from cnnlib.results import rows

@@ -64,7 +64,7 @@ def test_tolerance_is_four_deviations_of_the_difference():
 
 
 def test_an_unknown_run_is_refused(row):
-    with pytest.raises(InputError, match="unknown run 'no-such-run'. Known: "):
+    with pytest.raises(InputError, match=r"unknown run 'no-such-run'. Known: "):
         list(verify.verify(["no-such-run"]))
 
 
@@ -92,7 +92,7 @@ def test_the_row_is_the_last_thing_written(monkeypatch):
     (storage.results_folder()).mkdir()
     (storage.results_folder() / "histories").write_text("in the way")
     arguments = ("linear-20x20", "mnist", SHORT, 3, 1000)
-    with pytest.raises(InputError, match="cannot write to the folder .*histories"):
+    with pytest.raises(InputError, match=r"cannot write to the folder .*histories"):
         experiment.train_row(*arguments)
     assert not experiment.is_done(*arguments)
     (storage.results_folder() / "histories").unlink()

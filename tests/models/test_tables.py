@@ -245,7 +245,7 @@ def test_words_of_other_nets():
 @pytest.mark.parametrize("call", [models.layer_table, models.multiply_adds, models.describe])
 @pytest.mark.parametrize("value", [None, "lenet-5", models.LeNet5, keras.layers.Dense(3)])
 def test_only_a_net_has_layers(call, value):
-    with pytest.raises(InputError, match="model is .* expected an instance of"):
+    with pytest.raises(InputError, match=r"model is .* expected an instance of"):
         call(value)
 
 
