@@ -1,18 +1,11 @@
 """Every figure that two notebooks share. Each function returns a matplotlib Figure in the course's style and shows nothing itself."""
 
-import pathlib
-
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from cnnlib.errors import InputError
-
-STYLE = pathlib.Path(__file__).with_name("course.mplstyle")
-plt.style.use(
-    STYLE
-)  # importing the module is asking for the look: a notebook's own figures have it too
 
 
 def image_grid(images, captions=None, columns=10, title=None, scale=0.85):
