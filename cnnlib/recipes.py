@@ -421,7 +421,35 @@ def recipe(name: str, **changes: Any) -> Recipe:
         raise InputError(
             f"a recipe is given by its name, such as 'plain' or 'plain,epochs=3', got {name!r}"
         )
-    return _parsed(name).changed(**changes)
+    found = _parsed(name).changed(**changes)
+    check_start(found)
+    return found
+
+
+def pooled_sides(image_size: int, pool_grid: int) -> tuple[int, int, int]:
+    """Return the side of the grid whose means a head sees of blocks 3, 4 and 5 of VGG16.
+
+    Maps with fewer pixels than the grid are seen as they are.
+    """
+    third, fourth, fifth = (min(pool_grid, image_size // shrunk) for shrunk in (8, 16, 32))
+    return third, fourth, fifth
+
+
+def check_start(recipe: Recipe) -> None:
+    """Raise InputError if the head that a recipe continues with sees other parts at its size."""
+    if recipe.start is None or recipe.transfer is None:
+        return
+    first = recipe.start
+    while first.start is not None:
+        first = first.start
+    head, size = first.transfer or Transfer(), recipe.transfer.image_size
+    grid, before = head.pool_grid, head.image_size
+    if pooled_sides(before, grid) != pooled_sides(size, grid):
+        raise InputError(
+            f"recipe {recipe.name}: the head of {first.name} sees {grid}x{grid} parts of the maps, "
+            f"and at {size}x{size} there are others than at {before}x{before}: name a recipe with "
+            "pool_grid=1 as init_from"
+        )
 
 
 def _parsed(text: str) -> Recipe:

@@ -49,6 +49,7 @@ def test_names_of_the_first_edition_are_understood():
         ("frozen-32-all-mlp,widht=3", {}, "unknown recipe field 'widht'"),
         ("fine-tuned-32,mirrored=1", {}, "mirrored is for heads on a frozen base"),
         ("fine-tuned-32", {"init_from": "quick-frozen,epochs=2"}, "without changes"),
+        ("fine-tuned-64,init_from=frozen-32-quarters", {}, "name a recipe with pool_grid=1"),
     ],
 )
 def test_recipes_that_cannot_be_are_refused(name, changes, message):

@@ -73,7 +73,6 @@ def train_transfer(
         InputError: as `transfer.train`, and for a kept result that is damaged or of another run.
     """
     weights = weights or models.vgg16_weights()
-    transfer.check_start(recipe)
     stage = storage.make_folder(folder_of(recipe))
     run = {
         "recipe": recipe.settings(),

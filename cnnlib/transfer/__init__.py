@@ -13,7 +13,7 @@ from cnnlib.transfer.backbones import BLOCKS, WIDTHS, Backbone, backbone, check_
 from cnnlib.transfer.extraction import Features, features
 from cnnlib.transfer.fine_tuning import LAYERS, fold_batch_norm, put_batch_norm, unfreeze
 from cnnlib.transfer.heads import assemble, head
-from cnnlib.transfer.stages import Trained, check_start, predict, probabilities, train
+from cnnlib.transfer.stages import Trained, predict, probabilities, train
 
 __all__ = [
     "BLOCKS",
@@ -25,7 +25,6 @@ __all__ = [
     "assemble",
     "backbone",
     "check_images",
-    "check_start",
     "features",
     "fold_batch_norm",
     "head",

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from cnnlib import models, training
+from cnnlib import models, recipes, training
 from cnnlib.errors import InputError
 from cnnlib.models.checks import InputShape
 from cnnlib.models.vgg import Weights
@@ -36,15 +36,10 @@ class Backbone:
     @property
     def widths(self) -> dict[str, int]:
         """The number of features of each block."""
-        return feature_widths(self.image_size, self.pool_grid)
-
-
-def feature_widths(image_size: int, pool_grid: int) -> dict[str, int]:
-    """Return the number of features of each block, for images of this size and this pool grid."""
-    sides = [min(pool_grid, image_size // shrunk) for shrunk in (8, 16, 32)]
-    return {
-        block: maps * side**2 for (block, maps), side in zip(WIDTHS.items(), sides, strict=True)
-    }
+        sides = recipes.pooled_sides(self.image_size, self.pool_grid)
+        return {
+            block: maps * side**2 for (block, maps), side in zip(WIDTHS.items(), sides, strict=True)
+        }
 
 
 @validated

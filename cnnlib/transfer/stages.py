@@ -13,7 +13,7 @@ from cnnlib.errors import InputError
 from cnnlib.models.checks import Classes
 from cnnlib.models.vgg import Weights
 from cnnlib.recipes import Recipe
-from cnnlib.transfer.backbones import Backbone, backbone, check_images, feature_widths
+from cnnlib.transfer.backbones import Backbone, backbone, check_images
 from cnnlib.transfer.extraction import Features, features
 from cnnlib.transfer.fine_tuning import fold_batch_norm, put_batch_norm, unfreeze
 from cnnlib.transfer.heads import assemble, copy_of, head
@@ -90,7 +90,8 @@ def train(
     check_images(images)
     training.check_labels(labels, len(images), classes, "the head")
     labels = np.asarray(labels)
-    check_start(recipe)
+    settings_of(recipe)
+    recipes.check_start(recipe)
     options = {"checkpoint": checkpoint, "progress": progress}
     if recipe.start is None:
         return _train_head(
@@ -115,20 +116,6 @@ def train(
             "the same images and seed: the start that was given is another one"
         )
     return _fine_tune(start, images, labels, recipe, seed, validation, options)
-
-
-@validated
-def check_start(recipe: InstanceOf[Recipe]) -> None:
-    """Raise InputError if the head that a recipe starts with sees other parts at its image size."""
-    size = settings_of(recipe).image_size
-    first = first_recipe(recipe)
-    before, grid = settings_of(first).image_size, settings_of(first).pool_grid
-    if feature_widths(before, grid) != feature_widths(size, grid):
-        raise InputError(
-            f"recipe {recipe.name}: the head of {first.name} sees {grid}x{grid} parts of the maps, "
-            f"and at {size}x{size} there are others than at {before}x{before}: name a recipe with "
-            "pool_grid=1 as init_from"
-        )
 
 
 def settings_of(recipe: Recipe) -> recipes.Transfer:

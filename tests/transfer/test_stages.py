@@ -101,8 +101,10 @@ def test_a_head_on_parts_of_the_maps_needs_as_many_parts_at_the_next_size(
     trained = transfer.train(images[:16], labels[:16], recipe, weights=weights, progress=False)
     assert trained.backbone.pool_grid == 2
     assert moved(trained.backbone, weights) == ["C24", "C26", "C28"]
-    larger = recipes.recipe("fine-tuned-64", init_from=first)
     message = "at 64x64 there are others than at 32x32: name a recipe with pool_grid=1"
+    with pytest.raises(InputError, match=message):
+        recipes.recipe("fine-tuned-64", init_from=first)
+    larger = recipes.recipe("fine-tuned-64").changed(init_from=first)
     with pytest.raises(InputError, match=message):
         transfer.train(images, labels, larger, weights=weights, progress=False)
 
