@@ -14,17 +14,17 @@ help:
 	@echo "make test        run every test: the unit tests and every notebook"
 	@echo "make test-fast   run the unit tests that train nothing: at most 3 minutes"
 	@echo "make test-colab  run every notebook with the versions that Google Colab has"
-	@echo "make lab         open the notebooks in JupyterLab"
+	@echo "make lab         open copies of the notebooks, in work/, in JupyterLab"
 	@echo "make lint        check style, imports, type hints and spelling"
 	@echo "make lock        renew requirements.lock from pyproject.toml"
-	@echo "make clean       remove .venv, .venv-colab and caches; results/ stays"
+	@echo "make clean       remove .venv, .venv-colab and caches; results/ and work/ stay"
 	@echo "PYTHON=/path/to/python3.12 chooses the Python (3.11 to 3.13) that .venv is made of."
 
 course: $(READY)
 	@$(VENV) -m cnnlib course
 
 # The notebooks are tests as well: pyproject.toml lists both folders, conftest.py keeps them away from results/.
-# Two processes each: a unit test uses one core, a notebook two, so more would only wait for one another.
+# Two unit tests at a time, each on one core; a notebook uses two.
 test: $(READY)
 	@$(VENV) -m pytest tests --numprocesses 2
 	@$(VENV) -m pytest notebooks
@@ -53,8 +53,10 @@ test-colab: .venv-colab/ready
 	@$(COLAB) -m pip --disable-pip-version-check install --quiet --require-hashes --no-build-isolation -r requirements-colab.lock
 	@touch .venv-colab/ready
 
+# Copies, so that running a notebook changes no file of the repository. Copies that exist are kept.
 lab: $(READY)
-	@$(VENV) -m jupyterlab notebooks
+	@$(VENV) -m cnnlib notebooks copy
+	@$(VENV) -m jupyterlab work
 
 lint: $(READY)
 	@$(VENV) -m ruff check .
