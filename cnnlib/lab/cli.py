@@ -540,6 +540,20 @@ def data_list():
     click.echo(data.table())
 
 
+@cli.command("site")
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Write the site there.  [default: site/ in the checkout]",
+)
+def site(folder):
+    """Build the course as a web site that opens without a network."""
+    from cnnlib.lab import site
+
+    click.echo(f"Site: {site.build_site(folder)}")
+
+
 @cli.command("clean")
 @click.option("--checkpoints", is_flag=True, help="Also those of trainings that are not complete.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")

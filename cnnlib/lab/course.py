@@ -1,18 +1,18 @@
 """Run the notebooks of the course one after the other and write a report: `make course`."""
 
-import contextlib
 import os
 import pathlib
+import shutil
 import time
 from collections.abc import Sequence
-from datetime import datetime
 
 from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab import notebooks, outputs, report, results_listing
+from cnnlib.lab import notebooks, outputs, results_listing
+from cnnlib.lab.site.build import Entry, build_report
 
 # Bytes that are kept for the report: a disk that becomes full on the way must not prevent it.
-_RESERVE = 4_000_000
+_RESERVE = 16_000_000
 
 
 def run(
@@ -36,8 +36,6 @@ def run(
     Raises:
         InputError: there is no such notebook, or the folder cannot be written to.
     """
-    from cnnlib import results
-
     paths = [notebooks.find(notebook) for notebook in chosen or notebooks.names()]
     if not paths:
         raise InputError(f"there are no notebooks in {storage.NOTEBOOKS}")
@@ -50,21 +48,20 @@ def run(
         ]
     finally:
         reserve.unlink(missing_ok=True)
-    for entry in entries:
-        if not (folder / entry.page).exists() and (folder / entry.notebook).exists():
-            _write_page(folder, entry)
-    index = report.index(entries, results.recap_table(), datetime.now(), folder)
-    storage.write_atomically(folder / "index.html", index)
+    print(f"\n{results_listing.text()}\n\nWriting the report ...", flush=True)
+    try:
+        page = build_report(folder, entries)
+    except (OSError, shutil.Error) as error:
+        raise InputError(f"cannot write the report to {folder} ({error})") from error
+    print(f"Report: {page}\nExecuted notebooks: {folder}")
     failed = [entry.name for entry in entries if entry.failure]
-    print(f"\n{results_listing.text()}\n")
-    print(f"Report: {folder / 'index.html'}\nExecuted notebooks: {folder}")
     if failed:
         print(f"{len(failed)} of {len(paths)} notebooks failed: {', '.join(failed)}")
     return failed
 
 
-def _run_one(path: pathlib.Path, folder: pathlib.Path, position: str, progress: bool):
-    """Run one notebook and write its page. Returns its report.Entry, also when it fails."""
+def _run_one(path: pathlib.Path, folder: pathlib.Path, position: str, progress: bool) -> Entry:
+    """Run one notebook; return how it ended, also when it failed."""
     print(f"{position} {path.stem} ...", flush=True)
     started, executed, failure = time.perf_counter(), folder / path.name, ""
     try:
@@ -73,17 +70,5 @@ def _run_one(path: pathlib.Path, folder: pathlib.Path, position: str, progress: 
         failure, executed = str(error), executed.with_suffix(".failed.ipynb")
         print(f"      failed. {failure}", flush=True)
     seconds = time.perf_counter() - started
-    entry = report.Entry(path.stem, executed.name, executed.stem + ".html", seconds, failure)
-    with contextlib.suppress(OSError):  # of an earlier run
-        (folder / entry.page).unlink()
-    if executed.exists():
-        _write_page(folder, entry)
     print(f"      {seconds:.0f} s", flush=True)
-    return entry
-
-
-def _write_page(folder, entry):
-    try:
-        storage.write_atomically(folder / entry.page, report.page(folder / entry.notebook))
-    except (InputError, OSError) as error:
-        print(f"      its page could not be written: {error}", flush=True)
+    return Entry(path.stem, executed, seconds, failure)
