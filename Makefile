@@ -7,7 +7,7 @@ READY := .venv/ready
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 
-.PHONY: help course test test-fast test-colab lab lint lock clean
+.PHONY: help course test test-fast test-colab lab site lint lock clean
 
 help:
 	@echo "make course      run the notebooks on the data in this folder and write a report to results/course/"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-fast   run the unit tests that train nothing: at most 3 minutes"
 	@echo "make test-colab  run every notebook with the versions that Google Colab has"
 	@echo "make lab         open copies of the notebooks, in work/, in JupyterLab"
+	@echo "make site        build the course as a web site, in site/, that opens without a network"
 	@echo "make lint        check style, imports, type hints and spelling"
 	@echo "make lock        renew requirements.lock from pyproject.toml"
 	@echo "make clean       remove .venv, .venv-colab and caches; results/ and work/ stay"
@@ -57,6 +58,9 @@ test-colab: .venv-colab/ready
 lab: $(READY)
 	@$(VENV) -m cnnlib notebooks copy
 	@$(VENV) -m jupyterlab work
+
+site: $(READY)
+	@$(VENV) -m cnnlib site
 
 lint: $(READY)
 	@$(VENV) -m ruff check .
