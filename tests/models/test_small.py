@@ -7,7 +7,7 @@ import pytest
 from cnnlib import models
 from cnnlib.errors import InputError
 
-# Convolutions of 3x3 with biases, two numbers of batch norm per map that are trained, a dense layer.
+# Convolutions of 3x3 with biases, two trained numbers of batch norm per map, a dense layer.
 BY_HAND = sum(9 * a * b + b + 2 * b for a, b in ((3, 32), (32, 64), (64, 128))) + 2048 * 10 + 10
 
 
