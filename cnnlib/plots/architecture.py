@@ -596,13 +596,14 @@ def blocks(models: Mapping[str, "keras.Model"] | Sequence["keras.Model"]) -> Fig
     columns = min(4, len(pairs))
     rows = -(-len(pairs) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(3.6 * columns, 5.4 * rows), squeeze=False, layout="constrained"
+        rows, columns, figsize=(4.4 * columns, 5.4 * rows), squeeze=False, layout="constrained"
     )
     texts = []
     for axis, (title, model) in zip(axes.flat, pairs, strict=False):
         block(model, axis=axis)
         texts.append(axis.get_gid())
         if title:
+            axis.set_title("", loc="left")  # the block's own
             axis.set_title(title, fontsize=11, loc="center")
     for axis in axes.flat[len(pairs) :]:
         axis.axis("off")
