@@ -5,29 +5,30 @@ and an alt text to each figure that a notebook shows (`set_alt`).
 """
 
 from cnnlib.plots.architecture import architecture, block, blocks
-from cnnlib.plots.figures import (
+from cnnlib.plots.comparison import (
     accuracy_against_costs,
-    confusion_matrix,
-    connection_table,
     error_against_cost,
     error_by_year,
-    feature_maps,
-    heat_map,
-    image_grid,
-    image_rows,
-    learning_curves,
-    mistakes,
     pareto_front,
     published_beside_measured,
-    seeds_spread,
+)
+from cnnlib.plots.images import (
+    activation_maps,
+    connection_table,
+    feature_maps,
+    image_grid,
+    image_rows,
+    mistakes,
     weights_as_images,
 )
+from cnnlib.plots.learning import confusion_matrix, heat_map, learning_curves, seeds_spread
 from cnnlib.plots.style import PROTOCOLS, STYLE, alt_text, save, set_alt, use
 
 __all__ = [
     "PROTOCOLS",
     "STYLE",
     "accuracy_against_costs",
+    "activation_maps",
     "alt_text",
     "architecture",
     "block",

@@ -11,6 +11,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -22,14 +23,14 @@ from cnnlib.errors import InputError
 STYLE = pathlib.Path(__file__).with_name("course.mplstyle")
 
 # One colour and one marker for each protocol, in every figure.
-PROTOCOLS = {
+PROTOCOLS: dict[str, dict[str, Any]] = {
     "plain": {"color": "#0072B2", "marker": "o"},
     "deslanted": {"color": "#E69F00", "marker": "s"},
     "distorted": {"color": "#009E73", "marker": "^"},
     "augmented": {"color": "#009E73", "marker": "^"},
     "transfer": {"color": "#CC79A7", "marker": "D"},
 }
-PUBLISHED = {"color": "black", "marker": "|"}
+PUBLISHED: dict[str, Any] = {"color": "black", "marker": "|"}
 
 
 def use() -> None:
