@@ -1,4 +1,4 @@
-"""Figures of images, weights and feature maps. Ink, and what is large, is dark in all of them."""
+"""Figures of images, weights and feature maps. Ink and high values are dark; weights are coloured."""
 
 from collections.abc import Mapping, Sequence
 
@@ -80,11 +80,11 @@ def weights_as_images(
     scale: float = 1.0,
     label: str = "weight",
 ) -> Figure:
-    """Draw weights as pictures on one scale with a colour bar: the larger, the darker.
+    """Draw weights as pictures on one scale with a colour bar: blue to yellow, grey is zero.
 
-    Dark is positive, as ink is dark: a dark place asks for ink, a light one against it. The scale
-    ends at the 99th percentile of the absolute weights, so that a few large ones do not make the
-    others look alike.
+    Yellow is positive and asks for ink, dark blue is negative and asks for none; in grey print
+    light is positive. The scale ends at the 99th percentile of the absolute weights, so that a few
+    large ones do not make the others look alike.
 
     Args:
         weights: (n, h, w).
@@ -109,7 +109,7 @@ def weights_as_images(
     for axis in axes.flat:
         axis.axis("off")
     for axis, picture in zip(axes.flat, weights, strict=False):
-        shown = axis.imshow(picture, cmap="cividis_r", vmin=-limit, vmax=limit)
+        shown = axis.imshow(picture, cmap="cividis", vmin=-limit, vmax=limit)
     for axis, word in zip(axes.flat, words, strict=False):
         axis.set_title(word, fontsize=9, fontweight="normal", loc="center", pad=2)
     extend = "both" if magnitudes.max() > limit else "neither"
@@ -119,7 +119,7 @@ def weights_as_images(
     return style.set_alt(
         figure,
         f"{title or 'Weights as pictures'}. {_count(len(weights), 'picture')} of "
-        f"{weights.shape[1]}x{weights.shape[2]} weights, dark where positive, on a scale from "
+        f"{weights.shape[1]}x{weights.shape[2]} weights, yellow where positive and dark blue where negative, on a scale from "
         f"{-limit:.2g} to {limit:.2g}{listed}.",
     )
 
