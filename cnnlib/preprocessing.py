@@ -8,14 +8,12 @@ Source: LeCun, Bottou, Bengio & Haffner 1998, sections II-B and III-A, unless an
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from cnnlib.errors import InputError, check_name
 from cnnlib.models import registry
 from cnnlib.recipes import Recipe
-from cnnlib.validation import validated
+from cnnlib.validation import InstanceOf, validated
 
 # What the nets take. 16-in-28 is a 16x16 digit in a 28x28 image, for LeNet-1. cifar10 is a 32x32
 # colour image standardised by CIFAR-10's mean and deviation. rgb is a colour image of any size,
@@ -29,7 +27,10 @@ BACKGROUND, FOREGROUND = -0.1, 1.175
 CIFAR10_MEAN, CIFAR10_DEVIATION = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 
-def prepare(images: np.ndarray, input_format: str, deslanted: bool = False) -> np.ndarray:
+@validated
+def prepare(
+    images: InstanceOf[np.ndarray], input_format: str, deslanted: bool = False
+) -> np.ndarray:
     """Return the input on which a net of this input format is trained.
 
     Args:
@@ -45,8 +46,6 @@ def prepare(images: np.ndarray, input_format: str, deslanted: bool = False) -> n
         InputError: for another dtype, shape or format.
     """
     check_name("input format", input_format, FORMATS)
-    if not isinstance(deslanted, bool):
-        raise InputError(f"deslanted is {deslanted!r}, expected True or False")
     _check(images)
     if deslanted:
         images = deslant(images)
@@ -66,7 +65,8 @@ def prepare(images: np.ndarray, input_format: str, deslanted: bool = False) -> n
     return grey_levels(images)
 
 
-def prepare_for(net: str, recipe: Recipe, images: np.ndarray) -> np.ndarray:
+@validated
+def prepare_for(net: str, recipe: InstanceOf[Recipe], images: InstanceOf[np.ndarray]) -> np.ndarray:
     """Return images as a net takes them when it is trained by a recipe.
 
     This is the only place that decides input format, deslanting and channels.
@@ -82,19 +82,19 @@ def prepare_for(net: str, recipe: Recipe, images: np.ndarray) -> np.ndarray:
     Raises:
         InputError: for an unknown net, or images that it cannot take.
     """
-    if not isinstance(recipe, Recipe):
-        raise InputError(f"recipe is {recipe!r}, expected what recipes.recipe(name) returns")
     input_format = registry.input_format(net)
     return prepare(images, input_format, deslanted=recipe.protocol == "deslanted")
 
 
-def grey_levels(images: np.ndarray) -> np.ndarray:
+@validated
+def grey_levels(images: InstanceOf[np.ndarray]) -> np.ndarray:
     """Map 0 to -0.1 and 255 to 1.175, linearly. Returns float32 of the same shape."""
     _check(images)
     return images * np.float32((FOREGROUND - BACKGROUND) / 255) + np.float32(BACKGROUND)
 
 
-def standardise(images: np.ndarray) -> np.ndarray:
+@validated
+def standardise(images: InstanceOf[np.ndarray]) -> np.ndarray:
     """Subtract CIFAR-10's mean from each colour and divide by its deviation.
 
     Args:
@@ -109,7 +109,8 @@ def standardise(images: np.ndarray) -> np.ndarray:
     return images * (1 / (255 * deviation)) - mean / deviation
 
 
-def colour(images: np.ndarray) -> np.ndarray:
+@validated
+def colour(images: InstanceOf[np.ndarray]) -> np.ndarray:
     """Return images with three channels; grey images are repeated three times.
 
     Args:
@@ -126,7 +127,8 @@ def colour(images: np.ndarray) -> np.ndarray:
     return np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32)
 
 
-def pad_to_32(images: np.ndarray) -> np.ndarray:
+@validated
+def pad_to_32(images: InstanceOf[np.ndarray]) -> np.ndarray:
     """Set 28x28 images in the middle of 32x32 background.
 
     So strokes stay clear of the border of C1's receptive fields.
@@ -142,7 +144,7 @@ def pad_to_32(images: np.ndarray) -> np.ndarray:
 
 
 @validated
-def crop_to_20x20(images: Any, middle_columns: bool = False) -> np.ndarray:
+def crop_to_20x20(images: InstanceOf[np.ndarray], middle_columns: bool = False) -> np.ndarray:
     """Return each digit's bounding box, centred in 20x20.
 
     MNIST's digits were scaled to fit a 20x20 box and then moved to centre their mass in 28x28.
@@ -164,8 +166,8 @@ def crop_to_20x20(images: Any, middle_columns: bool = False) -> np.ndarray:
             size-normalised digit.
     """
     _check(images, channels=1)
-    top, height = _extent(images.any(axis=(2, 3)))
-    left, width = _extent(images.any(axis=(1, 3)))
+    top, height = _extent(np.asarray(images.any(axis=(2, 3))))
+    left, width = _extent(np.asarray(images.any(axis=(1, 3))))
     if middle_columns:
         if images.shape[2] < 20:
             raise InputError(f"images must be at least 20 pixels wide, got {images.shape}")
@@ -183,7 +185,7 @@ def crop_to_20x20(images: Any, middle_columns: bool = False) -> np.ndarray:
 
 
 @validated
-def digit_16_in_28(images: Any, middle_columns: bool = False) -> np.ndarray:
+def digit_16_in_28(images: InstanceOf[np.ndarray], middle_columns: bool = False) -> np.ndarray:
     """Return LeNet-1's input: the digit shrunk to 16x16 and centred in 28x28 (section III-C.7).
 
     The paper does not name its resampling. Here each of the 16x16 pixels is the mean of the area
@@ -205,7 +207,8 @@ def digit_16_in_28(images: Any, middle_columns: bool = False) -> np.ndarray:
     return np.pad(small, ((0, 0), (6, 6), (6, 6)))[..., None]
 
 
-def deslant(images: np.ndarray) -> np.ndarray:
+@validated
+def deslant(images: InstanceOf[np.ndarray]) -> np.ndarray:
     """Shear each digit horizontally so that its principal axis is vertical.
 
     The slant is the regression of column on row, weighted by ink: the ratio of image moments
@@ -252,13 +255,10 @@ def _deslant(images: np.ndarray) -> np.ndarray:
     return np.rint(moved).astype(np.uint8)[..., None]
 
 
-def _check(images: Any, size: tuple[int, int] | None = None, channels: int | None = None) -> None:
+def _check(
+    images: np.ndarray, size: tuple[int, int] | None = None, channels: int | None = None
+) -> None:
     """Raise InputError unless `images` is uint8 (n, h, w, c), of this size and these channels."""
-    if not isinstance(images, np.ndarray):
-        raise InputError(
-            f"images must be a NumPy array, got {type(images).__name__}: pass the images as "
-            "`datasets.load` returns them"
-        )
     if images.dtype != np.uint8:
         raise InputError(
             f"images must be uint8 with values 0 to 255, got {images.dtype}: pass the images as "

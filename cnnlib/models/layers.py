@@ -20,11 +20,12 @@ from pydantic import Field
 
 from cnnlib.errors import InputError
 from cnnlib.models.checks import Many, check_classes
-from cnnlib.validation import Count, InstanceOf, Number, WholeNumber, validated
+from cnnlib.validation import InstanceOf, Number, WholeNumber, validated
 
 register = keras.saving.register_keras_serializable(package="cnnlib")
 
 MapNumber = Annotated[WholeNumber, Field(ge=0)]
+KernelSize = Annotated[WholeNumber, Field(ge=1, le=1024)]
 
 
 @register
@@ -54,7 +55,7 @@ class LeCun1998(keras.initializers.Initializer):
 
 
 @validated
-def _check_table(table: Many[Many[MapNumber]], kernel_size: Count) -> list[list[int]]:
+def _check_table(table: Many[Many[MapNumber]], kernel_size: KernelSize) -> list[list[int]]:
     return [list(inputs) for inputs in table]
 
 
@@ -329,5 +330,10 @@ def scores(model: InstanceOf[keras.Model], outputs: Any) -> Any:
     Args:
         model: a net of `cnnlib.models`.
         outputs: an array or tensor (n, classes).
+
+    Raises:
+        InputError: for outputs of another shape.
     """
+    if len(getattr(outputs, "shape", ())) != 2:
+        raise InputError(f"outputs are {type(outputs).__name__}, expected an array (n, classes)")
     return -outputs if isinstance(model.layers[-1], RBFOutput) else outputs

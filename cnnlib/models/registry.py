@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from cnnlib.errors import check_name
+from cnnlib.validation import validated
 
 Training = Literal["gradient", "boosting", "transfer"]
 
@@ -170,6 +171,7 @@ def names() -> list[str]:
     return list(NETS)
 
 
+@validated
 def net(name: str) -> Net:
     """Return the declaration of a net.
 
@@ -179,6 +181,7 @@ def net(name: str) -> Net:
     return NETS[check_name("model", name, NETS)]
 
 
+@validated
 def input_format(name: str) -> str:
     """Return the format of `cnnlib.preprocessing` in which a net takes its images: "32x32", ...
 

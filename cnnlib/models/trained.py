@@ -5,20 +5,30 @@ from __future__ import annotations
 import os
 import pathlib
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from cnnlib import integrity, recipes, storage
 from cnnlib.errors import Damaged, InputError, check_name
 from cnnlib.models import registry
+from cnnlib.validation import validated
 
 if TYPE_CHECKING:
     import keras
 
+FileName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w.,=+-]+$")]
 FOLDER = storage.DATA / "nets"  # seed 0 of published rows (data/README.md)
 
 
-def trained_path(name: str, recipe: str) -> pathlib.Path:
-    """Return where the course keeps the net `name` trained by `recipe`, if it has that net."""
+@validated
+def trained_path(name: str, recipe: FileName) -> pathlib.Path:
+    """Return where the course keeps the net `name` trained by `recipe`, if it has that net.
+
+    Raises:
+        InputError: for an unknown net, or a recipe that is no name.
+    """
+    check_name("model", name, registry.names())
     return FOLDER / f"{name}-{recipe}.keras"
 
 
@@ -32,7 +42,8 @@ def trained_nets() -> list[tuple[str, str]]:
     ]
 
 
-def load_trained(name: str, recipe: str = "plain") -> keras.Model:
+@validated
+def load_trained(name: str, recipe: FileName = "plain") -> keras.Model:
     """Return a trained net that comes with the course.
 
     The net is built here and only its weights are read from the file, so that it works with any
@@ -48,7 +59,6 @@ def load_trained(name: str, recipe: str = "plain") -> keras.Model:
     """
     from cnnlib import models
 
-    check_name("model", name, registry.names())
     path = trained_path(name, recipe)
     if path.parent != FOLDER or not integrity.exists(path):
         listed = ", ".join(f"{name} by {recipe}" for name, recipe in trained_nets())
@@ -68,6 +78,7 @@ def load_trained(name: str, recipe: str = "plain") -> keras.Model:
     return model
 
 
+@validated
 def load(path: str | os.PathLike) -> keras.Model:
     """Return the net saved in a .keras file, by this version of Keras or one before.
 

@@ -89,9 +89,9 @@ def test_a_damaged_file_is_named(damage, tmp_path, monkeypatch):
             "quick",
             "no trained lenet-5 by the recipe 'quick'. It has: .*lenet-5 by plain",
         ),
-        ("lenet-5", None, "no trained lenet-5 by the recipe None"),
-        ("lenet-5", "../nets/plain", "no trained lenet-5"),
-        (None, "plain", "unknown model None"),
+        ("lenet-5", None, "recipe is None, expected text"),
+        ("lenet-5", "../nets/plain", "recipe is '../nets/plain'"),
+        (None, "plain", "name is None, expected text"),
     ],
 )
 def test_a_net_that_the_course_lacks_is_refused(name, recipe, message):

@@ -49,7 +49,8 @@ class Whitening(layers.Conv2D):
         super().build(input_shape)
         self._kernel.trainable = False
 
-    def adapt(self, images: np.ndarray, count: int = 5000) -> None:
+    @validated
+    def adapt(self, images: Any, count: Count = 5000) -> None:
         """Set the kernel from the patches of the first `count` images.
 
         Args:
@@ -59,7 +60,6 @@ class Whitening(layers.Conv2D):
         Raises:
             InputError: for other images, or images of other channels.
         """
-        _check_count(count)
         size, channels = self.kernel_size[0], self._kernel.shape[2]
         if (
             not isinstance(images, np.ndarray)
@@ -90,11 +90,6 @@ class Whitening(layers.Conv2D):
             key: value for key, value in config.items() if key not in ("filters", "kernel_size")
         }
         return {**kept, "size": self.kernel_size[0]}
-
-
-@validated
-def _check_count(count: Count) -> None:
-    pass
 
 
 @register

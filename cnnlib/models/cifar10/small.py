@@ -39,4 +39,4 @@ def SmallNet(
         x = layers.ReLU(name=f"relu{stage}")(x)
         x = layers.MaxPooling2D(2, name=f"pool{stage}")(x)
     x = layers.Flatten(name="flatten")(x)
-    return keras.Model(images, layers.Dense(classes, name="output")(x), name=name)
+    return keras.Model(images, layers.Dense(classes, dtype="float32", name="output")(x), name=name)
