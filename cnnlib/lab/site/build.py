@@ -108,9 +108,7 @@ def _write_notebooks(source: pathlib.Path, entries: Sequence[Entry]) -> dict[str
         name = re.sub(r"[^\w.-]+", "_", entry.name)
         while name in names.values():
             name += "_"
-        nb = notebook_pages.prepared(entry.notebook, entry.failure)
-        if not any(c.cell_type == "markdown" and c.source.startswith("# ") for c in nb.cells[:1]):
-            nb.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {entry.name}"))
+        nb = notebook_pages.prepared(entry.notebook, entry.name, entry.failure)
         _write(source / "notebooks" / f"{name}.ipynb", nbformat.writes(nb))
         names[entry.name] = name
     return names
@@ -184,7 +182,8 @@ def _report_index(entries, names, alt):
     now = datetime.datetime.now()
     machine = f"cnnlib {cnnlib.__version__}; {environment.versions()}; {environment.device()}"
     rows = "\n".join(_report_row(entry, names.get(entry.name)) for entry in entries)
-    table = f"<table><tr><th>Notebook</th><th>Status</th><th>Time</th></tr>\n{rows}\n</table>"
+    header = "<tr><th>Notebook</th><th>Status</th><th>Time</th></tr>"
+    table = f"<table class='table'>\n{header}\n{rows}\n</table>"
     failures = [f"<h3>{escape(e.name)}</h3>\n<pre>{escape(e.failure)}</pre>" for e in failed]
     return "\n\n".join(
         [
@@ -277,6 +276,8 @@ def _settings(title, static) -> dict[str, Any]:
         "html_theme_options": {
             "repository_url": notebooks.repository_url(),
             "use_repository_button": True,
+            "navbar_persistent": [],  # the search is in the side bar
+            "footer_content_items": [],
             "show_toc_level": 2,
             "navigation_with_keys": True,
         },

@@ -12,13 +12,16 @@ _WEB_TAG = re.compile(r"<(img|iframe|script|link|source)\b[^>]*https?:[^>]*>", r
 _REPOSITORY_LINK = re.compile(r"\]\(\.\./(?!notebooks/|docs/)")
 
 
-def prepared(path: pathlib.Path, failure: str = "") -> Any:
+def prepared(path: pathlib.Path, name: str, failure: str = "") -> Any:
     """Return an executed notebook as Sphinx shows it.
 
     Args:
         path: the notebook.
+        name: its title if it has none.
         failure: why it did not run to its end, shown above it.
     """
+    from nbformat.v4 import new_markdown_cell
+
     nb = notebooks.read_notebook(path)
     for cell in nb.cells:
         if cell.cell_type == "markdown":
@@ -29,8 +32,10 @@ def prepared(path: pathlib.Path, failure: str = "") -> Any:
             if html:
                 output["data"]["text/html"] = _WEB_TAG.sub("", "".join(html))
     nb.metadata.pop("widgets", None)
+    if not (nb.cells and nb.cells[0].source.startswith("# ")):
+        nb.cells.insert(0, new_markdown_cell(f"# {name}"))
     if failure:
-        _show_failure(nb, failure)
+        nb.cells.insert(1, new_markdown_cell(_notice(failure)))
     return nb
 
 
@@ -67,16 +72,8 @@ def _keep_alternative_text(cell, output):
         cell.metadata.setdefault("mystnb", {})["image"] = {"alt": text}
 
 
-def _show_failure(nb, failure):
-    from nbformat.v4 import new_markdown_cell
-
+def _notice(failure):
+    """Markdown that says why a notebook did not run to its end."""
     fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", failure)), default=0))
-    source = (
-        ":::{admonition} This notebook did not run to its end\n:class: danger\n\n"
-        f"{fence}text\n{failure}\n{fence}\n:::"
-    )
-    first = nb.cells[0] if nb.cells else None
-    position = 1 if first and first.cell_type == "markdown" else 0
-    nb.cells.insert(position, new_markdown_cell(source))
-    if position == 0:
-        nb.cells.insert(0, new_markdown_cell("# Notebook"))
+    title = "This notebook did not run to its end"
+    return f":::{{admonition}} {title}\n:class: danger\n\n{fence}text\n{failure}\n{fence}\n:::"
