@@ -1,4 +1,4 @@
-"""Figures of images, weights and feature maps. Ink and high values are dark; weights are coloured."""
+"""Figures of images, weights and feature maps. Ink and high values are dark, weights coloured."""
 
 from collections.abc import Mapping, Sequence
 
@@ -119,7 +119,8 @@ def weights_as_images(
     return style.set_alt(
         figure,
         f"{title or 'Weights as pictures'}. {_count(len(weights), 'picture')} of "
-        f"{weights.shape[1]}x{weights.shape[2]} weights, yellow where positive and dark blue where negative, on a scale from "
+        f"{weights.shape[1]}x{weights.shape[2]} weights, yellow where positive and dark blue "
+        "where negative, on a scale from "
         f"{-limit:.2g} to {limit:.2g}{listed}.",
     )
 
