@@ -1,13 +1,14 @@
 """List the public names of cnnlib that a reader of the notebooks meets, for docs/architecture.md.
 
 They are read from the notebooks themselves: a name is listed when two or more of them use it.
-`python -m cnnlib.lab.public_names` writes the list.
+`python -m cnnlib.lab.public_names` writes the list, and with `--check` fails where it differs.
 """
 
 import ast
 import importlib.util
 import json
 import pathlib
+import sys
 from collections import defaultdict
 
 from cnnlib import storage
@@ -77,4 +78,7 @@ def updated_page() -> str:
 
 
 if __name__ == "__main__":
-    storage.write_atomically(PAGE, updated_page())
+    if "--check" not in sys.argv:
+        storage.write_atomically(PAGE, updated_page())
+    elif PAGE.read_text(encoding="utf-8") != updated_page():
+        sys.exit("docs/architecture.md: renew the names by python -m cnnlib.lab.public_names")
