@@ -1,6 +1,7 @@
 """Errors that the user can put right: what was wrong, what was expected, and what to do next."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,21 @@ def check_name(kind: str, name: object, known: Iterable[str]) -> str:
     if isinstance(name, str) and name in known:
         return name
     folded = {str(each).lower(): each for each in known}
-    text = name if isinstance(name, str) else repr(name)
+    text = name if isinstance(name, str) else shown(name)
     matches = difflib.get_close_matches(text[:100].lower(), folded, n=3, cutoff=0.4)
     near = [folded[match] for match in matches]
     others = [each for each in known if each not in near]
-    shown = repr(name) if len(repr(name)) <= 100 else f"{repr(name)[:100]}..."
-    raise InputError(f"unknown {kind} {shown}. Known: {', '.join(map(str, near + others))}")
+    raise InputError(f"unknown {kind} {shown(name)}. Known: {', '.join(map(str, near + others))}")
+
+
+def shown(value: object) -> str:
+    """Return a value as it stands in a message: short, on one line, whatever its `__repr__`."""
+    return " ".join(_SHORT.repr(value).split())
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
+_SHORT.maxlong = 40
 
 
 def invalid(where: str, error: "pydantic.ValidationError") -> InputError:
@@ -46,8 +56,5 @@ def invalid(where: str, error: "pydantic.ValidationError") -> InputError:
         return InputError(f"{where}: {message}")
     field = found["loc"][-1] if found["loc"] else "the value"
     message = message[0].lower() + message[1:]
-    got = repr(found["input"])
-    shown = got if len(got) < 80 else f"{got[:77]}..."
-    return InputError(
-        f"{where}: {field} {message.replace('input should be', 'must be')}, got {shown}"
-    )
+    message = message.replace("input should be", "must be")
+    return InputError(f"{where}: {field} {message}, got {shown(found['input'])}")

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import pydantic
 
-from cnnlib.errors import InputError, check_name, invalid
+from cnnlib.errors import InputError, check_name, invalid, shown
 
 Protocol = Literal["plain", "deslanted", "distorted", "crop-flip", "crop-alternating"]
 PROTOCOLS: dict[str, str] = {
@@ -182,6 +182,10 @@ class Recipe(_Settings):
         changes = {_OLD_FIELDS.get(field, field): value for field, value in changes.items()}
         for field in changes:
             check_name("recipe field", field, _fields(self))
+        for field, value in changes.items():
+            is_huge = isinstance(value, int) and abs(value) > 10**15
+            if is_huge or not isinstance(value, str | int | float | None):
+                raise InputError(f"recipe {self.name}: {field} cannot be {shown(value)}")
         changes = {field: _as_field(self, field, value) for field, value in changes.items()}
         changes = {field: value for field, value in changes.items() if value != _value(self, field)}
         if not changes:
@@ -419,7 +423,7 @@ def recipe(name: str, **changes: Any) -> Recipe:
     """
     if not isinstance(name, str):
         raise InputError(
-            f"a recipe is given by its name, such as 'plain' or 'plain,epochs=3', got {name!r}"
+            f"a recipe is given by its name, such as 'plain' or 'plain,epochs=3', got {shown(name)}"
         )
     found = _parsed(name).changed(**changes)
     check_start(found)

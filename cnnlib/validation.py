@@ -12,7 +12,6 @@ import functools
 import inspect
 import math
 import numbers
-import reprlib
 from collections.abc import Callable
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -20,7 +19,7 @@ import pydantic
 from pydantic import BeforeValidator, Field, InstanceOf
 from pydantic_core import PydanticCustomError
 
-from cnnlib.errors import InputError
+from cnnlib.errors import InputError, shown
 
 __all__ = ["Count", "InstanceOf", "Number", "Seed", "WholeNumber", "validated"]
 
@@ -138,4 +137,4 @@ def _problem(function: Callable, name: str, error: Any) -> str:
     expected = _EXPECTED.get(error["type"], "").format(**context) or error["msg"]
     expected = expected.replace("Input should be a valid ", "expected a ")
     expected = expected.replace("Input should be ", "expected ").removeprefix("Value error, ")
-    return f"{name} is {reprlib.repr(error['input'])}, {expected}"
+    return f"{name} is {shown(error['input'])}, {expected}"

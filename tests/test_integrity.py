@@ -72,6 +72,7 @@ def test_what_is_altered_missing_or_unknown_is_named_with_its_repair(data):
     (data / "new.csv").write_text("x")
     assert "is not listed in data/SHA256SUMS" in damaged(data / "new.csv")
     assert not integrity.exists(data / "newer.csv")
+    assert not integrity.exists(data / ("x" * 1000))
 
 
 def test_files_elsewhere_are_read_as_they_are(data, tmp_path):

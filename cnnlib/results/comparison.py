@@ -12,6 +12,7 @@ from cnnlib import datasets, integrity, storage
 from cnnlib.models import registry
 from cnnlib.results import reading
 from cnnlib.results.reading import SETTINGS
+from cnnlib.validation import validated
 
 if TYPE_CHECKING:
     import pandas
@@ -20,6 +21,7 @@ WIDTHS = [27, 9, 20, 26, 10, 7]  # of recap_text's columns: 109 with two spaces 
 ALIGNED = [str.ljust, str.rjust, str.ljust, str.ljust, str.rjust, str.rjust]
 
 
+@validated
 def recap(benchmark: str = "mnist", local: bool = True) -> "pandas.DataFrame":
     """Return the published rows of a benchmark, each with a line for every way it was measured.
 
@@ -53,6 +55,7 @@ def recap(benchmark: str = "mnist", local: bool = True) -> "pandas.DataFrame":
     return pandas.DataFrame(lines).astype(dict.fromkeys(whole, "Int64"))
 
 
+@validated
 def recap_table(benchmark: str = "mnist", local: bool = True) -> "pandas.DataFrame":
     """Return `recap` as text for a reader; `recap_markdown` and `recap_text` write it."""
     import pandas
@@ -109,6 +112,7 @@ def command(model: str, benchmark: str) -> str:
     return f"python -m cnnlib train {model} {benchmark} --recipe {recipe}"
 
 
+@validated
 def recap_markdown(benchmark: str = "mnist", local: bool = True) -> str:
     """Return `recap` as a table for GitHub."""
     return to_markdown(recap_table(benchmark, local), numeric=(1, 4, 5))
@@ -121,6 +125,7 @@ def to_markdown(table: "pandas.DataFrame", numeric: tuple[int, ...]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
+@validated
 def recap_text(benchmark: str = "mnist", local: bool = True) -> str:
     """Return `recap` as a table for a terminal, with long cells wrapped."""
     table = recap_table(benchmark, local)

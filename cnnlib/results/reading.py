@@ -14,6 +14,7 @@ from cnnlib import datasets, integrity
 from cnnlib.errors import check_name
 from cnnlib.models import registry
 from cnnlib.results import history_files, prediction_files, rows
+from cnnlib.validation import validated
 
 if TYPE_CHECKING:
     import pandas
@@ -27,6 +28,7 @@ def is_transferred(model: str) -> bool:
     return model in registry.NETS and registry.net(model).training == "transfer"
 
 
+@validated
 def published(benchmark: str | None = None) -> "pandas.DataFrame":
     """Return the lecture's rows of one benchmark ("mnist", "cifar10") or of all, in its order.
 
@@ -48,6 +50,7 @@ def published(benchmark: str | None = None) -> "pandas.DataFrame":
     return table.astype(kinds).fillna({"other_figures": ""})
 
 
+@validated
 def measured(benchmark: str | None = None, local: bool = True) -> "pandas.DataFrame":
     """Return the measured rows of one data set or of all.
 
@@ -89,6 +92,7 @@ def in_metric(runs: "pandas.DataFrame", metric: str) -> "pandas.Series":
     return runs["value"].where(runs["metric"] == metric, 100 - runs["value"])
 
 
+@validated
 def predictions(run_id: str) -> np.ndarray | None:
     """Return the class that a measured net gave to each test image, int64 (n,); None if not kept.
 
@@ -101,6 +105,7 @@ def predictions(run_id: str) -> np.ndarray | None:
     return prediction_files.read(known[check_name("run", run_id, known.index)], run_id)
 
 
+@validated
 def histories(
     benchmark: str = "mnist",
     model: str | None = None,

@@ -7,7 +7,8 @@ import typing
 
 import numpy as np
 
-from cnnlib.errors import InputError
+from cnnlib.errors import InputError, shown
+from cnnlib.validation import Number, validated
 
 
 class McNemar(typing.NamedTuple):
@@ -20,7 +21,10 @@ class McNemar(typing.NamedTuple):
     neither: int
 
 
-def interval(error_percent: float, n: int = 10000, confidence: float = 0.95) -> tuple[float, float]:
+@validated
+def interval(
+    error_percent: Number, n: Number = 10_000, confidence: Number = 0.95
+) -> tuple[float, float]:
     """Return the exact (Clopper-Pearson) interval (low, high) in % of a test error in %.
 
     The error on `n` images is rounded to a whole number of images: a mean over seeds gets the
@@ -47,7 +51,7 @@ def interval(error_percent: float, n: int = 10000, confidence: float = 0.95) -> 
 def _check_number(expected, value, low, high):
     is_number = isinstance(value, int | float | np.integer | np.floating)
     if isinstance(value, bool) or not is_number or not low <= value <= high:  # also refuses NaN
-        raise InputError(f"{expected}, not {value!r}")
+        raise InputError(f"{expected}, not {shown(value)}")
 
 
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:

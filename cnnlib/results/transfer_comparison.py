@@ -7,11 +7,13 @@ from cnnlib.errors import InputError
 from cnnlib.results import reading
 from cnnlib.results.comparison import mean_and_deviation, to_markdown
 from cnnlib.results.reading import SETTINGS
+from cnnlib.validation import validated
 
 if TYPE_CHECKING:
     import pandas
 
 
+@validated
 def transfer_recap(dataset: str = "cifar10", local: bool = True) -> "pandas.DataFrame":
     """Return one line for each way in which VGG16 was used on a data set, the worst first.
 
@@ -40,6 +42,7 @@ def transfer_recap(dataset: str = "cifar10", local: bool = True) -> "pandas.Data
     return table.sort_values("accuracy_mean", ignore_index=True)
 
 
+@validated
 def transfer_grid(dataset: str = "cifar10", local: bool = True) -> "pandas.DataFrame":
     """Return the mean accuracy in % of heads on a frozen base, as a grid.
 
@@ -64,6 +67,7 @@ def transfer_grid(dataset: str = "cifar10", local: bool = True) -> "pandas.DataF
     return table.pivot(index="row", columns="size", values="accuracy")
 
 
+@validated
 def transfer_table(
     dataset: str = "cifar10", local: bool = True, grid: bool = True
 ) -> "pandas.DataFrame":
@@ -88,6 +92,7 @@ def transfer_table(
     return pandas.DataFrame(cells, columns=headings)
 
 
+@validated
 def transfer_markdown(dataset: str = "cifar10", local: bool = True) -> str:
     """Return the recipes that see all blocks, or train them, as a table for GitHub; "" if none."""
     table = transfer_table(dataset, local, grid=False)
