@@ -44,7 +44,7 @@ def _number(value: object) -> float:
 
 
 WholeNumber = Annotated[int, BeforeValidator(_whole)]
-Count = Annotated[WholeNumber, Field(ge=1)]
+Count = Annotated[WholeNumber, Field(ge=1, le=10**15)]
 Seed = Annotated[WholeNumber, Field(ge=0, le=2**32 - 1)]
 Number = Annotated[float, BeforeValidator(_number)]
 
