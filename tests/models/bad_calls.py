@@ -114,6 +114,10 @@ LENET |= {"initializer": "glorot_uniform", "classes": 10, "name": "net"}
 LENET_CHECKS = {**CHOICES, "classes": CLASSES, "name": text}
 
 
+def is_text(v):
+    return isinstance(v, str)
+
+
 def is_model(v):
     return isinstance(v, keras.Model)
 
@@ -182,7 +186,7 @@ CALLS = {
     "trained_path": (
         models.trained_path,
         {"name": "lenet-5", "recipe": "plain"},
-        {"name": one_of(*models.names()), "recipe": text},
+        {"name": is_text, "recipe": is_text},
     ),
     "vgg16_weights": (
         models.vgg16_weights,
