@@ -12,7 +12,7 @@ CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
 help:
 	@echo "make course      run the notebooks on the data in this folder and write a report to results/course/"
 	@echo "make test        run every test: the unit tests and every notebook"
-	@echo "make test-fast   run the unit tests that train nothing: at most 3 minutes"
+	@echo "make test-fast   run the unit tests that train nothing"
 	@echo "make test-colab  run every notebook with the versions that Google Colab has"
 	@echo "make lab         open copies of the notebooks, in work/, in JupyterLab"
 	@echo "make site        build the course as a web site, in site/, that opens without a network"

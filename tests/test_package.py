@@ -213,8 +213,6 @@ class TestAddress:
 def test_links_between_files_lead_somewhere(name):
     folder = (storage.ROOT / name).parent
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", read(name)):
-        if name == "docs/glossary.md" and target.startswith("../notebooks/"):
-            continue  # some of the nine notebooks are still to come
         assert (folder / target).exists(), f"{name} links {target}"
 
 
