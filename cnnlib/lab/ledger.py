@@ -23,7 +23,7 @@ from cnnlib.results import history_files, prediction_files, rows
 if TYPE_CHECKING:
     import pandas
 
-LARGEST_COURSE_NET = 1_500_000  # bytes; of larger ones the predictions are kept
+LARGEST_COURSE_NET = 1_000_000  # bytes; of larger ones the predictions are kept
 
 
 def net_path(run_id: str) -> pathlib.Path:
