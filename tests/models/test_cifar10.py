@@ -291,9 +291,11 @@ def test_every_net_is_public_and_has_a_batch_name():
     functions = {name.lower().replace("_", "-") for name in cifar10.__all__}
     assert functions == {name.removeprefix("cifar10/") for name in COUNTS} | {
         "fastnet",
+        "smallnet",
         "whitening",
     }
     assert {name for name in models.names() if name.startswith("cifar10/")} == {
         *COUNTS,
         "cifar10/fast",
+        "cifar10/small",
     }
