@@ -127,7 +127,7 @@ def architecture(
             _row_arrow(axis, x - GAP + 0.1, y)
         grey: dict[str, Any] = {"fontsize": 9, "color": "#555555", "va": "top", "ha": "right"}
         axis.text(-0.1, y + below, "parameters", **grey)
-    left = -0.72
+    left = -0.95
     right = max(sum(rooms[i] + GAP for i in numbers) for numbers in rows) - GAP + 0.1
     right += 0.4 if len(rows) > 1 else 0
     lowest = -pitch * (len(rows) - 1) + below - 0.25
