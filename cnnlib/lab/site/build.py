@@ -272,6 +272,7 @@ def _settings(title, static) -> dict[str, Any]:
         "html_static_path": [str(static)],
         "html_css_files": ["site.css"],
         "html_show_copyright": False,
+        "html_context": {"default_mode": "auto"},  # light or dark as the reader has it
         "html_show_search_summary": False,  # it reads pages by requests that file:// refuses
         "html_theme_options": {
             "repository_url": notebooks.repository_url(),
