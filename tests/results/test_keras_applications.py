@@ -56,8 +56,6 @@ def test_costs_are_those_of_the_benchmark(tmp_path):
 def test_each_of_the_twelve_nets_shows_a_sign_of_life():
     costs = results.costs()
     assert len(costs) == 13 and set(costs.index) == {
-        name
-        for name in registry.names()
-        if name.startswith("cifar10/") and name != "cifar10/small"
+        name for name in registry.names() if name.startswith("cifar10/") and name != "cifar10/small"
     }
     assert (costs["last_loss"] < costs["first_loss"]).all()

@@ -252,7 +252,7 @@ def _sphinx(source: pathlib.Path, temporary: pathlib.Path, title: str) -> pathli
     return built
 
 
-def _settings(title, static) -> dict[str, Any]:
+def _settings(title: str, static: pathlib.Path) -> dict[str, Any]:
     return {
         "project": title,
         "html_title": title,
