@@ -14,7 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
+from matplotlib.textpath import TextPath
 
 from cnnlib.errors import InputError
 from cnnlib.plots import style
@@ -131,10 +133,11 @@ def architecture(
     right = max(sum(rooms[i] + GAP for i in numbers) for numbers in rows) - GAP + 0.1
     right += 0.4 if len(rows) > 1 else 0
     lowest = -pitch * (len(rows) - 1) + below - 0.25
-    axis.set(xlim=(left, right), ylim=(lowest, top + 0.62))
-    figure.set_size_inches(right - left, top + 0.62 - lowest)
     total = f"{sum(step.parameters for step in steps):,} parameters"
     heading = title if title is not None else f"{_title(model)}: {total}"
+    right = max(right, left + 0.15 + _text_width(heading, fontsize=12))
+    axis.set(xlim=(left, right), ylim=(lowest, top + 0.62))
+    figure.set_size_inches(right - left, top + 0.62 - lowest)
     axis.text(left + 0.05, top + 0.6, heading, ha="left", va="top", fontsize=12, weight="bold")
     return style.set_alt(figure, describe(steps, _title(model)))
 
@@ -230,9 +233,16 @@ def _step(layer: Any) -> Step | None:
 
 
 def _parameters(layer: Any) -> int:
-    """Return what a layer learns by gradients: without the running statistics of batch norm."""
-    shapes = [weight.shape for weight in layer.weights if "moving_" not in weight.name]
-    return sum(math.prod(shape) for shape in shapes)
+    """Return how many weights of a layer gradients change, or would if it were not frozen.
+
+    The running statistics of batch norm and the kernel of a whitening do not count.
+    """
+    counted = [
+        weight.shape
+        for weight in layer.weights
+        if "moving_" not in weight.name and (weight.trainable or not layer.trainable)
+    ]
+    return sum(math.prod(shape) for shape in counted)
 
 
 def _readable(name: str) -> str:
@@ -283,6 +293,8 @@ def _with_activations(flat: Sequence[Any]) -> list[Step]:
         step = _step(layer)
         if step:
             steps.append(step)
+        elif steps:  # batch norm belongs to the convolution before it
+            steps[-1].parameters += _parameters(layer)
         activation = _activation(layer)
         if steps and activation:
             steps[-1].operation += f"\n{activation.replace('_', ' ')}"
@@ -408,6 +420,12 @@ def _canvas() -> tuple[Figure, Axes]:
     axis.set_aspect("equal")
     axis.axis("off")
     return figure, axis
+
+
+def _text_width(text: str, fontsize: float) -> float:
+    """Return the width of a bold line in inches."""
+    path = TextPath((0, 0), text or " ", size=fontsize, prop=FontProperties(weight="bold"))
+    return 1.03 * path.get_extents().width / 72  # pixels round letters up
 
 
 def _room(step: Step, scale: _Scale) -> float:
