@@ -357,16 +357,16 @@ def test_the_nets_of_the_course_are_found_by_name():
     assert (row["model"], row["recipe"], row["dataset"]) == ("lenet-5", "plain", "mnist")
     path, row = digits.find_net("lenet-5-distorted")
     assert path == trained.FOLDER / "lenet-5-distorted.keras" and row["recipe"] == "distorted"
-    path, row = digits.find_net("mlp-20x20-300")
-    assert path.name == "mlp-20x20-300-deslanted.keras" and row["protocol"] == "deslanted"
+    path, row = digits.find_net("linear-20x20")
+    assert path.name == "linear-20x20-deslanted-small.keras" and row["protocol"] == "deslanted"
     assert digits.find_net(str(path))[1]["run_id"] == row["run_id"]
 
 
 def test_a_trial_does_not_replace_the_net_of_the_course(four):
     trial = experiment.train_row(
-        "mlp-20x20-300", "mnist", training.recipe("quick", epochs=1), train_size=500
+        "linear-20x20", "mnist", training.recipe("quick", epochs=1), train_size=500
     )
-    assert digits.find_net("mlp-20x20-300")[0].parent == trained.FOLDER
+    assert digits.find_net("linear-20x20")[0].parent == trained.FOLDER
     path, row = digits.find_net(trial["run_id"])
     assert path == ledger.net_path(trial["run_id"]) and row["run_id"] == trial["run_id"]
     text = digits.describe(trial["run_id"], [four])

@@ -15,7 +15,7 @@ from cnnlib.models import trained
 def test_the_listing_has_each_file():
     files = {path.name for path in trained.FOLDER.glob("*.keras")}
     listed = [models.trained_path(*each).name for each in models.trained_nets()]
-    assert sorted(listed) == sorted(files) and len(files) == 9
+    assert sorted(listed) == sorted(files) and len(files) == 8
     assert ("boosted-lenet-4", "boosted") in models.trained_nets()
 
 
