@@ -40,7 +40,7 @@ def built(name, recipe, own):
     course = (
         (norm.BatchNorm, "_fuses", lambda *_: False),
         (winograd.FastConv2D, "_algorithm", lambda *_: None),
-        (parts, "_onednn_groups", lambda: False),
+        (parts, "_onednn_groups", lambda *_: False),
         (fast, "gelu", keras.activations.gelu),
     )
     before = [getattr(owner, part) for owner, part, _ in course]

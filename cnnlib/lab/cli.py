@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cnnlib import __version__
+from cnnlib import __version__, storage
 from cnnlib.errors import InputError
 
 MAX_SEED = 2**32 - 1
@@ -552,6 +552,24 @@ def site(folder):
     from cnnlib.lab import site
 
     click.echo(f"Site: {site.build_site(folder)}")
+
+
+@cli.command("draw")
+@click.option("-o", "--output", "folder", help="Folder of the page.  [default: results/draw]")
+@click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
+def draw(folder, browser):
+    """Open a page on which you draw a digit and nets of the course answer."""
+    import webbrowser
+
+    from cnnlib.lab import outputs
+    from cnnlib.lab.site import draw_page
+
+    page = draw_page.write_page(
+        outputs.output_folder(folder or storage.results_folder() / "draw")
+    ).resolve()
+    click.echo(f"Page: {page}")
+    if browser and not webbrowser.open(page.as_uri()):
+        click.echo("No browser was found: open the page by hand.")
 
 
 @cli.command("clean")

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -411,7 +412,9 @@ class TestRun:
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
     def test_a_low_limit_of_open_files(self, tmp_path):
         path = write(tmp_path / "a.ipynb", "x = 1")
-        command = f"{sys.executable} -m cnnlib run {path} -o {tmp_path / 'b.ipynb'}"
+        command = shlex.join(
+            [sys.executable, *f"-m cnnlib run {path} -o".split(), str(tmp_path / "b.ipynb")]
+        )
         for limit, code in (("-n 60", 1), ("-Sn 60", 0)):  # the second may be raised
             run = subprocess.run(
                 ["bash", "-c", f"ulimit {limit}; {command}"], capture_output=True, text=True

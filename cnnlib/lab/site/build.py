@@ -16,7 +16,7 @@ import cnnlib
 from cnnlib import results, storage
 from cnnlib.errors import InputError
 from cnnlib.lab import environment, notebooks, outputs
-from cnnlib.lab.site import notebook_pages, result_pages
+from cnnlib.lab.site import draw_page, notebook_pages, result_pages
 
 TITLE = "CNN image classifiers"
 # The modules whose docstrings are the API reference, in the order in which data flows.
@@ -71,6 +71,7 @@ def build_site(folder: str | pathlib.Path | None = None) -> pathlib.Path:
         alt = result_pages.figure(source / "published_and_measured.svg")
         _write(source / "index.md", _site_index(source, names, alt))
         built = _sphinx(source, pathlib.Path(temporary), TITLE)
+        draw_page.write_page(built / "draw", has_site=True)
         for path in folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree(built, folder, dirs_exist_ok=True)
@@ -150,6 +151,7 @@ def _site_index(source, names, alt):
             "reads and runs: beside each published result is the one that the same net reaches "
             "here, and how it was measured.",
             f"![{alt}](published_and_measured.svg)",
+            _raw('<p><a href="draw/index.html">Draw a digit</a>, and five nets answer.</p>'),
             "## Notebooks",
             _course_map(source, names),
             _toctree("Notebooks", [f"notebooks/{name}" for name in names.values()]),

@@ -56,7 +56,8 @@ class GroupedConv2D(layers.Conv2D):
             return ops.depthwise_conv(inputs, ops.transpose(kernel, (0, 1, 3, 2)), **options)
         if keras.backend.backend() != "tensorflow" or not backend.on_cpu():
             return ops.conv(inputs, kernel, **options)
-        if self.data_format == "channels_last" and _onednn_groups():
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        if self.data_format == "channels_last" and _onednn_groups(dtype):
             import tensorflow as tf
 
             padding = self.padding.upper()
@@ -70,18 +71,19 @@ class GroupedConv2D(layers.Conv2D):
 
 
 @functools.cache
-def _onednn_groups() -> bool:
+def _onednn_groups(dtype: str) -> bool:
     """Return whether TensorFlow computes grouped convolutions and their gradients on this CPU.
 
-    With oneDNN it does.
+    With oneDNN it does, for the types that oneDNN has on the processor: float16 needs a newer one
+    than bfloat16.
     """
     import tensorflow as tf
 
-    maps, kernel = np.ones([1, 3, 3, 4], "float32"), np.ones([3, 3, 2, 4], "float32")
     options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
 
     @tf.function(autograph=False)
     def results() -> tuple[Any, Any, Any]:
+        maps, kernel = tf.ones([1, 3, 3, 4], dtype), tf.ones([3, 3, 2, 4], dtype)
         return (
             tf.nn.conv2d(maps, kernel, 1, "SAME"),
             tf.raw_ops.Conv2DBackpropInput(

@@ -221,7 +221,8 @@ class TestRun:
 
 
 COMMAND = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in case the tests ignore it
 from cnnlib.lab.batch import dispatch, worker
 worker.COMMAND = [sys.executable, "-c", {program!r}]
 dispatch.WAIT = 0.2
