@@ -6,7 +6,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.patches import Circle, Rectangle
+from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
 from cnnlib import models, plots
 from cnnlib.errors import InputError
@@ -119,6 +119,14 @@ def test_resnet18_is_drawn_by_its_stages():
     assert steps[3].operation == "2 blocks of\n3x3 3x3"
 
 
+def test_batch_norm_and_fixed_weights_are_named_where_they_count():
+    conv1 = layers_of(models.build("cifar10/small"))[1]
+    assert conv1.operation.split("\n") == ["3x3", "convolution", "batch norm", "ReLU"]
+    assert conv1.parameters == (3 * 3 * 3 + 1) * 32 + 2 * 32
+    whitening = layers_of(models.build("cifar10/fast"))[1]
+    assert whitening.operation.endswith("288 fixed") and whitening.parameters == 24
+
+
 def test_a_committee_is_drawn_as_one_of_its_members():
     steps = layers_of(models.build("boosted-lenet-4"))
     assert [step.name for step in steps] == ["input", "C1", "S2", "C3", "S4", "C5", "output"]
@@ -219,6 +227,25 @@ def test_blocks_of_several_nets_stand_side_by_side():
     figure = plots.blocks({"ResNet": nets[0], "PreAct": nets[1]})
     assert [axis.get_title() for axis in figure.axes[:2]] == ["ResNet", "PreAct"]
     assert "ResNet18" in plots.alt_text(figure) and "PreActResNet18" in plots.alt_text(figure)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [1, 4])
+def test_the_words_of_a_box_lie_inside_it(columns):
+    names = [name for name in models.names() if name.startswith("cifar10/")]
+    nets = [models.build(name) for name in names if name not in ("cifar10/fast", "cifar10/small")]
+    for start in range(0, len(nets), columns):
+        figure = plots.blocks(nets[start : start + columns])
+        figure.canvas.draw()
+        for axis in figure.axes:
+            boxes = [p.get_window_extent() for p in axis.patches if isinstance(p, FancyBboxPatch)]
+            words = {t: t.get_window_extent() for t in axis.texts if t.get_text()}
+            for box in boxes:
+                for text, place in words.items():
+                    if box.contains((place.x0 + place.x1) / 2, (place.y0 + place.y1) / 2):
+                        assert box.padded(1).contains(place.x0, place.y0), text
+                        assert box.padded(1).contains(place.x1, place.y1), text
+        plt.close(figure)
 
 
 def test_a_block_that_is_not_there_is_refused():

@@ -245,6 +245,13 @@ def _parameters(layer: Any) -> int:
     return sum(math.prod(shape) for shape in counted)
 
 
+def _fixed(layer: Any) -> str:
+    """Return in words how many weights no training changes: the kernel of a whitening."""
+    fixed = layer.non_trainable_weights if layer.trainable else []
+    count = sum(math.prod(each.shape) for each in fixed if "moving_" not in each.name)
+    return f"{count:,} fixed" if count else ""
+
+
 def _readable(name: str) -> str:
     return re.sub(r"^classifier_(\d)$", r"classifier \1", name)
 
@@ -295,6 +302,8 @@ def _with_activations(flat: Sequence[Any]) -> list[Step]:
             steps.append(step)
         elif steps:  # batch norm belongs to the convolution before it
             steps[-1].parameters += _parameters(layer)
+            if "Batch" in type(layer).__name__:
+                steps[-1].operation += "\nbatch norm"
         activation = _activation(layer)
         if steps and activation:
             steps[-1].operation += f"\n{activation.replace('_', ' ')}"
@@ -370,6 +379,7 @@ def _stage(key: str, layers: Sequence[Any]) -> Step | None:
         joins = sum(_joins(layer) for layer in layers)
         if joins:
             lines.append(f"{joins} shortcut{'s' if joins > 1 else ''}")
+    lines += [words for layer in convolutions if (words := _fixed(layer))]
     if pooling and pooling[0] is not drawn[0]:
         lines.append("then 2x2 " + ("max." if "Max" in type(pooling[0]).__name__ else "average"))
     return Step(
@@ -759,7 +769,8 @@ def _draw_block(
         )
         lines = node.lines[:1] if small else node.lines
         text = (", " if node.kind == "join" else "\n").join(lines)
-        axis.text(x, y, text, ha="center", va="center", fontsize=11 if small else 9, zorder=4)
+        size = 11 if small else 9
+        axis.text(x, y, text, ha="center", va="center", fontsize=size, linespacing=1.1, zorder=4)
         if small and node.lines[1:]:
             note = ", ".join(node.lines[1:])
             axis.text(x - 0.26, y, note, ha="right", va="center", fontsize=9)
@@ -774,7 +785,7 @@ def _extent(node: _Node) -> tuple[float, float]:
     """Return half the width and half the height of a box."""
     if node.kind == "join":
         return (0.18 if len(node.lines[0]) == 1 else HALF), 0.18
-    return HALF, 0.36
+    return HALF, 0.36 if len(node.lines) < 3 else 0.42
 
 
 def _place(nodes: dict[str, _Node]) -> None:
