@@ -1,7 +1,5 @@
 """Pictures of digits as files, read as MNIST has them, and nets that say what they are."""
 
-import importlib.util
-import pathlib
 import subprocess
 import sys
 import warnings
@@ -16,12 +14,7 @@ from cnnlib.digits import files, strokes
 from cnnlib.errors import InputError
 from cnnlib.lab import experiment, ledger
 from cnnlib.models import trained
-
-spec = importlib.util.spec_from_file_location(
-    "digits_drill", pathlib.Path(__file__).with_name("digits_drill.py")
-)
-drill = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(drill)
+from drills import pictures as drill
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +269,7 @@ def test_decoding_shrinks_without_losing_an_edge(tmp_path):
     ids=lambda each: getattr(each, "__name__", ""),
 )
 def test_thirty_digits_on_difficult_pages(kind, least, lenet_5):
-    """The mean over three draws of 30 is 29 or more, 26 for the fine pen (`digits_drill.py`)."""
+    """The mean over three draws of 30 is 29 or more, 26 for the fine pen (`drills/pictures.py`)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert drill.right_answers(lenet_5, kind) >= least

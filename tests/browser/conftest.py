@@ -1,7 +1,10 @@
 """A real browser, Chromium, for tests of the pages. install.sh installs it where it can."""
 
+import json
 import shutil
 import socket
+import subprocess
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -43,8 +46,85 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
+class Tab:
+    """A tab of the browser, and what tests ask of the page in it."""
+
+    PHONE, DESKTOP = (390, 844), (1280, 900)
+
+    def __init__(self, browser):
+        self.browser = browser
+        self.run = browser.execute_script
+        self.find = lambda css: browser.find_elements("css selector", css)
+
+    def screen(self, size=DESKTOP, theme="light"):
+        """Show pages on a screen of this size in CSS pixels, to a reader who prefers this theme."""
+        width, height = size
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def open(self, address):
+        """Open a page. Return its console errors and its requests to elsewhere."""
+        self.browser.get("about:blank")
+        self.browser.get_log("browser"), self.browser.get_log("performance")
+        self.browser.get(address)
+        log = self.browser.get_log("browser")
+        errors = [entry["message"] for entry in log if entry["level"] == "SEVERE"]
+        here = urlsplit(address)[:2]
+        asked = [url for url in self._requests() if urlsplit(url).scheme not in ("data", "blob")]
+        return errors, [url for url in asked if urlsplit(url)[:2] != here]
+
+    def _requests(self):
+        log = [
+            json.loads(each["message"])["message"] for each in self.browser.get_log("performance")
+        ]
+        sent = [each["params"] for each in log if each["method"] == "Network.requestWillBeSent"]
+        return [each["request"]["url"] for each in sent]
+
+    def wait(self, css, seconds=60):
+        """Wait until the page has an element."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        return WebDriverWait(self.browser, seconds).until(lambda _: self.find(css))
+
+    def overflow(self):
+        """Return how many pixels the page is wider than the screen."""
+        return self.run("const d = document.documentElement; return d.scrollWidth - d.clientWidth")
+
+    def violations(self, axe):
+        """Return what axe-core finds serious or critical, a line each."""
+        self.run(axe)
+        found = self.browser.execute_async_script(
+            "const done = arguments[0];"
+            "axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations))"
+        )
+        return [
+            f"{each['id']}: {each['nodes'][0]['target']} ({len(each['nodes'])} places)"
+            for each in found
+            if each["impact"] in ("serious", "critical")
+        ]
+
+
+@pytest.fixture
+def tab(browser):
+    return Tab(browser)
+
+
 @pytest.fixture
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory):
+    """The source of axe-core, from npm's registry."""
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "axe-core@4.12.1"]
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"axe-core, which checks accessibility, could not be installed by npm: {error}")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import importlib
 import io
 import pathlib
 import re
@@ -130,7 +131,9 @@ def _write_documents(source):
 def _write_reference(source):
     """A page of the API reference for each module, made from its docstrings."""
     for name in MODULES:
-        directive = f".. automodule:: cnnlib.{name}\n   :members:\n   :imported-members:\n"
+        directive = f".. automodule:: cnnlib.{name}\n   :members:\n"
+        if hasattr(importlib.import_module(f"cnnlib.{name}"), "__all__"):  # a folder of modules
+            directive += "   :imported-members:\n"
         text = f"# cnnlib.{name}\n\n```{{eval-rst}}\n{directive}```\n"
         _write(source / "reference" / f"{name}.md", text)
     entries = "\n".join(MODULES)
@@ -232,7 +235,9 @@ def _sphinx(source: pathlib.Path, temporary: pathlib.Path, title: str) -> pathli
     from sphinx.application import Sphinx
 
     static = temporary / "static"
-    _write(static / "site.css", (pathlib.Path(__file__).parent / "site.css").read_text())
+    static.mkdir()
+    for name in ("site.css", "site.js"):
+        shutil.copy(pathlib.Path(__file__).parent / name, static)
     built, messages = temporary / "html", io.StringIO()
     with warnings.catch_warnings():
         # Of Sphinx' extensions: each uses something that a later Sphinx will not have.
@@ -273,6 +278,8 @@ def _settings(title: str, static: pathlib.Path) -> dict[str, Any]:
         "html_math_renderer": "mathml",
         "html_static_path": [str(static)],
         "html_css_files": ["site.css"],
+        "html_js_files": ["site.js"],
+        "autodoc_typehints": "none",  # the docstrings give shapes and types in words
         "html_show_copyright": False,
         "html_context": {"default_mode": "auto"},  # light or dark as the reader has it
         "html_show_search_summary": False,  # it reads pages by requests that file:// refuses
@@ -289,7 +296,6 @@ def _settings(title: str, static: pathlib.Path) -> dict[str, Any]:
         "myst_enable_extensions": ["amsmath", "colon_fence", "dollarmath"],
         "myst_heading_anchors": 4,
         "autodoc_member_order": "bysource",
-        "autodoc_typehints": "description",
         "copybutton_selector": "div.highlight pre",
         "suppress_warnings": ["myst.xref_missing", "myst.header", "mystnb.unknown_mime_type"],
     }

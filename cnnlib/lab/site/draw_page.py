@@ -23,7 +23,7 @@ NETS = (
 )
 # The page calls a drawing uncertain if the largest of the nets' mean probabilities is below this.
 # It was chosen on validation images by benchmarks/uncertain_digits.py: see benchmarks/README.md.
-UNCERTAIN_BELOW = 0.6
+UNCERTAIN_BELOW = 0.65
 
 
 def write_page(folder: pathlib.Path, has_site: bool = False) -> pathlib.Path:

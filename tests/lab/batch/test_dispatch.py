@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys
@@ -378,18 +377,12 @@ def test_report_of_runs_that_have_not_begun(batch_file, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_short_fault_drill(tmp_path):
-    """benchmarks/fault_drill.py with a few kills. At full length it is run by hand."""
-    import importlib.util
+def test_killed_processes_of_a_batch_lose_nothing(tmp_path):
+    """A short drill; `python -m drills` kills 25 times."""
+    from drills import batch_kills
 
-    spec = importlib.util.spec_from_file_location(
-        "fault_drill", storage.ROOT / "benchmarks" / "fault_drill.py"
-    )
-    fault_drill = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fault_drill)
-    assert "4 runs, each there once and equal to an undisturbed batch" in fault_drill.drill(
-        pathlib.Path(tmp_path), runs=4, kills=3
-    )
+    outcome = batch_kills.drill(tmp_path, runs=4, kills=3)
+    assert "4 runs, each there once and equal to an undisturbed batch" in outcome
 
 
 @pytest.mark.parametrize(

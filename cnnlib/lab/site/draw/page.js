@@ -9,12 +9,14 @@
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const side = canvas.width;
   let items = []; // what is drawn: strokes, which are lists of points, and examples
+  let isScheduled = false; // the answer, once for all that happens before the next picture
 
   function redraw() {
     context.fillStyle = "#000";
     context.fillRect(0, 0, side, side);
     items.forEach(paint);
-    answer();
+    if (!isScheduled) requestAnimationFrame(answer);
+    isScheduled = true;
   }
 
   function paint(item) {
@@ -87,6 +89,7 @@
   }
 
   function answer() {
+    isScheduled = false;
     const image = window.digits.normalise(ink(), side, side);
     latest = image && { image, logits: [] };
     drawMap(document.getElementById("input"), image || new Uint8Array(784), 28, 0, 255);
@@ -136,7 +139,7 @@
 
   function showMaps(name, maps, shape) {
     if (!SHOWN[name]) return;
-    const pictures = mapPictures[name] || (mapPictures[name] = row_of_maps(name, shape));
+    const pictures = mapPictures[name] || (mapPictures[name] = rowOfMaps(name, shape));
     pictures.forEach((picture, map) => {
       const values = [];
       for (let i = map; i < maps.length; i += shape.channels) values.push(maps[i]);
@@ -144,7 +147,7 @@
     });
   }
 
-  function row_of_maps(name, shape) {
+  function rowOfMaps(name, shape) {
     const line = document.createElement("div");
     line.className = "maps";
     line.innerHTML = `<b>${SHOWN[name]}</b>`;
@@ -250,14 +253,16 @@
     event.preventDefault();
   });
 
+  const mark = document.getElementById("cursor");
+
   function showCursor() {
-    context.beginPath();
-    context.arc(...cursor, PEN / 2, 0, 7);
-    context.lineWidth = 2;
-    context.strokeStyle = isDown ? "#4da3ff" : "#ffb347";
-    context.stroke();
+    mark.hidden = false;
+    mark.className = isDown ? "down" : "";
+    mark.style.left = `${(100 * cursor[0]) / side}%`;
+    mark.style.top = `${(100 * cursor[1]) / side}%`;
   }
 
+  canvas.addEventListener("blur", () => (mark.hidden = true));
   document.getElementById("undo").addEventListener("click", undo);
   document.getElementById("clear").addEventListener("click", clear);
   examples.forEach((example, number) => {
@@ -271,6 +276,6 @@
     document.querySelector(".examples").append(button);
   });
   if (!window.course.hasSite) document.getElementById("home").remove();
-  window.pad = { ink, clear, undo, showExample, latest: () => latest, strokes: () => items.length };
+  window.pad = { ink, clear, undo, showExample, answer, latest: () => latest, count: () => items.length };
   redraw();
 })();

@@ -1,14 +1,14 @@
-"""Fault drill: a batch of notebooks is killed at random moments, and in the end it must be what an
-undisturbed batch is.
+"""A batch of notebooks is killed at random moments; in the end it must be as if undisturbed.
 
-    python benchmarks/fault_drill.py                       25 kills over 30 runs on this machine
-    python benchmarks/fault_drill.py --cluster             the same on a Dask scheduler and two
-    workers, which are killed as well python benchmarks/fault_drill.py --kills 3 --runs 4    short
+    python -m drills.batch_kills                       25 kills over 30 runs on this machine
+    python -m drills.batch_kills --cluster             the same on a Dask scheduler with two
+                                                       workers, which are killed as well
+    python -m drills.batch_kills --kills 3 --runs 4    a short one
 
-Each kill is SIGKILL, without warning, at a random moment, of one of: the command, the process of a
-run, a kernel, and with --cluster a Dask worker. A command that was killed is started again at once;
-one that ended with failed runs as well. Then every run must be there once, its outputs equal to
-those of a batch that nobody disturbed, and no run may have been executed after it had been done.
+Each kill is SIGKILL, without warning, at a random moment, of the command, the process of a run, a
+kernel or, with --cluster, a Dask worker. A command that was killed is started again at once, and so
+is one that ended with failed runs. Then every run must be there once, its outputs equal to those of
+a batch that nobody disturbed, and no run may have been executed after it had been done.
 """
 
 import argparse
@@ -66,8 +66,11 @@ def main():
 
 
 def drill(folder, runs, kills, seed=0, cluster=False):
-    """Do both batches in `folder`. Returns a summary (str); AssertionError if anything was lost,
-    repeated or is not equal."""
+    """Do both batches in `folder` and return a summary.
+
+    Raises:
+        AssertionError: if anything was lost, repeated or is not equal.
+    """
     notebook = {
         "cells": [
             {

@@ -1,6 +1,6 @@
 """Draw MNIST test digits as photographs of handwriting, and count how many a net reads correctly.
 
-Run `python tests/digits_drill.py` for the whole drill: every kind of picture, 30 digits each.
+`python -m drills.pictures` draws every kind of picture, 30 digits each.
 """
 
 import pathlib

@@ -1,6 +1,6 @@
 """Generate wrong calls of cnnlib.models, cnnlib.preprocessing and cnnlib.augment, and judge them.
 
-    python tests/models/bad_calls.py 10000 [--seed 0]
+    python -m drills.calls_of_models 10000 [--seed 0]
 
 In each call one or two arguments of a valid one are replaced by something drawn at random, or left
 out, or one that does not exist is added. The call is wrong unless the drawn values happen to be

@@ -1,6 +1,6 @@
 """Call the public functions of cnnlib with bad arguments, and count what is not an InputError.
 
-    python benchmarks/bad_calls.py [CALLS] [SEED]
+    python -m drills.calls [CALLS] [SEED]
 
 10,000 calls, the default, take about a minute. Each has one to three arguments that cannot be
 meant, drawn at random; the others are good. The aim: none raises another error, none is accepted.

@@ -1,0 +1,119 @@
+"""Run every drill and write what came of it to docs/reliability.md.
+
+    python -m drills [--short]
+
+The whole takes about 25 minutes on two cores, `--short`, which writes nothing, about three.
+"""
+
+import argparse
+import datetime
+import pathlib
+import re
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+
+from cnnlib import digits, storage
+from cnnlib.lab import environment
+from drills import batch_files, batch_kills, calls, calls_of_models, damage, pictures
+from drills import training_kills as training
+
+PAGE = storage.ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- drills: begin (made by `python -m drills`) -->", "<!-- drills: end -->"
+
+
+def wrong_calls(count: int) -> tuple[str, bool]:
+    found = calls.problems(count)
+    of_models = calls_of_models.faults(count)
+    accepted = sum(n for (_, problem, _), n in found.items() if problem == "accepted")
+    accepted += sum(each.endswith("accepted") for each in of_models)
+    raw = sum(found.values()) + len(of_models) - accepted
+    text = f"{2 * count:,} calls, each with arguments that cannot be meant: {accepted} accepted, "
+    return text + f"{raw} ended in another error than InputError", not accepted and not raw
+
+
+def outcomes(found: Counter, good: tuple[str, ...]) -> tuple[str, bool]:
+    text = ", ".join(f"{n} {outcome}" for outcome, n in sorted(found.items()))
+    return f"{found.total()}: {text}", set(found) <= set(good)
+
+
+def damaged_data(count: int) -> tuple[str, bool]:
+    return outcomes(damage.damaged_files(count), ("refused", "harmless"))
+
+
+def damaged_pictures(count: int) -> tuple[str, bool]:
+    return outcomes(damage.damaged_pictures(count), ("refused", "read"))
+
+
+def damaged_batch_files(count: int) -> tuple[str, bool]:
+    found, slowest = batch_files.refused(count)
+    text, good = outcomes(found, ("refused", "planned"))
+    return f"{text}; the slowest took {slowest:.2f} s", good and slowest < 1
+
+
+def digits_on_paper(count: int) -> tuple[str, bool]:
+    net = digits.load_net(digits.find_net("lenet-5")[0])
+    right = {kind: pictures.right_answers(net, kind, count) for kind in pictures.KINDS}
+    parts = ", ".join(f"{kind.__name__.replace('_', ' ')} {n}" for kind, n in right.items())
+    return f"LeNet-5's right answers of {count}: {parts}", min(right.values()) >= 0.8 * count
+
+
+def killed_trainings(kills: int) -> tuple[str, bool]:
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
+        return training.drill(pathlib.Path(folder), kills), True
+
+
+def killed_batches(kills: int) -> tuple[str, bool]:
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
+        return batch_kills.drill(pathlib.Path(folder), max(4, 6 * kills // 5), kills), True
+
+
+# What is done, and how often: in the whole drill and in the short one.
+DRILLS: dict[str, tuple[Callable[[int], tuple[str, bool]], int, int]] = {
+    "Wrong calls": (wrong_calls, 10_000, 300),
+    "A bit flipped or the end cut off in a file of data/": (damaged_data, 400, 25),
+    "The same in a picture that a reader hands in": (damaged_pictures, 2_000, 100),
+    "Damaged batch files": (damaged_batch_files, 2_000, 100),
+    "Digits on paper, drawn like photographs": (digits_on_paper, 60, 5),
+    "A training that is killed and started again": (killed_trainings, 20, 2),
+    "A batch of notebooks that is killed and started again": (killed_batches, 25, 1),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--short", action="store_true", help="a few of each; writes nothing")
+    short = parser.parse_args().short
+    warnings.simplefilter("ignore")
+    lines, failed = [], []
+    for title, (drill, whole, few) in DRILLS.items():
+        start = time.monotonic()
+        try:
+            text, good = drill(few if short else whole)
+        except AssertionError as error:
+            text, good = f"failed: {error}", False
+        failed += [] if good else [title]
+        seconds = time.monotonic() - start
+        lines.append(f"| {title} | {text} | {seconds:.0f} |")
+        print(f"{title}: {text} ({seconds:.0f} s)", flush=True)
+    if not short:
+        write(lines)
+    if failed:
+        sys.exit(f"Not as it should be: {'; '.join(failed)}")
+
+
+def write(lines: list[str]) -> None:
+    """Put the lines of the table into the page."""
+    made = f"{datetime.date.today()}, {environment.device()}; {environment.versions()}."
+    table = ["| drill | outcome | seconds |", "| --- | --- | ---: |", *lines, "", made]
+    text = PAGE.read_text(encoding="utf-8")
+    part = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    new = "\n".join([BEGIN, "", *table, "", END])
+    storage.write_atomically(PAGE, part.sub(lambda _: new, text))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Batch files that are damaged or ask for what cannot be: `batch plan` must refuse them quickly."""
+
+import pathlib
+import random
+import tempfile
+import time
+from collections import Counter
+
+from cnnlib.errors import InputError
+from cnnlib.lab import batch
+
+GOOD = """\
+- train:
+    model: [lenet-5, linear-20x20]
+    dataset: mnist
+    recipe: "plain,epochs=3"
+    seeds: 2
+    train_size: 1000
+- notebook:
+    path: notebooks/04_lenet1.ipynb
+    grid: {epochs: [1, 2], seed: [0, 1]}
+"""
+PIECES = [
+    *("[", "]", "{", "}", ":", "- ", "'", '"', "&a ", "*a", "!!set ", "!x ", "|", ">", "#", "\t"),
+    *("9" * 400, "1e999", ".nan", "2020-01-01", "0x", "null", "~", "true", "\n", " ", "\\", "\0"),
+    *("10000000", "-1", "lenet-5", "cifar10", "seeds", "grid", "<<: *a", "? ", "é", "🙂"),
+]
+
+
+def damaged(draw: random.Random) -> str:
+    """Return the good file with one to four pieces put in, or parts taken out."""
+    text = GOOD
+    for _ in range(draw.randint(1, 4)):
+        at = draw.randrange(len(text))
+        if draw.random() < 0.5:
+            text = text[:at] + draw.choice(PIECES) + text[at:]
+        else:
+            text = text[:at] + text[at + draw.randint(1, 8) :]
+    return text
+
+
+def refused(count: int, seed: int = 0) -> tuple[Counter, float]:
+    """Plan damaged batch files. Return the outcomes, and the seconds of the slowest."""
+    draw, found, slowest = random.Random(seed), Counter(), 0.0
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
+        path = pathlib.Path(folder) / "batch.yaml"
+        for _ in range(count):
+            text = damaged(draw)
+            path.write_text(text, encoding="utf-8")
+            start = time.perf_counter()
+            try:
+                batch.read(path)
+                outcome = "planned"
+            except InputError:
+                outcome = "refused"
+            except Exception as error:
+                outcome = f"{type(error).__name__}: {error}"[:80] + f" {text!r}"
+            found[outcome] += 1
+            slowest = max(slowest, time.perf_counter() - start)
+    return found, slowest

@@ -1,0 +1,65 @@
+"""Notebook 04 in JupyterLab, from top to bottom by Run All, as a learner does it."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import nbformat
+import pytest
+
+from cnnlib.lab import editions
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def lab(tmp_path, free_port):
+    """The address of a JupyterLab that shows copies of the notebooks."""
+    work = tmp_path / "work"
+    editions.copy_for_work(work)
+    nb = nbformat.read(work / "04_lenet1.ipynb", 4)
+    for cell in nb.cells:  # so that what is there afterwards was made by this run
+        if cell.cell_type == "code":
+            cell.update(outputs=[], execution_count=None)
+    nbformat.write(nb, work / "04_lenet1.ipynb")
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    command += [f"--port={free_port}", "--IdentityProvider.token=", "--expose-app-in-browser"]
+    environment = os.environ | {"CNNLIB_RESULTS": str(tmp_path / "results")}
+    server = subprocess.Popen([*command, str(work)], env=environment, stderr=subprocess.DEVNULL)
+    address = f"http://localhost:{free_port}/lab"
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(address).close()
+            break
+        except urllib.error.URLError:
+            time.sleep(0.5)
+    yield address, work
+    server.terminate()
+    server.wait(30)
+
+
+def test_notebook_04_runs_to_its_end(tab, lab):
+    address, work = lab
+    tab.screen()
+    tab.open(f"{address}/tree/04_lenet1.ipynb")
+    tab.wait(".jp-NotebookPanel-notebook .jp-CodeCell")
+    tab.browser.set_script_timeout(900)
+    kernel = "window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel"
+    for _ in range(240):
+        if tab.run(f"return {kernel}?.status") == "idle":
+            break
+        time.sleep(0.5)
+    outcome = tab.browser.execute_async_script(
+        "const done = arguments[0], app = window.jupyterapp;"
+        "app.commands.execute('notebook:run-all-cells')"
+        ".then(() => app.commands.execute('docmanager:save')).then(() => done('done'), done)"
+    )
+    assert outcome == "done"
+    nb = nbformat.read(work / "04_lenet1.ipynb", 4)
+    code = [cell for cell in nb.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]

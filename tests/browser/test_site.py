@@ -1,0 +1,75 @@
+"""The site in Chromium: every page, from a folder and from a server, in both themes, on a phone."""
+
+import functools
+import http.server
+import threading
+
+import pytest
+
+from cnnlib.lab import site
+
+
+@pytest.fixture(scope="module")
+def folder(browser, tmp_path_factory):
+    """The site as `make site` builds it, with the notebooks' stored outputs."""
+    return site.build_site(tmp_path_factory.mktemp("site")).parent
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    """The address of a server that has the site."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=folder)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def test_every_page_opens_without_an_error_or_a_request_to_elsewhere(tab, folder, address):
+    pages = [path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts]
+    assert len(pages) > 25
+    tab.screen(tab.PHONE)
+    found = {}
+    for path in pages:
+        name = path.relative_to(folder).as_posix()
+        errors, elsewhere = tab.open(path.as_uri())
+        found[name] = [*errors, *elsewhere]
+        if tab.overflow():
+            found[name].append(f"{tab.overflow()} pixels wider than a phone")
+    for name in ("index.html", "notebooks/04_lenet1.html", "draw/index.html"):
+        errors, elsewhere = tab.open(f"{address}/{name}")
+        found[f"served {name}"] = [*errors, *elsewhere]
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_search_finds_a_term_of_the_course(tab, folder, address, served):
+    start = address if served else folder.as_uri()
+    tab.screen()
+    tab.open(f"{start}/search.html?q=receptive+field")
+    tab.wait("ul.search li a")
+    found = " ".join(each.text for each in tab.find("ul.search li"))
+    assert "Glossary" in found and "receptive" in found.lower()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "index",
+        "notebooks/02_how_a_net_learns",
+        "results/index",
+        "docs/glossary",
+        "reference/models",
+    ],
+)
+def test_pages_are_readable_in_both_themes(tab, folder, axe, name, theme):
+    tab.screen(theme=theme)
+    tab.open((folder / f"{name}.html").as_uri())
+    assert tab.run("return document.documentElement.dataset.theme") == theme
+    assert tab.violations(axe) == []
