@@ -6,20 +6,21 @@ import tempfile
 import time
 from collections import Counter
 
+from cnnlib import storage
 from cnnlib.errors import InputError
 from cnnlib.lab import batch
 
 GOOD = """\
 - train:
-    model: [lenet-5, linear-20x20]
+    model: lenet-5
     dataset: mnist
     recipe: "plain,epochs=3"
     seeds: 2
     train_size: 1000
 - notebook:
-    path: notebooks/04_lenet1.ipynb
-    grid: {epochs: [1, 2], seed: [0, 1]}
-"""
+    path: {notebook}
+    grid: {{epochs: [1, 2], seed: [0, 1]}}
+""".format(notebook=storage.NOTEBOOKS / "04_lenet1.ipynb")
 PIECES = [
     *("[", "]", "{", "}", ":", "- ", "'", '"', "&a ", "*a", "!!set ", "!x ", "|", ">", "#", "\t"),
     *("9" * 400, "1e999", ".nan", "2020-01-01", "0x", "null", "~", "true", "\n", " ", "\\", "\0"),
@@ -44,6 +45,8 @@ def refused(count: int, seed: int = 0) -> tuple[Counter, float]:
     draw, found, slowest = random.Random(seed), Counter(), 0.0
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
         path = pathlib.Path(folder) / "batch.yaml"
+        path.write_text(GOOD, encoding="utf-8")
+        assert len(batch.read(path)) == 6
         for _ in range(count):
             text = damaged(draw)
             path.write_text(text, encoding="utf-8")

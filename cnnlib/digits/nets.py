@@ -131,7 +131,7 @@ def _course_path(row: Any) -> pathlib.Path:
 
 
 def _by_path(path: pathlib.Path, rows: "pd.DataFrame") -> tuple[pathlib.Path, "pd.Series | None"]:
-    if not path.exists():
+    if not os.path.exists(path):  # also of a name that no file can have
         raise InputError(f"there is no file {path}")
     for _, row in rows.iterrows():
         of_the_course = row["seed"] == 0 and row["dataset"] == DATASET

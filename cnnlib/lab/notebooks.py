@@ -66,7 +66,7 @@ def find(notebook: str | os.PathLike[str]) -> pathlib.Path:
     """
     text = os.fspath(notebook)
     path = pathlib.Path(text)
-    if path.suffix == ".ipynb" and "\0" not in text and path.is_file():
+    if path.suffix == ".ipynb" and "\0" not in text and os.path.isfile(path):
         return path.resolve()
     name = text.removesuffix(".ipynb")
     if name.isdecimal():
@@ -77,7 +77,7 @@ def find(notebook: str | os.PathLike[str]) -> pathlib.Path:
             )
         name = numbered[0] if numbered else name
     here = storage.NOTEBOOKS / f"{name}.ipynb"
-    if pathlib.PurePath(name).name == name and here.is_file():  # also a copy in that folder
+    if pathlib.PurePath(name).name == name and os.path.isfile(here):  # also a copy in that folder
         return here
     return storage.NOTEBOOKS / f"{check_name('notebook', name, names())}.ipynb"
 

@@ -55,7 +55,8 @@ def test_notebook_04_runs_to_its_end(tab, lab):
     outcome = tab.browser.execute_async_script(
         "const done = arguments[0], app = window.jupyterapp;"
         "app.commands.execute('notebook:run-all-cells')"
-        ".then(() => app.commands.execute('docmanager:save')).then(() => done('done'), done)"
+        ".then(() => app.shell.currentWidget.context.save())"
+        ".then(() => done('done'), error => done(String(error)))"
     )
     assert outcome == "done"
     nb = nbformat.read(work / "04_lenet1.ipynb", 4)

@@ -1,7 +1,5 @@
 """The batch file: YAML that lists many runs, read strictly.
 
-The file is a list. Each item is a net to train, a notebook to run, or limits for the items below:
-
     # purpose; command; minutes on two cores; the results to expect
     - limits: {minutes: 30, memory: 4 GB}   # of each run; both optional
     - train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 5}   # 0 to 4; or [0, 7]
@@ -18,6 +16,7 @@ run starts, without importing Keras: a thousand runs take a second or two.
 import dataclasses
 import itertools
 import math
+import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator
@@ -273,7 +272,7 @@ def _at(path, fields, keys):
 def _beside(folder, name):
     """The file of that name beside the batch file if there is one, else the name."""
     beside = folder / name
-    return beside if beside.is_file() else name
+    return beside if os.path.isfile(beside) else name
 
 
 def _checked(keys: tuple, function: Callable, *arguments: Any) -> Any:
