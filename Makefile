@@ -27,6 +27,7 @@ course: $(READY)
 # The notebooks are tests as well: pyproject.toml lists both folders, conftest.py keeps them away from results/.
 # Two unit tests at a time, each on one core; a notebook uses two.
 test: $(READY)
+	@tests/browser/install.sh
 	@$(VENV) -m pytest tests --numprocesses 2
 	@$(VENV) -m pytest notebooks
 

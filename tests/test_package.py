@@ -216,8 +216,14 @@ def test_links_between_files_lead_somewhere(name):
         assert (folder / target).exists(), f"{name} links {target}"
 
 
-def test_readme_table_is_that_of_the_ledger():
+def test_readme_table_and_picture_are_those_of_the_ledger(tmp_path):
     assert not readme.update_readme(check=True), "run: python -m cnnlib results readme"
+    readme.draw(tmp_path / "drawn.svg")
+    drawn, kept = (
+        re.findall(r"aria-label.*?>|>[^<>]+</text>|<use [^>]*>", path.read_text("utf-8"))
+        for path in (tmp_path / "drawn.svg", storage.ROOT / readme.PICTURE)
+    )
+    assert len(drawn) > 30 and drawn == kept, "run: python -m cnnlib results readme"
 
 
 def test_version_is_the_same_in_the_citation():

@@ -26,20 +26,21 @@ FLAGS = (
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """A Selenium driver of Chromium that records console messages and network requests."""
-    missing = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
-    if missing:
+    found = [shutil.which(name) for name in ("chromium", "google-chrome", "chromium-browser")]
+    binary, driver_path = next(filter(None, found), None), shutil.which("chromedriver")
+    if not binary or not driver_path:
         pytest.skip(
-            f"{' and '.join(missing)} not found: on Debian and Ubuntu, "
+            "Chromium or chromedriver not found: on Debian and Ubuntu, "
             "`apt install chromium chromium-driver` (tests/browser/install.sh does it as root)"
         )
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
+    options.binary_location = binary
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    service = webdriver.ChromeService(driver_path)
     driver = webdriver.Chrome(options, service)
     driver.set_script_timeout(120)
     yield driver
