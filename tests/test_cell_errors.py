@@ -1,0 +1,61 @@
+"""Errors in a notebook: a cell that was run too early, and a training that was stopped."""
+
+import re
+import time
+
+import nbformat
+import pytest
+from jupyter_client.manager import start_new_kernel
+from nbformat.v4 import new_code_cell, new_notebook
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def kernel(tmp_path, monkeypatch):
+    """A function that runs a cell in a kernel of a small notebook and returns its error."""
+    cells = [new_code_cell("import cnnlib"), new_code_cell("images, labels = 1, 2\nprint(images)")]
+    path = tmp_path / "a.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    monkeypatch.setenv("JPY_SESSION_NAME", str(path))
+    manager, client = start_new_kernel()
+
+    def run(source, stop_after=None):
+        request = client.execute(source)
+        if stop_after:
+            time.sleep(stop_after)
+            manager.interrupt_kernel()
+        error = None
+        while True:
+            message = client.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            if message["msg_type"] == "error":
+                error = message["content"]
+            if message["content"].get("execution_state") == "idle":
+                break
+        reply = client.get_shell_msg(timeout=60)["content"]
+        assert (reply["status"] == "error") == (error is not None)
+        text = "\n".join(error["traceback"]) if error else ""
+        return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+    run("import cnnlib")
+    yield run
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def test_a_cell_that_was_run_too_early_names_the_one_to_run_first(kernel):
+    text = kernel("labels + 1")
+    assert "NameError: name 'labels' is not defined" in text
+    assert "begins with: images, labels = 1, 2" in text
+    assert "Run All Above" in kernel("nowhere_made + 1")
+    assert kernel("images, labels = 1, 2") == ""
+
+
+def test_a_cell_that_was_stopped_says_so_in_a_line(kernel):
+    text = kernel("import time\nfor _ in range(600): time.sleep(0.1)", stop_after=1.5)
+    assert text.splitlines() == [
+        "KeyboardInterrupt: stopped. What this cell computes is not complete."
+    ]
+    assert kernel("1 + 1") == ""
