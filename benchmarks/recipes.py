@@ -83,7 +83,7 @@ def main() -> None:
     print(row, flush=True)
     is_new = not PATH.exists()
     with PATH.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
         if is_new:
             writer.writeheader()
         writer.writerow(row)
