@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from cnnlib.plots import style
 
@@ -386,4 +387,5 @@ def _label(
             ha=side,
             va="center",
             fontsize=fontsize,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],  # readable over lines
         )

@@ -109,3 +109,23 @@ def test_stored_outputs_are_clean(nb):
             assert not re.search(
                 r"/home/|/Users/|/root/|/tmp/|/content/|site-packages|[A-Z]:\\\\", text
             ), cell.source
+
+
+def test_no_table_cuts_its_texts(nb):
+    for cell in cells(nb, "code"):
+        for output in cell.outputs:
+            table = output.get("data", {}).get("text/html", "")
+            assert not re.findall(r"<td>[^<]*\.\.\.</td>", table), cell.source
+
+
+def test_the_glossary_names_the_notebook_that_links_to_a_term_first():
+    text = (storage.ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    told, first = {}, {}
+    for entry in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        anchor = re.sub(r"[^\w -]", "", entry.partition("\n")[0].lower()).strip().replace(" ", "-")
+        told[anchor] = re.findall(r"First in \[([^\]]*)\]\(\.\./notebooks/\1\.ipynb\)", entry)
+    for path in PATHS:
+        for cell in cells(nbformat.read(path, as_version=4), "markdown"):
+            for anchor in re.findall(r"glossary\.md#([\w-]+)", cell.source):
+                first.setdefault(anchor, [path.stem])
+    assert {anchor: found for anchor, found in told.items() if found} == first
