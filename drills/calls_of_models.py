@@ -236,7 +236,7 @@ CALLS = {
     "adapt": (
         WHITENING.adapt,
         {"images": np.random.RandomState(0).uniform(size=(9, 8, 8, 3)), "count": 5},
-        {"images": lambda v: array(np.float32, None, None, 3)(v), "count": whole(1, 10**9)},
+        {"images": lambda v: array(np.float32, None, None, 3)(v), "count": whole(1, 10**15)},
     ),
     "prepare": (
         preprocessing.prepare,

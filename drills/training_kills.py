@@ -14,7 +14,7 @@ TRAIN = "train linear-20x20 mnist --recipe plain-small,epochs=6 --train-size 200
 
 
 def drill(folder: pathlib.Path, kills: int, seed: int = 0) -> str:
-    """Kill a training `kills` times, then compare its row with that of one that was left alone.
+    """Kill trainings `kills` times in all, until each ends, and compare with one left alone.
 
     Returns:
         What was done, in words.
@@ -25,23 +25,39 @@ def drill(folder: pathlib.Path, kills: int, seed: int = 0) -> str:
     start = time.monotonic()
     assert _start(folder / "quiet").wait() == 0
     seconds = time.monotonic() - start
-    draw, early = random.Random(seed), 0
-    for _ in range(kills):
-        command = _start(folder / "killed")
-        try:
-            command.wait(draw.uniform(0.3, 1) * seconds)
-            early += 1  # it had come to its end before
-        except subprocess.TimeoutExpired:
-            command.kill()
-            command.wait()
-    assert _start(folder / "killed").wait() == 0
-    quiet, killed = (_row(folder / name) for name in ("quiet", "killed"))
+    expected, trainings, killed = _row(folder / "quiet"), 0, 0
+    draw = random.Random(seed)
+    while killed < kills:
+        results = folder / f"killed-{trainings}"
+        while not _comes_to_its_end(_start(results), draw.uniform(0.1, 1.2) * seconds):
+            killed += 1
+        _check_same(expected, results)
+        trainings += 1
+    return (
+        f"{killed} kills of a training that takes {seconds:.0f} s alone, which came to its end "
+        f"{trainings} times: always the same row and predictions"
+    )
+
+
+def _comes_to_its_end(command: subprocess.Popen, seconds: float) -> bool:
+    """Kill a command unless it ends within `seconds`; say whether it ended."""
+    try:
+        code = command.wait(seconds)
+    except subprocess.TimeoutExpired:
+        command.kill()
+        command.wait()
+        return False
+    assert code == 0
+    return True
+
+
+def _check_same(expected: tuple[pd.Series, np.ndarray], results: pathlib.Path) -> None:
+    row, predictions = _row(results)
     same = ["run_id", "value", "epochs", "train_images", "settings", "metric"]
-    assert quiet[0][same].equals(killed[0][same])
-    np.testing.assert_array_equal(quiet[1], killed[1])
-    left = [path.name for path in (folder / "killed").rglob(".*.part")]
+    assert row[same].equals(expected[0][same])
+    np.testing.assert_array_equal(predictions, expected[1])
+    left = [path.name for path in results.rglob(".*.part")]
     assert not left, f"half-written files are left: {left}"
-    return f"{kills - early} kills of a training, {early} came after its end; the row is the same"
 
 
 def _start(results: pathlib.Path) -> subprocess.Popen:

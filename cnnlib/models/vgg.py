@@ -14,11 +14,12 @@ import os
 import pathlib
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 from keras import layers, ops
+from pydantic import Field
 
 from cnnlib import backend, integrity, storage
 from cnnlib.errors import InputError
@@ -168,7 +169,7 @@ def vgg16_weights(
 
 
 @validated
-def _check_image_size(image_size: Count | None) -> int | None:
+def _check_image_size(image_size: Annotated[Count, Field(le=10_000)] | None) -> int | None:
     return image_size
 
 

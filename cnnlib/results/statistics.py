@@ -3,15 +3,16 @@
 Both are exact, from the binomial distribution.
 """
 
-import typing
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
-from cnnlib.errors import InputError, shown
-from cnnlib.validation import Number, validated
+from cnnlib.errors import InputError
+from cnnlib.validation import Count, Number, validated
 
 
-class McNemar(typing.NamedTuple):
+class McNemar(NamedTuple):
     """The p value, and how many images only a, only b, both or neither classified correctly."""
 
     p_value: float
@@ -23,7 +24,9 @@ class McNemar(typing.NamedTuple):
 
 @validated
 def interval(
-    error_percent: Number, n: Number = 10_000, confidence: Number = 0.95
+    error_percent: Annotated[Number, Field(ge=0, le=100)],
+    n: Count = 10_000,
+    confidence: Annotated[Number, Field(gt=0, lt=1)] = 0.95,
 ) -> tuple[float, float]:
     """Return the exact (Clopper-Pearson) interval (low, high) in % of a test error in %.
 
@@ -33,25 +36,11 @@ def interval(
     Raises InputError if the error is not within 0..100, `n` is not a positive whole number, or the
     confidence is not strictly between 0 and 1.
     """
-    _check_number("an error must be between 0 and 100 %", error_percent, 0, 100)
-    _check_number("an interval needs a whole number n of at least 1 image", n, 1, 10**15)
-    _check_number("a confidence must be between 0 and 1", confidence, 0, 1)
-    if n != int(n) or not 0 < confidence < 1:
-        raise InputError(
-            "an interval needs a whole number n of images and a confidence strictly between 0 and "
-            f"1, not n={n!r}, confidence={confidence!r}"
-        )
     from scipy.stats import binomtest
 
-    found = binomtest(round(error_percent / 100 * n), int(n))
+    found = binomtest(round(error_percent / 100 * n), n)
     bounds = found.proportion_ci(confidence, method="exact")
     return 100 * float(bounds.low), 100 * float(bounds.high)
-
-
-def _check_number(expected, value, low, high):
-    is_number = isinstance(value, int | float | np.integer | np.floating)
-    if isinstance(value, bool) or not is_number or not low <= value <= high:  # also refuses NaN
-        raise InputError(f"{expected}, not {shown(value)}")
 
 
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:

@@ -43,7 +43,15 @@ def test_interval_rounds_a_mean_over_seeds_to_whole_images():
 
 @pytest.mark.parametrize(
     "error, n, confidence",
-    [(-0.1, 100, 0.95), (100.1, 100, 0.95), (math.nan, 100, 0.95), (1, 0, 0.95), (1, 100, 1)],
+    [
+        (-0.1, 100, 0.95),
+        (100.1, 100, 0.95),
+        (math.nan, 100, 0.95),
+        (1, 0, 0.95),
+        (1, 100, 1),
+        (1, np.float32(3), 0.95),
+        ("1", 100, 0.95),
+    ],
 )
 def test_interval_refuses(error, n, confidence):
     with pytest.raises(InputError):
