@@ -619,9 +619,9 @@ def block(model: "keras.Model", name: str | None = None, axis: Axes | None = Non
 
 
 def blocks(models: Mapping[str, "keras.Model"] | Sequence["keras.Model"]) -> Figure:
-    """Draw a block of each of several nets side by side. models: a list, or {title: net}."""
+    """Draw a block of each of several nets, two side by side. models: a list, or {title: net}."""
     pairs = list(models.items()) if isinstance(models, Mapping) else [(None, m) for m in models]
-    columns = min(4, len(pairs))
+    columns = min(2, len(pairs))
     rows = -(-len(pairs) // columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(4.4 * columns, 5.4 * rows), squeeze=False, layout="constrained"
@@ -635,6 +635,17 @@ def blocks(models: Mapping[str, "keras.Model"] | Sequence["keras.Model"]) -> Fig
             axis.set_title(title, fontsize=11, loc="center")
     for axis in axes.flat[len(pairs) :]:
         axis.axis("off")
+    # One scale for all; each row of the figure is as high as its deepest block.
+    drawn = axes.flat[: len(pairs)]
+    left, right = (pick(axis.get_xlim()[k] for axis in drawn) for k, pick in ((0, min), (1, max)))
+    heights = []
+    for row in axes:
+        low, high = min(axis.get_ylim() for axis in row if axis in drawn)
+        for axis in row:
+            axis.set(xlim=(left, right), ylim=(low, high))
+        heights.append(high - low)
+    axes[0, 0].get_gridspec().set_height_ratios(heights)
+    figure.set_figheight(ROW_INCHES * sum(heights) + 0.45 * rows)
     return style.set_alt(figure, " ".join(texts))
 
 
@@ -719,6 +730,7 @@ def _box(layer: Any) -> tuple[str, str]:
 
 HALF = 1.15  # of a box's width; one row of a block is one unit high
 BESIDE = 2.95  # from the main column to the one beside it
+ROW_INCHES = 0.8  # the height of a row
 DETOUR = 1.4  # where a line goes past the boxes between its ends
 
 
@@ -739,7 +751,7 @@ def _draw_block(
     limits = {"xlim": (-HALF - 0.1, right + 0.1), "ylim": (lowest - 0.25, 0.25)}
     if axis is None:
         width, height = (high - low for low, high in limits.values())
-        figure = plt.figure(figsize=(0.92 * width, 0.8 * height + 0.35))
+        figure = plt.figure(figsize=(0.92 * width, ROW_INCHES * height + 0.35))
         axis = figure.add_subplot()
     else:
         figure = axis.figure  # type: ignore[assignment]
