@@ -238,9 +238,9 @@ def _written(value: Any) -> str:
 
 
 # How they were chosen, and what they reach on validation images: docs/recipes.md.
-_SMALL = {"learning_rate": 1e-2, "weight_decay": 0.03}
+_SMALL: dict[str, Any] = {"learning_rate": 1e-2, "weight_decay": 0.03}
 # Jordan 2024, with rate and weight decay for the mean of a batch in the place of its sum.
-_JORDAN_2024 = {
+_JORDAN_2024: dict[str, Any] = {
     "protocol": "crop-alternating",
     "batch_size": 1024,
     "optimizer": "torch-sgd",
@@ -256,7 +256,7 @@ _JORDAN_2024 = {
     "precision": "bfloat16",
     "test_views": 6,
 }
-_FROM_SCRATCH = {
+_FROM_SCRATCH: dict[str, tuple[str, dict[str, Any]]] = {
     "quick": (
         "the notebooks' default: a few epochs, about a minute",
         {"epochs": 6, "weight_decay": 0.05},
@@ -356,11 +356,11 @@ _FROM_SCRATCH = {
 
 # Transfer learning. Heads: for each image size, on each block alone and on all three, linear and
 # with a hidden layer.
-_HEADS = {
+_HEADS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "linear": ({"learning_rate": 2e-3, "weight_decay": 0.02}, {}),
     "mlp": ({"learning_rate": 1e-3, "weight_decay": 0.6}, {"hidden": 1024, "dropout": 0.5}),
 }
-_FINE_TUNED = {
+_FINE_TUNED: dict[str, Any] = {
     "protocol": "crop-flip",
     "epochs": 5,
     "batch_size": 64,
@@ -375,7 +375,7 @@ _BLOCKS_345 = _FINE_TUNED | {
     "label_smoothing": 0.1,
     "test_views": 2,
 }
-_FROM_VGG16 = {
+_FROM_VGG16: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "quick-frozen": (
         "a head on frozen VGG16, 32x32: the notebook's default",
         {"epochs": 20, "batch_size": 32, **_HEADS["linear"][0]},
@@ -471,8 +471,10 @@ def check_start(recipe: Recipe) -> None:
     first = recipe.start
     while first.start is not None:
         first = first.start
-    head, size = first.transfer or Transfer(), recipe.transfer.image_size
-    grid, before = head.pool_grid, head.image_size
+    if first.transfer is None:
+        return
+    size, before = recipe.transfer.image_size, first.transfer.image_size
+    grid = first.transfer.pool_grid
     if pooled_sides(before, grid) != pooled_sides(size, grid):
         raise InputError(
             f"recipe {recipe.name}: the head of {first.name} sees {grid}x{grid} parts of the maps, "

@@ -88,15 +88,15 @@ def validated(function: Callable[_Parameters, _Returned]) -> Callable[_Parameter
     @functools.cache
     def checker() -> Callable[..., tuple[tuple, dict]]:
         strict = pydantic.ConfigDict(strict=True, arbitrary_types_allowed=True)
-        return pydantic.validate_call(stand_in, config=strict)
+        return pydantic.validate_call(config=strict)(stand_in)
 
     @functools.wraps(function)
     def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
         try:
-            args, kwargs = checker()(*args, **kwargs)
+            checked: tuple[Any, Any] = checker()(*args, **kwargs)
         except pydantic.ValidationError as error:
             raise InputError(_explain(function, error)) from None
-        return function(*args, **kwargs)
+        return function(*checked[0], **checked[1])
 
     return call
 

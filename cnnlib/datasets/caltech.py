@@ -34,7 +34,7 @@ def training_names(names: Iterable[str], label: int) -> set[str]:
     return {names[i] for i in np.random.RandomState(label).permutation(len(names))[:count]}
 
 
-class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """What the two sets share: folders of classes in a tar file, and the features of TFDS.
 
     Args:
@@ -151,7 +151,8 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                             f"{member.name} in {archive} has {member.size:,} bytes, more than any "
                             f"picture of {self.known.title}"
                         )
-                    content = tar.extractfile(member).read()
+                    file = tar.extractfile(member)
+                    content = file.read() if file else b""
                     if len(content) != member.size:
                         raise EOFError(f"{member.name} is cut off")
                     yield self.class_folder(match[1]), match[2], content
@@ -188,7 +189,8 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return InputError(f"{problem}. Download the archive again from {self.known.homepage}.")
 
 
-class Caltech101(_Caltech, skip_registration=True):  # TFDS has registered its own under the name
+# TFDS has registered its own under this name.
+class Caltech101(_Caltech, skip_registration=True):  # type: ignore[call-arg]
     """Caltech-101, from caltech-101.zip, or the 101_ObjectCategories.tar.gz that is in it."""
 
     name = "caltech101"

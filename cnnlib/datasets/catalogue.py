@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
@@ -115,7 +115,7 @@ IMAGENETTE_IDS = (
     *("n01440764", "n02102040", "n02979186", "n03000684", "n03028079"),
     *("n03394916", "n03417042", "n03425413", "n03445777", "n03888257"),
 )
-_CIFAR = {
+_CIFAR: dict[str, Any] = {
     "version": "3.0.2",
     "image_shape": (32, 32, 3),
     "train_count": 50_000,

@@ -114,7 +114,7 @@ def image_order(name: Name, sample: bool = False) -> str:
     """
     known = _with_one_size(name)
     if sample:
-        return sources.sample(known).order
+        return _sample(known).order
     return embedded.WHOLE[name].order if name in embedded.WHOLE else "by digest"
 
 
@@ -155,9 +155,15 @@ def _with_one_size(name: str) -> Info:
     return known
 
 
+def _sample(known: Info) -> embedded.Whole | embedded.Sheets:
+    file = sources.sample(known)
+    assert not isinstance(file, embedded.Pictures), "the images are of one size"
+    return file
+
+
 def _read(known: Info, sample: bool, partial: bool, download: bool) -> tuple[embedded.Arrays, str]:
     """Return all images of a set, and where they came from."""
-    file = sources.sample(known) if sample else embedded.WHOLE.get(known.name)
+    file = _sample(known) if sample else embedded.WHOLE.get(known.name)
     if file:
         return file.read(), f"{'sample' if sample else 'embedded'} {file.title}"
     was_prepared = prepared.find(known) is not None

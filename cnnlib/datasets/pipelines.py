@@ -160,7 +160,8 @@ def class_counts(
     )
     labels = examples.map(lambda example: example["label"]).batch(4096)
     try:
-        return sum(np.bincount(batch, minlength=classes) for batch in tfds.as_numpy(labels))
+        counts = [np.bincount(batch, minlength=classes) for batch in tfds.as_numpy(labels)]
+        return np.stack(counts).sum(axis=0)
     except tf.errors.DataLossError as error:
         raise _unreadable(folder, error) from error
 

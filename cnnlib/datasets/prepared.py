@@ -189,6 +189,7 @@ def read(folder: pathlib.Path, info: Info, partial: bool = False) -> Arrays:
 
 def read_split(splits: dict[str, Split], split: str, info: Info) -> tuple[np.ndarray, np.ndarray]:
     """Read one split as `read` does: `splits` as `check` returns them. A missing one is empty."""
+    assert info.image_shape, "the images are of one size"
     if split not in splits:
         return np.empty((0, *info.image_shape), np.uint8), np.empty(0, np.int64)
     return by_digest(*_records(splits[split], split, info))
@@ -202,6 +203,7 @@ def _records(split: Split, name: str, info: Info) -> tuple[np.ndarray, np.ndarra
     """
     import tensorflow as tf
 
+    assert info.image_shape, "the images are of one size"
     features = {
         "image": tf.io.FixedLenFeature([], tf.string),
         "label": tf.io.FixedLenFeature([], tf.int64),

@@ -22,17 +22,15 @@ def sample(info: Info) -> embedded.Whole | embedded.Sheets | embedded.Pictures:
     return embedded.SAMPLES[info.name]
 
 
-def folder(info: Info, allow_download: bool) -> pathlib.Path | None:
+def folder(info: Info, allow_download: bool) -> pathlib.Path:
     """Return the prepared folder of a data set, downloaded if need be.
 
-    None stands for a set that the repository carries whole: prepared by TFDS it would have
-    another order.
+    It is not for sets that the repository carries whole: prepared by TFDS they would have another
+    order.
 
     Raises:
         Unavailable: the data set is not available here. The message lists what can be done.
     """
-    if info.name in embedded.WHOLE:
-        return None
     found = prepared.find(info)
     if found:
         return found

@@ -84,6 +84,7 @@ def stream(
         )
     shuffle = split == "train" if shuffle is None else shuffle
     dataset = _images(known, split, shuffle, seed, sample, partial, download)
+    assert not isinstance(image_size, int), "it is a pair now"
     if image_size and image_size != (known.image_shape and known.image_shape[:2]):
         dataset = pipelines.resized(dataset, image_size, fit)
     import tensorflow as tf

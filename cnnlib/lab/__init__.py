@@ -5,7 +5,7 @@ Nothing in `cnnlib` outside this folder imports it. A notebook needs two functio
 `lab.features`, which computes features of images once and keeps them.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnlib.lab.experiment import record as record
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["features", "record"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     # Imported when they are needed: the command line must start quickly.
     if name == "record":
         from cnnlib.lab import experiment

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import sys
 from typing import Any
 
@@ -23,8 +24,9 @@ class Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command, on a terminal of any encoding."""
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(AttributeError, ValueError):  # not a text file
-                stream.reconfigure(errors="backslashreplace")
+            with contextlib.suppress(ValueError):  # it is closed
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors="backslashreplace")
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -44,8 +46,8 @@ class Commands(click.Group):
             ctx.exit(code)
 
 
-def _expected(error):
-    """(message, exit code) of an error that the user can put right; (None, None) of any other."""
+def _expected(error: BaseException) -> tuple[str | None, int]:
+    """(message, exit code) of an error that the user can put right; (None, 1) of any other."""
     from cnnlib.datasets import Unavailable
     from cnnlib.lab.notebooks import NotebookError
 
@@ -55,13 +57,13 @@ def _expected(error):
         return f"{error.strerror}: make room, then run the same command again", 2
     if isinstance(error, InputError | Unavailable):
         return str(error), 2
-    return (str(error), 1) if isinstance(error, NotebookError) else (None, None)
+    return str(error) if isinstance(error, NotebookError) else None, 1
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cnnlib")
 @click.option("--traceback", is_flag=True, help="Show where an error came from.")
-def cli(traceback):
+def cli(traceback: bool) -> None:
     """Train, measure and compare the nets of the course on CNN image classification."""
 
 
@@ -73,7 +75,7 @@ def cli(traceback):
     type=click.Path(file_okay=False),
     help="Write the report there.  [default: results/course]",
 )
-def course(notebooks, folder):
+def course(notebooks: tuple[str, ...], folder: str | None) -> None:
     """Run all notebooks, or those named, and write a report."""
     from cnnlib.lab import course
 
@@ -97,7 +99,9 @@ def course(notebooks, folder):
 @click.option(
     "-o", "output", type=click.Path(dir_okay=False), help="Write the executed notebook there."
 )
-def run(notebook, values, file, output):
+def run(
+    notebook: str, values: tuple[tuple[str, str], ...], file: str | None, output: str | None
+) -> None:
     """Run one notebook with other parameters."""
     from cnnlib.lab import notebooks
 
@@ -108,7 +112,7 @@ def run(notebook, values, file, output):
 
 
 @cli.group("notebooks", cls=Commands)
-def notebooks():
+def notebooks() -> None:
     """Copy the notebooks: to work in, for students, for teachers."""
 
 
@@ -119,7 +123,7 @@ def notebooks():
     type=click.Path(file_okay=False),
     help="Copy them there.  [default: work/ beside notebooks/]",
 )
-def notebooks_copy(folder):
+def notebooks_copy(folder: str | None) -> None:
     """Copy the notebooks that the folder does not have yet, to work in the copies."""
     from cnnlib.lab import editions
 
@@ -132,7 +136,7 @@ def notebooks_copy(folder):
 
 @notebooks.command("student")
 @click.option("-o", "--folder", required=True, type=click.Path(file_okay=False))
-def notebooks_student(folder):
+def notebooks_student(folder: str) -> None:
     """Write the notebooks without their solutions."""
     from cnnlib.lab import editions
 
@@ -141,7 +145,7 @@ def notebooks_student(folder):
 
 @notebooks.command("teacher")
 @click.option("-o", "--folder", required=True, type=click.Path(file_okay=False))
-def notebooks_teacher(folder):
+def notebooks_teacher(folder: str) -> None:
     """Write the notebooks with their solutions in the answer cells."""
     from cnnlib.lab import editions
 
@@ -178,7 +182,17 @@ def notebooks_teacher(folder):
     type=click.IntRange(min=0),
     help="Say which of the processes this machine runs: 0, 1, ...",
 )
-def train(model, dataset, recipe, seed, train_size, again, processes, coordinator, process_id):
+def train(
+    model: str,
+    dataset: str,
+    recipe: str,
+    seed: int,
+    train_size: int | None,
+    again: bool,
+    processes: int | None,
+    coordinator: str | None,
+    process_id: int | None,
+) -> None:
     """Train one net, test it once, record the row."""
     from cnnlib.lab import distributed, experiment
     from cnnlib.models import registry
@@ -243,7 +257,7 @@ def _places(row: dict[str, Any]) -> list[str]:
     default=None,
     help="Say whether the ink is dark.  [default: judged by the border]",
 )
-def predict(model, images, invert):
+def predict(model: str, images: tuple[str, ...], invert: bool) -> None:
     """Show what a trained net reads in pictures of digits."""
     from cnnlib import digits
 
@@ -251,13 +265,13 @@ def predict(model, images, invert):
 
 
 @cli.group("batch", cls=Commands)
-def batch():
+def batch() -> None:
     """Run many trainings and notebooks from a file."""
 
 
 @batch.command("plan")
 @click.argument("file", type=click.Path())
-def batch_plan(file):
+def batch_plan(file: str) -> None:
     """Check a batch file and list its runs, their ids and how long they may take."""
     from cnnlib.lab import batch
 
@@ -294,7 +308,14 @@ def batch_plan(file):
     show_default=True,
     help="Start a run again that was killed.",
 )
-def batch_run(file, scheduler, workers, threads, copies, retries):
+def batch_run(
+    file: str,
+    scheduler: str | None,
+    workers: int | None,
+    threads: int | None,
+    copies: str | None,
+    retries: int,
+) -> None:
     """Run what is not in the results yet."""
     from cnnlib.lab import batch
 
@@ -311,7 +332,7 @@ def batch_run(file, scheduler, workers, threads, copies, retries):
 
 @batch.command("status")
 @click.argument("file", type=click.Path())
-def batch_status(file):
+def batch_status(file: str) -> None:
     """Show which runs are done, running or failed."""
     from cnnlib.lab import batch
 
@@ -326,7 +347,7 @@ def batch_status(file):
     type=click.Path(file_okay=False),
     help="Write the page there.  [default: results/batch]",
 )
-def batch_report(file, folder):
+def batch_report(file: str, folder: str | None) -> None:
     """Write a page that links the executed notebooks and shows what failed."""
     from cnnlib.lab import batch
 
@@ -335,7 +356,7 @@ def batch_report(file, folder):
 
 
 @cli.group("transfer", cls=Commands)
-def transfer():
+def transfer() -> None:
     """Prepare transfer learning with VGG16; `train vgg16` makes a row."""
 
 
@@ -353,7 +374,7 @@ def transfer():
     type=click.IntRange(min=1),
     help="Take so many training images, those of seed 0.  [default: all]",
 )
-def transfer_features(dataset, image_size, train_size):
+def transfer_features(dataset: str, image_size: int, train_size: int | None) -> None:
     """Compute and keep the features of frozen VGG16, resumably."""
     from cnnlib.lab import feature_cache
 
@@ -377,7 +398,9 @@ def transfer_features(dataset, image_size, train_size):
 )
 @click.option("--blocks", default="345", show_default=True, help="Give the head these blocks.")
 @click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
-def transfer_select(dataset, image_size, train_size, blocks, epochs):
+def transfer_select(
+    dataset: str, image_size: int, train_size: int | None, blocks: str, epochs: int
+) -> None:
     """Compare settings of heads on a tenth of the training images."""
     from cnnlib.lab import head_selection
 
@@ -389,13 +412,13 @@ def transfer_select(dataset, image_size, train_size, blocks, epochs):
 
 
 @cli.group("results", cls=Commands)
-def results():
+def results() -> None:
     """Show and publish what was measured."""
 
 
 @results.command("show")
 @click.argument("benchmark", default="mnist")
-def results_show(benchmark):
+def results_show(benchmark: str) -> None:
     """Show the lecture's results beside those measured here."""
     from cnnlib.lab import results_listing
 
@@ -405,7 +428,7 @@ def results_show(benchmark):
 @results.command("publish")
 @click.argument("run_ids", nargs=-1)
 @click.option("--recipe", help="Publish the rows of this recipe.")
-def results_publish(run_ids, recipe):
+def results_publish(run_ids: tuple[str, ...], recipe: str) -> None:
     """Move rows of this machine into data/measured/, and nets into data/nets/."""
     from cnnlib.lab import ledger
 
@@ -415,7 +438,7 @@ def results_publish(run_ids, recipe):
 
 @results.command("remove")
 @click.argument("run_ids", nargs=-1, required=True)
-def results_remove(run_ids):
+def results_remove(run_ids: tuple[str, ...]) -> None:
     """Delete rows of this machine, with their nets, histories and predictions."""
     from cnnlib.lab import ledger
 
@@ -424,7 +447,7 @@ def results_remove(run_ids):
 
 
 @results.command("migrate")
-def results_migrate():
+def results_migrate() -> None:
     """Bring rows of the first edition up to date; nothing is measured again."""
     from cnnlib.lab import ledger
 
@@ -436,7 +459,7 @@ def results_migrate():
 @results.command("verify")
 @click.argument("run_ids", nargs=-1)
 @click.option("--predictions", is_flag=True, help="Keep the predictions where the row has none.")
-def results_verify(run_ids, predictions):
+def results_verify(run_ids: tuple[str, ...], predictions: bool) -> None:
     """Train rows again and compare them; without rows, a quick one."""
     from cnnlib.lab import verify
 
@@ -452,7 +475,7 @@ def results_verify(run_ids, predictions):
 @click.option(
     "--check", is_flag=True, help="Only say whether it is up to date: exit code 1 if not."
 )
-def results_readme(check):
+def results_readme(check: bool) -> None:
     """Write the published rows into README's table."""
     from cnnlib.lab import readme
 
@@ -464,7 +487,7 @@ def results_readme(check):
 
 
 @cli.command("models")
-def models():
+def models() -> None:
     """List the nets that can be trained."""
     from cnnlib.models import registry
 
@@ -473,7 +496,7 @@ def models():
 
 
 @cli.command("datasets")
-def datasets():
+def datasets() -> None:
     """List the data sets."""
     from cnnlib import datasets
 
@@ -486,7 +509,7 @@ def datasets():
 
 
 @cli.group("data", cls=Commands)
-def data():
+def data() -> None:
     """Prepare data sets ahead, carry them to other machines, list them."""
 
 
@@ -498,7 +521,7 @@ def data():
     help="Take this archive of Caltech-101 or Caltech-256 instead of a download.",
 )
 @click.option("--partial", is_flag=True, help="Take an archive that holds a part of the set.")
-def data_fetch(names, archive, partial):
+def data_fetch(names: tuple[str, ...], archive: str | None, partial: bool) -> None:
     """Download and prepare data sets; an interrupted download continues."""
     from cnnlib.lab import data
 
@@ -512,7 +535,7 @@ def data_fetch(names, archive, partial):
 @click.option(
     "-o", "output", required=True, type=click.Path(dir_okay=False), help="Write the bundle there."
 )
-def data_bundle(names, output):
+def data_bundle(names: tuple[str, ...], output: str) -> None:
     """Pack prepared data sets and the VGG16 weights into one zip."""
     from cnnlib.lab import bundles
 
@@ -525,7 +548,7 @@ def data_bundle(names, output):
 
 @data.command("unpack")
 @click.argument("file", type=click.Path(dir_okay=False))
-def data_unpack(file):
+def data_unpack(file: str) -> None:
     """Verify a bundle and install what is in it."""
     from cnnlib.lab import bundles
 
@@ -533,7 +556,7 @@ def data_unpack(file):
 
 
 @data.command("list")
-def data_list():
+def data_list() -> None:
     """Show what of each data set is on this machine."""
     from cnnlib.lab import data
 
@@ -547,7 +570,7 @@ def data_list():
     type=click.Path(file_okay=False),
     help="Write the site there.  [default: site/ in the checkout]",
 )
-def site(folder):
+def site(folder: str | None) -> None:
     """Build the course as a web site that opens without a network."""
     from cnnlib.lab import site
 
@@ -557,7 +580,7 @@ def site(folder):
 @cli.command("draw")
 @click.option("-o", "--output", "folder", help="Folder of the page.  [default: results/draw]")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
-def draw(folder, browser):
+def draw(folder: str | None, browser: bool) -> None:
     """Open a page on which you draw a digit and nets of the course answer."""
     import webbrowser
 
@@ -575,7 +598,7 @@ def draw(folder, browser):
 @cli.command("clean")
 @click.option("--checkpoints", is_flag=True, help="Also those of trainings that are not complete.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")
-def clean(checkpoints, dry_run):
+def clean(checkpoints: bool, dry_run: bool) -> None:
     """Remove what killed runs left behind, and show what it was."""
     from cnnlib.lab import leftovers
 
@@ -590,7 +613,7 @@ def clean(checkpoints, dry_run):
 
 
 @cli.command("recipes")
-def recipes():
+def recipes() -> None:
     """List the recipes by which nets are trained."""
     from cnnlib import recipes
 

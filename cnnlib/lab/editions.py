@@ -81,7 +81,7 @@ def with_answers(nb: Any) -> Any:
     return nb
 
 
-def _write(folder, edit: Callable[[Any], Any]) -> list[pathlib.Path]:
+def _write(folder: str | os.PathLike[str], edit: Callable[[Any], Any]) -> list[pathlib.Path]:
     import nbformat
 
     folder = outputs.output_folder(folder)

@@ -8,7 +8,7 @@ import json
 import numbers
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from cnnlib.errors import InputError
 from cnnlib.lab import distributed, environment, identity, ledger
 from cnnlib.models import registry
 from cnnlib.results import rows
+
+if TYPE_CHECKING:
+    import keras
 
 
 def plan(
@@ -261,7 +264,7 @@ def train(
     return net, history
 
 
-def record(model: str, net, trained, data: datasets.Dataset) -> dict[str, Any]:
+def record(model: str, net: "keras.Model", trained: Any, data: datasets.Dataset) -> dict[str, Any]:
     """Test a net that was just trained once, and record its row; return the row.
 
     Args:
@@ -334,7 +337,7 @@ def _keep(planned, net, trained, data):
     )
 
 
-def predictions_of(model, net, trained, images):
+def predictions_of(model: str, net: "keras.Model", trained: Any, images: np.ndarray) -> np.ndarray:
     """Return the class that the net gives to each image, as the recipe tests it: int (n,)."""
     from cnnlib import preprocessing, training, transfer
     from cnnlib.lab import feature_cache
@@ -369,7 +372,7 @@ def _accelerator():
     return {"device": "; ".join([*parts, environment.device()])} if parts else {}
 
 
-def save_net(model, run_id: str):
+def save_net(model: "keras.Model", run_id: str) -> pathlib.Path:
     """Write the trained net of a row, without its optimizer; return the path."""
     import keras
 

@@ -267,7 +267,8 @@ def _migrated(row: dict[str, Any]) -> dict[str, Any]:
 
 def _with_ids(found: list[dict[str, Any]]) -> dict[str, str]:
     """Give rows the run_ids of their settings, in place; return {old: new}."""
-    renamed, taken = {}, {}
+    renamed: dict[str, str] = {}
+    taken: dict[str, int] = {}
     for row in sorted(found, key=lambda row: row["date"], reverse=True):
         run = run_id_of(row)
         taken[run] = taken.get(run, -1) + 1

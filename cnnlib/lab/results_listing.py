@@ -80,7 +80,7 @@ def _lecture(dataset):
         return list(csv.DictReader(file))
 
 
-def _lines(dataset, metric) -> list[Line]:
+def _lines(dataset: str, metric: str) -> list[Line]:
     """The measured runs, grouped by settings; the newest for each seed."""
     local = {run: row for run, row in rows.read_local().items() if row["dataset"] == dataset}
     published = rows.read_ledger(dataset)
@@ -132,7 +132,7 @@ def _table_of_others(title, lines, info):
     return _table(table, (24, 21, 31))
 
 
-def _measured(line: Line | None, info) -> tuple[str, str]:
+def _measured(line: Line | None, info: datasets.Info) -> tuple[str, str]:
     """The last two cells of a line."""
     if line is None:
         return "not measured", ""

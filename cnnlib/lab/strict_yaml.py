@@ -6,6 +6,7 @@ that name the file and the line.
 """
 
 import dataclasses
+import os
 import pathlib
 import re
 from typing import Any
@@ -39,7 +40,7 @@ class List(list):
     lines: list[int]
 
 
-def read(path: str | pathlib.Path) -> Any:
+def read(path: str | os.PathLike[str]) -> Any:
     """Return the value that a YAML file holds.
 
     Raises:

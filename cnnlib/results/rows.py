@@ -22,7 +22,7 @@ DATE = "%Y-%m-%dT%H:%M:%SZ"  # UTC; sorts as text
 
 def _plain(value: Any) -> Any:
     """Return NumPy's numbers as Python's."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Number):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return value
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 

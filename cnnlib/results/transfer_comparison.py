@@ -78,8 +78,8 @@ def transfer_table(
     cells = []
     for line in transfer_recap(dataset, local).itertuples():
         transfer = _transfer(line.recipe)
-        is_single_block = transfer is not None and len(transfer.blocks) == 1
-        if is_single_block and transfer.is_frozen and not grid:
+        is_part_of_grid = transfer and transfer.is_frozen and len(transfer.blocks) == 1
+        if is_part_of_grid and not grid:
             continue
         recipe = line.recipe
         if line.train_images != info.train_count:

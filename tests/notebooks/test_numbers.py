@@ -23,7 +23,8 @@ INFOS = [datasets.info(name) for name in datasets.names()]
 # What tells no result: code, addresses, sizes, layers in a row, years, sections, names.
 NOT_RESULTS = re.compile(
     r"```.*?```|`[^`]*`|\]\([^)]*\)|\d+ ?[x·] ?\d+|\d+ ?(?:->|→) ?(?:\d+ ?(?:->|→) ?)*\d+"
-    r"|\b(?:18|19|20)\d\d\b(?! [a-z]*images)|\b[Ss]ections? [IVX\d][\w.-]*|(?<![\d.])[A-Za-z][\w-]*\d[\w.]*",
+    r"|\b(?:18|19|20)\d\d\b(?! [a-z]*images)|\b[Ss]ections? [IVX\d][\w.-]*"
+    r"|(?<![\d.])[A-Za-z][\w-]*\d[\w.]*",
     re.DOTALL,
 )
 NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?")

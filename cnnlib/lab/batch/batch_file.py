@@ -14,6 +14,7 @@ run starts, without importing Keras: a thousand runs take a second or two.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -51,6 +52,10 @@ def _number_of_bytes(value: Any) -> int:
     return int(float(match[1]) * UNITS[match[2]])
 
 
+# The default of what a file need not name, and must not set to nothing.
+_UNSET: Any = None
+
+
 class _Strict(BaseModel):
     """A mapping of the file. The description of a field is what its error says is expected."""
 
@@ -60,8 +65,10 @@ class _Strict(BaseModel):
 class LimitsItem(_Strict):
     """`limits`: what each run may use."""
 
-    minutes: float = Field(default=None, gt=0, allow_inf_nan=False, description="a number above 0")
-    memory: Annotated[int, BeforeValidator(_number_of_bytes)] = None
+    minutes: float = Field(
+        default=_UNSET, gt=0, allow_inf_nan=False, description="a number above 0"
+    )
+    memory: Annotated[int, BeforeValidator(_number_of_bytes)] = _UNSET
 
     def over(self, outer: Limits) -> Limits:
         """Return these limits; what they do not name is as in `outer`."""
@@ -98,7 +105,7 @@ class TrainItem(_Strict):
         description=_SEEDS
     )
     train_size: int = Field(
-        default=None, gt=0, description="how many training images, a whole number above 0"
+        default=_UNSET, gt=0, description="how many training images, a whole number above 0"
     )
     limits: LimitsItem = Field(default=LimitsItem(), description="keys and values")
 
@@ -152,7 +159,10 @@ class NotebookItem(_Strict):
         return _checked(where, notebooks.checked, path, {name: value})[name]
 
 
-ITEMS = {"train": TrainItem, "notebook": NotebookItem}
+ITEMS: dict[str, type[TrainItem | NotebookItem]] = {
+    "train": TrainItem,
+    "notebook": NotebookItem,
+}
 
 
 def read(path: str | pathlib.Path) -> list[Run]:
@@ -164,9 +174,11 @@ def read(path: str | pathlib.Path) -> list[Run]:
     """
     path = pathlib.Path(path)
     items = strict_yaml.read(path)
-    if not isinstance(items, list) or not items:
+    if not isinstance(items, strict_yaml.List) or not items:
         raise InputError(f"{path}:1: expected a list of `- train: ...` and `- notebook: ...` items")
-    found, lines, limits = [], {}, Limits()
+    found: list[Run] = []
+    lines: dict[str, int] = {}
+    limits = Limits()
     for line, item in zip(items.lines, items, strict=True):
         kind, fields = _kind_and_fields(item, f"{path}:{line}")
         if kind == "limits":
@@ -179,7 +191,7 @@ def read(path: str | pathlib.Path) -> list[Run]:
                 f"at most {MAX_RUNS:,} in a file: divide it into several files"
             )
         for run in _expanded(parsed, limits, fields, path):
-            run_id = _located(f"{path}:{line}: {kind}", lambda run=run: run.id)
+            run_id = _located(f"{path}:{line}: {kind}", functools.partial(getattr, run, "id"))
             if run_id in lines:
                 raise InputError(
                     f"{path}:{line}: {kind}: {run} is already in the item of line {lines[run_id]}"

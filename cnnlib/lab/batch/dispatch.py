@@ -83,10 +83,11 @@ def run(
 class _Dispatch:
     """The runs to do, and those that were given to Dask or are done by another command."""
 
-    def __init__(self, client, todo: Sequence[Run], job: dict[str, Any], progress: Progress):
+    def __init__(self, client: Any, todo: Sequence[Run], job: dict[str, Any], progress: Progress):
         self.client, self.job, self.progress = client, job, progress
         self.todo = {each.id: each for each in todo}
-        self.ended, self.futures = queue.SimpleQueue(), {}
+        self.ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.futures: dict[str, Any] = {}
         self.waiting: dict[str, float] = {}  # runs of other commands, and when to look again
         self.failed: list[Run] = []
 
@@ -179,7 +180,7 @@ class _Dispatch:
 
 
 @contextlib.contextmanager
-def _client(scheduler, workers, count) -> Iterator[tuple[Any, str]]:
+def _client(scheduler: str | None, workers: int | None, count: int) -> Iterator[tuple[Any, str]]:
     """Yield (distributed.Client, address of its dashboard) for `count` runs."""
     import dask
     import distributed  # it sets up its logging when it is imported

@@ -69,7 +69,7 @@ def _page(name, found, folder):
 """
 
 
-def _row(each: RunStatus, folder):
+def _row(each: RunStatus, folder: pathlib.Path) -> str:
     record = each.record if each.status in (DONE, FAILED) else {}
     seconds, memory = record.get("seconds"), record.get("peak_memory")
     failed = f'<a href="#{escape(quote(each.run.id))}">failed</a>'
@@ -84,7 +84,7 @@ def _row(each: RunStatus, folder):
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def _result(each: RunStatus, folder):
+def _result(each: RunStatus, folder: pathlib.Path) -> str:
     if each.status != DONE:
         return status.since(each.claim) if each.status == RUNNING else ""
     executed = each.run.output
@@ -95,7 +95,7 @@ def _result(each: RunStatus, folder):
     return "; copy: ".join([link(executed, "executed notebook", folder), *copies])
 
 
-def _failure(each: RunStatus, folder):
+def _failure(each: RunStatus, folder: pathlib.Path) -> str:
     run_id, attempts = each.run.id, each.record.get("attempts", 1)
     files = [
         (records.log_path(run_id), "what it printed"),

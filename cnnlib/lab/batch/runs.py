@@ -22,7 +22,7 @@ import json
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from cnnlib import storage
 from cnnlib.lab import experiment, notebooks
@@ -44,7 +44,9 @@ class Limits:
 class Run(Protocol):
     """What `TrainingRun` and `NotebookRun` have in common."""
 
-    limits: Limits
+    @property
+    def limits(self) -> Limits:
+        """What it may use."""
 
     @property
     def id(self) -> str:
@@ -72,7 +74,7 @@ class TrainingRun:
     train_size: int | None = None  # None: all training images
     limits: Limits = Limits()
 
-    output = None
+    output: ClassVar[None] = None
 
     def __str__(self) -> str:
         size = "" if self.train_size is None else f" on {self.train_size:,} images"
@@ -169,6 +171,7 @@ def to_json(run: Run) -> dict[str, Any]:
 
     A notebook of the course goes by its name, not by its path on this machine.
     """
+    assert isinstance(run, TrainingRun | NotebookRun)
     fields = {f.name: getattr(run, f.name) for f in dataclasses.fields(run) if f.name != "limits"}
     if isinstance(run, TrainingRun):
         return {"train": fields}

@@ -37,9 +37,12 @@ STOPPED, ELSEWHERE = "stopped", "elsewhere"
 
 # For the workers of the command itself, which are threads of its process: it sets `stop`, and waits
 # until no run is in `running` (process numbers).
-stop, running = threading.Event(), set()
+stop = threading.Event()
+running: set[int] = set()
 
-_processes, _reading = (float("-inf"), {}), threading.Lock()  # see `_started_by`
+# When the processes were last read, and what was found, see `_started_by`.
+_processes: tuple[float, dict[int, Any]] = (float("-inf"), {})
+_reading = threading.Lock()
 
 
 def execute(job: dict[str, Any]) -> dict[str, Any]:
