@@ -50,7 +50,8 @@ def image_grid(
     for axis, word in zip(axes.flat, words, strict=False):
         axis.set_title(word, fontsize=9, fontweight="normal", loc="center", pad=2)
     style.headed(figure, title)
-    listed = f": {style.plain_list(words)}" if words else ""
+    named = [word for word in words if word]
+    listed = f": {style.plain_list(named)}" if named else ""
     return style.set_alt(figure, f"{title or 'Images'}. {_count(len(images), 'image')}{listed}.")
 
 
