@@ -333,7 +333,7 @@ _FROM_SCRATCH: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     # Means that depend on no net: docs/recipes.md names the source of each.
     "short": (
-        "the twelve CIFAR-10 nets on two CPU cores: 24 epochs, two thirds of them on smaller images",
+        "the twelve CIFAR-10 nets on two CPU cores: 24 epochs, 16 of them on smaller images",
         {
             "protocol": "crop-alternating",
             "epochs": 24,
