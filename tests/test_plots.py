@@ -1,5 +1,7 @@
 """What the figures show, read back from them; how they look is for the eye, in the notebooks."""
 
+import io
+
 import matplotlib.pyplot as plt
 import nbclient
 import nbconvert
@@ -7,6 +9,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from cnnlib import plots, results
 from cnnlib.errors import InputError
@@ -247,3 +250,15 @@ def test_a_notebook_shows_figures_as_images_with_their_alt_text(monkeypatch):
     assert "image/png" not in output["data"]  # one picture, not two
     page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
     assert page.count('alt="A line &amp;') == 1 and "data:image/png;base64," in page
+
+
+@pytest.mark.parametrize("colours", [2, 256, 257, 5000])
+def test_a_smaller_png_has_the_same_pixels(colours):
+    draw = np.random.default_rng(0)
+    palette = draw.integers(0, 256, (colours, 3), dtype=np.uint8)
+    pixels = palette[draw.integers(0, colours, (100, 120))]
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert("RGBA").save(file, "PNG")
+    small = plots.style._small_png(file.getvalue())
+    np.testing.assert_array_equal(Image.open(io.BytesIO(small)).convert("RGB"), pixels)
+    assert len(small) < len(file.getvalue())

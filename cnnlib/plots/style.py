@@ -5,7 +5,9 @@ else one made of its titles, axes and legends. It is part of the output itself (
 that it stays in JupyterLab, in nbconvert's pages and in the site.
 """
 
+import base64
 import html
+import io
 import os
 import pathlib
 import re
@@ -15,8 +17,10 @@ from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from PIL import Image
 
 from cnnlib.errors import InputError
 
@@ -78,9 +82,22 @@ def to_html(figure: Figure) -> str:
     """Return a figure as an HTML image with its alt text: what a notebook shows."""
     from IPython.core.pylabtools import print_figure
 
-    picture = print_figure(figure, "png", base64=True)
+    picture = base64.b64encode(_small_png(print_figure(figure, "png"))).decode("ascii")
     alt = html.escape(alt_text(figure), quote=True)
     return f'<img src="data:image/png;base64,{picture}" alt="{alt}">'
+
+
+def _small_png(content: bytes) -> bytes:
+    """Return an opaque PNG file with the same pixels in fewer bytes."""
+    picture = Image.open(io.BytesIO(content)).convert("RGB")
+    if picture.getcolors(256):  # not more colours than a palette has
+        pixels = np.asarray(picture)
+        palette, indices = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+        picture = Image.fromarray(indices.reshape(pixels.shape[:2]).astype("uint8"), "P")
+        picture.putpalette(palette.tobytes())
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def _show_with_alt() -> None:

@@ -1,11 +1,13 @@
 """The recap, against means and deviations worked out by hand, and its three written forms."""
 
+import numpy as np
 import pandas
 import pytest
+from PIL import Image
 
 from cnnlib import datasets, results, storage
 from cnnlib.errors import InputError
-from cnnlib.lab import experiment, ledger
+from cnnlib.lab import experiment, ledger, notebooks
 from cnnlib.lab import readme as lab_readme
 from cnnlib.lab.readme import BEGIN, END
 from cnnlib.results import comparison, rows
@@ -247,6 +249,17 @@ def test_update_readme_needs_both_markers(readme, marker):
         lab_readme.update_readme(readme)
     assert f"lacks the line {marker}" in str(error.value)
     assert readme.read_text(encoding="utf-8") == text
+
+
+def test_every_notebook_has_a_thumbnail_in_the_readme(tmp_path):
+    shown = (storage.ROOT / "README.md").read_text(encoding="utf-8")
+    paths = lab_readme.make_thumbnails(tmp_path)
+    assert [path.stem for path in paths] == [name[:2] for name in notebooks.names()]
+    for path in paths:
+        with Image.open(path) as picture:
+            assert max(picture.width / 220, picture.height / 140) == pytest.approx(1, abs=0.01)
+            assert len(np.unique(np.asarray(picture.convert("L")))) > 10
+        assert f"{lab_readme.THUMBNAILS}/{path.name}" in shown
 
 
 def test_update_readme_without_a_readme(tmp_path):
