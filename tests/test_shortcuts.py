@@ -121,6 +121,17 @@ def test_a_net_for_one_size_alone_refuses_smaller_images(name):
         training.train(net, images, np.arange(4), recipe(small_epochs=1, small_size=8))
 
 
+@pytest.mark.parametrize("name", ["vgg16", "small", "fast", "densenet121", "mobilenetv2"])
+def test_the_smallest_side_that_a_net_declares_is_the_smallest_that_it_takes(name):
+    declared = models.registry.net(f"cifar10/{name}").smallest_side
+    net = models.build(f"cifar10/{name}")
+    if declared is None:
+        with pytest.raises(ValueError):
+            shortcuts.at_size(net, 24)
+    else:
+        assert shortcuts.at_size(net, declared).output_shape == (None, 10)
+
+
 def test_images_that_would_not_be_smaller_are_refused(data):
     with pytest.raises(InputError, match=r"begins with images of 16x16, and .* takes .16, 16, 3."):
         training.train(small_net(), *data, recipe(small_epochs=1, small_size=16))

@@ -120,6 +120,15 @@ def _check_images(net, recipe, info):
             f"{net.name} takes {wanted}, and the images of {info.name} are {shape}: use one of "
             f"{names}"
         )
+    if recipe.small_epochs and (
+        net.smallest_side is None
+        or not net.smallest_side <= recipe.small_size < info.image_shape[0]
+    ):
+        raise InputError(
+            f"the recipe {recipe.name} begins with images of {recipe.small_size}x"
+            f"{recipe.small_size} pixels, which {net.name} cannot take: set small_epochs=0, such "
+            f"as {recipe.name},small_epochs=0"
+        )
     if recipe.protocol == "deslanted" and info.image_shape[2] != 1:
         raise InputError(
             f"the recipe {recipe.name} deslants grey images, and those of {info.name} have colours"

@@ -31,6 +31,8 @@ class Net:
         training: "gradient", "boosting" (three nets that vote, `cnnlib.boosting`) or "transfer"
             (it continues from weights trained on ImageNet, `cnnlib.transfer`).
         members: the name of the net that a boosted net has three of, else None.
+        smallest_side: of the images that it can learn from at first, in pixels; None if it takes
+            those of its own size alone.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Net:
     row: str | None = None
     training: Training = "gradient"
     members: str | None = None
+    smallest_side: int | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "options", types.MappingProxyType(dict(self.options)))
@@ -111,16 +114,23 @@ _TRANSFER = (
 )
 
 
-def _cifar10(function: str) -> Net:
+def _cifar10(function: str, smallest_side: int | None = 8) -> Net:
     name = "cifar10/" + function.lower().replace("_", "-")
-    return Net(name, function, f"cifar10.{function}", input_format="cifar10", row=name)
+    return Net(
+        name,
+        function,
+        f"cifar10.{function}",
+        input_format="cifar10",
+        row=name,
+        smallest_side=smallest_side,
+    )
 
 
 _CIFAR10 = (
+    _cifar10("VGG16", smallest_side=None),  # its five poolings need 32 pixels
     *map(
         _cifar10,
         (
-            "VGG16",
             "ResNet18",
             "ResNet50",
             "ResNet101",
@@ -139,6 +149,7 @@ _CIFAR10 = (
         "FastNet, which is ours and not one of the published twelve",
         "cifar10.FastNet",
         input_format="cifar10",
+        smallest_side=12,
     ),
     Net(
         "cifar10/small",

@@ -174,6 +174,21 @@ def test_a_data_set_that_the_net_cannot_take():
         experiment.train_row("cifar10/resnet18", "mnist", train_size=1000)
 
 
+@pytest.mark.parametrize(
+    "model, recipe, advice",
+    [
+        ("cifar10/vgg16", "short", "short,small_epochs=0"),
+        ("cifar10/small", "short,epochs=20", "short,epochs=20,small_epochs=0"),
+        ("cifar10/fast", "short,small_size=8", "short,small_size=8,small_epochs=0"),
+        ("cifar10/resnet18", "short,small_size=32", "short,small_size=32,small_epochs=0"),
+    ],
+)
+def test_smaller_images_that_a_net_cannot_take_are_refused_by_the_plan(model, recipe, advice):
+    with pytest.raises(InputError, match=f"set small_epochs=0, such as {advice}$"):
+        experiment.plan(model, "cifar10", recipe)
+    assert experiment.plan(model, "cifar10", advice)["epochs"] > 1
+
+
 def test_an_unwritable_results_folder_is_said_before_training(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNNLIB_RESULTS", str(tmp_path / "file" / "results"))
