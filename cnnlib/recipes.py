@@ -21,8 +21,6 @@ PROTOCOLS: dict[str, str] = {
 }
 # Protocols for colour images: black pixels that are added on each side before the crop.
 CROP_PADDING = {"crop-flip": 4, "crop-alternating": 2}
-# Trainable parts of VGG16, smallest first; the head is always trained.
-TRAINABLE = ("head", "block5", "blocks345", "all")
 # LeCun et al. 1998, section III-B: a learning rate of 0.0005 in epochs 1 and 2, 0.0002 in 3 to 5,
 # 0.0001 in 6 to 8, 0.00005 in 9 to 12, then 0.00001; here as fractions of the recipe's rate:
 # (last epoch, fraction).

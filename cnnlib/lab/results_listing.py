@@ -14,7 +14,6 @@ from cnnlib.errors import check_name
 from cnnlib.models import registry
 from cnnlib.results import rows
 
-WIDTH = 80
 # What runs have in common that differ by their seed only.
 _SETTINGS = ("model", "protocol", "recipe", "train_images", "epochs", "image_order")
 

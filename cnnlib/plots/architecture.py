@@ -180,7 +180,7 @@ def layers_of(model: "keras.Model") -> list[Step]:
     if len(single) <= MOST_LAYERS and not joins:
         steps += _with_activations(flat)
     else:
-        steps += _stages(flat, shape[1:3])
+        steps += _stages(flat)
     if members > 1:
         steps[-1].operation += f"\none of {members} nets"
     return steps
@@ -310,7 +310,7 @@ def _with_activations(flat: Sequence[Any]) -> list[Step]:
     return steps
 
 
-def _stages(flat: Sequence[Any], input_size: tuple[int, int]) -> list[Step]:
+def _stages(flat: Sequence[Any]) -> list[Step]:
     """Return one step for each stage: by its name, else a run of maps of one size and number."""
     groups: list[tuple[str, list[Any]]] = []
     for layer in flat:
