@@ -6,6 +6,8 @@ PIP := $(VENV) -m pip --disable-pip-version-check
 READY := .venv/ready
 SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)
+# Sets the shell's `found` to the first of these that runs and is supported (a name on PATH may lead to none).
+FIND = for python in $(1); do if "$$python" -c "$(SUPPORTED)" 2>/dev/null; then found=$$python; break; fi; done
 
 .PHONY: help course test test-fast test-colab lab site lint lock clean
 
@@ -50,7 +52,7 @@ test-colab: .venv-colab/ready
 
 .venv-colab/ready: requirements-colab.lock requirements-build.lock
 	@rm -rf .venv-colab
-	@"$$(command -v python3.13 || command -v python3)" -m venv .venv-colab
+	@$(call FIND,python3.13 python3.12 $(CANDIDATES)); "$${found:?no Python 3.11, 3.12 or 3.13}" -m venv .venv-colab
 	@$(COLAB) -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-build.lock
 	@$(COLAB) -m pip --disable-pip-version-check install --quiet --require-hashes --no-build-isolation -r requirements-colab.lock
 	@touch .venv-colab/ready
@@ -91,9 +93,7 @@ clean:
 # environment for each build with whatever the index has, without hashes, and runs that code.
 $(READY): requirements.lock requirements-build.lock pyproject.toml
 	@if [ -e .venv/unfinished ] || ! $(VENV) -c "$(SUPPORTED)" 2>/dev/null; then \
-		for python in $(CANDIDATES); do \
-			if "$$python" -c "$(SUPPORTED)" 2>/dev/null; then found=$$python; break; fi; \
-		done; \
+		$(call FIND,$(CANDIDATES)); \
 		if [ -z "$$found" ]; then \
 			echo "No Python 3.11, 3.12 or 3.13 with its venv module among: $(CANDIDATES)." >&2; \
 			echo "Install one (python.org; on Debian and Ubuntu also: apt install python3-venv), or name it: make PYTHON=/path/to/python3.12" >&2; \
