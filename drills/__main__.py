@@ -2,7 +2,7 @@
 
     python -m drills [--short]
 
-The whole takes about 25 minutes on two cores, `--short`, which writes nothing, about three.
+The whole takes about ten minutes on two cores, `--short`, which writes nothing, about two.
 """
 
 import argparse
