@@ -31,7 +31,7 @@ course: $(READY)
 test: $(READY)
 	@tests/browser/install.sh
 	@$(VENV) -m pytest tests --numprocesses 2
-	@$(VENV) -m pytest notebooks
+	@$(VENV) -m pytest notebooks --numprocesses 2 --dist loadfile
 
 test-fast: $(READY)
 	@$(VENV) -m pytest tests --numprocesses 2 -m "not slow"

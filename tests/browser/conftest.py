@@ -95,6 +95,12 @@ class Tab:
 
     def violations(self, axe):
         """Return what axe-core finds serious or critical, a line each."""
+        # Colours at rest: a page that has just opened still fades into its theme.
+        self.run(
+            "const style = document.createElement('style');"
+            "style.textContent = '* { transition: none !important }';"
+            "document.head.append(style)"
+        )
         self.run(axe)
         found = self.browser.execute_async_script(
             "const done = arguments[0];"
