@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnlib import datasets, recipes, results, storage
+from cnnlib import backend, datasets, recipes, results, storage
 from cnnlib.errors import InputError
 from cnnlib.lab import distributed, environment, identity, ledger
 from cnnlib.models import registry
@@ -370,13 +370,10 @@ def _result(dataset, error):
 
 def _accelerator():
     """The column `device` if Keras trained on GPUs or over several processes; else nothing."""
-    import keras
-
-    gpus = [device for device in keras.distribution.list_devices() if device.startswith("gpu")]
-    count = distributed.joined().count
+    names, count = backend.gpus(), distributed.joined().count
     parts = [
         *([f"{count} processes"] if count > 1 else []),
-        *([f"{len(gpus)} GPU"] if gpus else []),
+        *(f"{names.count(name)} GPU {name}" for name in dict.fromkeys(names)),
     ]
     return {"device": "; ".join([*parts, environment.device()])} if parts else {}
 
