@@ -60,6 +60,8 @@ class Lookahead(keras.callbacks.Callback):
         self.step += 1
         if self.step % self.every and (batch + 1) % self.steps:
             return
+        if keras.backend.backend() == "jax":  # whose `fit` keeps the weights elsewhere meanwhile
+            self.model.jax_state_sync()
         decay = FIRST_DECAY ** (self.step - self.last) * (self.step / self.total) ** 3
         if self.step == self.total:
             decay = 1.0

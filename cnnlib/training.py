@@ -20,7 +20,16 @@ import pandas as pd
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from cnnlib import augment, backend, checkpoints, models, optimizers, recipes, shortcuts
+from cnnlib import (
+    augment,
+    backend,
+    checkpoints,
+    compiled_epochs,
+    models,
+    optimizers,
+    recipes,
+    shortcuts,
+)
 from cnnlib.datasets import streams
 from cnnlib.errors import InputError
 from cnnlib.losses import error_metric, loss_of
@@ -163,16 +172,24 @@ def train(
     rows = checkpoints.restore(checkpoint, model, run) if checkpoint else []
     processes.check_same("epochs in the checkpoint", len(rows))
     shown = Progress(recipe.epochs, steps) if progress and processes.is_first else None
+    by_epoch = None
+    if compiled_epochs.is_supported() and processes.count == 1 and small is model:
+        by_epoch = None if recipe.lookahead else compiled_epochs.CompiledEpochs(model)
     for epoch in range(len(rows), recipe.epochs):
         start = time.perf_counter()
         learner = small if epoch < recipe.small_epochs else model
-        batches = _epoch_batches(images, labels, recipe, seed, epoch, processes)
+        inputs, targets, batch_size = _epoch(images, labels, recipe, seed, epoch, processes)
         callbacks: list[keras.callbacks.Callback] = [shown] if shown else []
         if recipe.lookahead:
             place = (steps, recipe.epochs * steps, epoch * steps)
             callbacks.append(shortcuts.Lookahead(model, recipe.lookahead, *place))
-        logs = learner.fit(**batches, shuffle=False, verbose=0, callbacks=callbacks).history
-        losses = {"loss": logs["loss"][0], "train_error": logs["error_percent"][0]}
+        if by_epoch:
+            logs = by_epoch.fit(inputs, targets, batch_size)
+        else:
+            batches = _batches(inputs, targets, batch_size)
+            past = learner.fit(**batches, shuffle=False, verbose=0, callbacks=callbacks)
+            logs = {name: values[0] for name, values in past.history.items()}
+        losses = {"loss": logs["loss"], "train_error": logs["error_percent"]}
         _check_loss(losses["loss"], epoch, recipe)
         error = math.nan
         if validation is not None:
@@ -226,15 +243,15 @@ def _for_small_images(model, recipe):
     return small
 
 
-def _epoch_batches(images, labels, recipe, seed, epoch, processes):
-    """Return what Keras' `fit` takes for one epoch."""
+def _epoch(images, labels, recipe, seed, epoch, processes):
+    """Return the images and labels of an epoch in their order, and how many make a batch."""
     # The order depends on nothing before, so that a run that continues is the same run.
     order = np.random.RandomState((seed, epoch)).permutation(len(images))
     inputs = epoch_images(images, order, recipe, seed, epoch)
     inputs, targets, batch_size = processes.part(inputs, labels[order], recipe.batch_size)
     if epoch < recipe.small_epochs:
         inputs = shortcuts.smaller(inputs, recipe.small_size)
-    return _batches(inputs, targets, batch_size)
+    return inputs, targets, batch_size
 
 
 def _check_loss(loss, epoch, recipe):
