@@ -61,22 +61,6 @@ def on_cpu() -> bool:
     return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
-def gpus() -> list[str]:
-    """Return the names of the GPUs that Keras can compute on, such as "NVIDIA T4"."""
-    import keras
-
-    if on_cpu():
-        return []
-    if keras.config.backend() == "jax":
-        import jax
-
-        return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
-    import tensorflow as tf
-
-    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
-    return [each.get("device_name", "GPU") for each in details]
-
-
 def check_settings() -> None:
     """Check that Keras computes as the course says, whatever the user's own settings are.
 

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 
-from cnnlib import storage
+from cnnlib import backend, storage
 
 
 def device() -> str:
@@ -25,6 +25,22 @@ def device() -> str:
         found = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)
         name = found[1] if found else name
     return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def gpus() -> list[str]:
+    """Return the names of the GPUs that Keras can compute on, such as "NVIDIA T4"."""
+    import keras
+
+    if backend.on_cpu():
+        return []
+    if keras.config.backend() == "jax":
+        import jax
+
+        return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+    import tensorflow as tf
+
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    return [each.get("device_name", "GPU") for each in details]
 
 
 def threads() -> int:

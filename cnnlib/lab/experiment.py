@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnlib import backend, datasets, recipes, results, storage
+from cnnlib import datasets, recipes, results, storage
 from cnnlib.errors import InputError
 from cnnlib.lab import distributed, environment, identity, ledger
 from cnnlib.models import registry
@@ -370,7 +370,7 @@ def _result(dataset, error):
 
 def _accelerator():
     """The column `device` if Keras trained on GPUs or over several processes; else nothing."""
-    names, count = backend.gpus(), distributed.joined().count
+    names, count = environment.gpus(), distributed.joined().count
     parts = [
         *([f"{count} processes"] if count > 1 else []),
         *(f"{names.count(name)} GPU {name}" for name in dict.fromkeys(names)),

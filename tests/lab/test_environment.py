@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from cnnlib.lab import environment
@@ -72,3 +73,15 @@ def test_importing_the_ledger_is_light():
         [sys.executable, "-c", f"import sys, cnnlib.results; print({heavy})"], text=True
     )
     assert printed.strip() == "[]"
+
+
+def test_the_gpus_of_a_row_are_named(monkeypatch):
+    """TensorFlow calls them by their product's name where the driver tells it."""
+    import tensorflow as tf
+
+    assert environment.gpus() == []
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda *_: ["gpu:0", "gpu:1"])
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a", "b"])
+    details = {"a": {"device_name": "NVIDIA T4"}, "b": {}}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    assert environment.gpus() == ["NVIDIA T4", "GPU"]
