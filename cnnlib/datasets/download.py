@@ -80,8 +80,7 @@ def prepare(
 def one_at_a_time(folder: pathlib.Path, name: str) -> Iterator[None]:
     """Let one process at a time prepare `name` in `folder`; say so while another one does.
 
-    This is the only lock that a notebook can meet. Without it two kernels would write to the same
-    part of a download.
+    Without this lock two kernels would write to the same part of a download.
     """
     import filelock
 

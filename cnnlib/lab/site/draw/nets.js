@@ -1,4 +1,4 @@
-/* The forward pass of the course's nets. A net is what export.py writes: a list of layers with
+/* The forward pass of the course's nets. A net is what draw_page.py writes: a list of layers with
  * their weights, float32 in base64; a boosted net has the layers of three nets. Maps are flat
  * arrays in the order of Keras: rows, columns, maps. */
 (function (root) {
