@@ -72,9 +72,9 @@ def test_a_kill_while_a_row_is_written_leaves_no_row(monkeypatch, module, name, 
             experiment.train_row(**ROW, again=again)
     assert experiment.find(run) is None
 
-    epochs, batches = [], training._epoch_batches
+    epochs, images = [], training.epoch_images
     monkeypatch.setattr(
-        training, "_epoch_batches", lambda *others: epochs.append(1) or batches(*others)
+        training, "epoch_images", lambda *others: epochs.append(1) or images(*others)
     )
     row = experiment.train_row(**ROW)
     assert not epochs  # the checkpoint of the last epoch was still there
