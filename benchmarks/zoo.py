@@ -25,7 +25,7 @@ import time
 import psutil
 
 from cnnlib import datasets, integrity
-from cnnlib.lab import environment
+from cnnlib.lab import environment, manifest
 from cnnlib.models import registry
 from cnnlib.results import rows
 
@@ -122,7 +122,7 @@ def write(rows):
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(rows[name] for name in registry.names() if name in rows)
-    integrity.write(PATH, text.getvalue())
+    manifest.write(PATH, text.getvalue())
 
 
 def main():

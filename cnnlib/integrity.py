@@ -1,14 +1,13 @@
 """Integrity of the files in data/: each is compared with its SHA-256 whenever it is read.
 
-The digests stand in data/SHA256SUMS, the manifest, in the format of `sha256sum`. `write` replaces
-a file together with its digest; `cnnlib.lab.manifest` renews all after a change by hand.
+The digests stand in data/SHA256SUMS, the manifest, in the format of `sha256sum`.
+`cnnlib.lab.manifest` writes it.
 """
 
 import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
 
 from cnnlib import storage
 from cnnlib.errors import Damaged
@@ -66,38 +65,6 @@ def exists(path: str | os.PathLike[str]) -> bool:
         return path.exists() or (name is not None and name in digests())
     except OSError:  # a name that no file can have
         return False
-
-
-def write(path: str | os.PathLike[str], content: str | bytes) -> pathlib.Path:
-    """Replace a file, and its digest if it is in data/; a kill at any moment leaves both valid.
-
-    One process at a time may do so: `results publish` holds a lock.
-
-    Args:
-        path: the file.
-        content: text, written as UTF-8, or bytes.
-
-    Raises:
-        InputError: the file or the manifest cannot be written.
-    """
-    path = pathlib.Path(path)
-    content = content.encode("utf-8") if isinstance(content, str) else content
-    name = name_of(path)
-    if name is None:
-        return storage.write_atomically(path, content)
-    new = hashlib.sha256(content).hexdigest()
-    known = digests()
-    # First both digests, then the file, then the new one alone: whatever is there is listed.
-    write_digests(known | {name: list(dict.fromkeys([*known.get(name, []), new]))})
-    storage.write_atomically(path, content)
-    write_digests(known | {name: [new]})
-    return path
-
-
-def write_digests(digests: Mapping[str, Sequence[str]]) -> None:
-    """Write the manifest: the SHA-256 of each file by its name in data/."""
-    lines = [f"{digest}  {name}\n" for name in sorted(digests) for digest in digests[name]]
-    storage.write_atomically(storage.DATA / NAME, "".join(lines))
 
 
 def name_of(path: pathlib.Path) -> str | None:

@@ -1,7 +1,15 @@
-"""What every test shares: none reads or writes the user's own results and data folders."""
+"""What tests of several folders share. None uses the results and data folders of the user."""
 
+import hashlib
+import http.server
+import io
 import pathlib
+import tarfile
+import threading
+import zipfile
 
+import numpy as np
+import PIL.Image
 import pytest
 
 import cnnlib
@@ -10,7 +18,7 @@ import cnnlib
 # leaves them out. A single test elsewhere is marked with `@pytest.mark.slow`.
 SLOW_FILES = (
     "lab/batch/test_dispatch.py",
-    "lab/batch/test_worker.py",
+    "lab/batch/test_supervisor.py",
     "lab/test_course.py",
     "lab/test_distributed.py",
     "lab/test_editions.py",
@@ -21,7 +29,7 @@ SLOW_FILES = (
     "lab/test_stages.py",
     "test_boosting.py",
     "test_training.py",
-    "transfer/test_stages.py",
+    "transfer/test_fine_tuning.py",
 )
 
 
@@ -33,6 +41,7 @@ def pytest_report_header():
 def pytest_collection_modifyitems(items):
     folder = pathlib.Path(__file__).parent
     slow = [folder / name for name in SLOW_FILES]
+    assert all(path.exists() for path in slow), "SLOW_FILES names a file that is not there"
     for item in items:
         if item.path in slow:
             item.add_marker(pytest.mark.slow)
@@ -42,3 +51,170 @@ def pytest_collection_modifyitems(items):
 def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("CNNLIB_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def measured_folder(tmp_path, monkeypatch):
+    """An empty ledger of its own."""
+    from cnnlib.results import rows
+
+    monkeypatch.setattr(rows, "MEASURED", tmp_path / "measured")
+    return rows.MEASURED
+
+
+@pytest.fixture
+def run():
+    """A function: the columns that `record` needs, with some of them changed."""
+    columns = {
+        "model": "lenet-5",
+        "dataset": "mnist",
+        "data_source": "embedded data/mnist.npz",
+        "protocol": "plain",
+        "recipe": "standard",
+        "seed": 0,
+        "train_images": 60000,
+        "metric": "test_error_percent",
+        "value": 0.95,
+        "trainable_parameters": 61706,
+        "epochs": 20,
+        "train_seconds": 116.5,
+        "image_order": "official",
+        "test_images": 10000,
+    }
+
+    from cnnlib.results import rows
+
+    def run(**changed):
+        found = columns | changed
+        # In these tests the name of a recipe and its epochs stand for its settings.
+        settings = {"name": str(found["recipe"]), "epochs": str(found["epochs"])}
+        return {"settings": rows.settings_text(settings)} | found
+
+    return run
+
+
+# Small archives in the layout of the Caltech sets, and a local host that serves files.
+CLASSES = {
+    "caltech101": {"BACKGROUND_Google": 31, "accordion": 33, "yin_yang": 31},
+    "caltech256": {"001.ak47": 32, "056.dog": 12, "257.clutter": 31},
+}
+
+
+def jpeg(width, height, grey):
+    content = io.BytesIO()
+    PIL.Image.fromarray(np.full((height, width, 3), grey, np.uint8)).save(content, "JPEG")
+    return content.getvalue()
+
+
+def tar_of(folder, classes, file_name, strays=()):
+    """The bytes of a tar file; image i of a class is 40 + i pixels wide, and of the grey 2 i."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        images = {
+            f"{folder}/{c}/{file_name(c, i)}": jpeg(40 + i, 50, 2 * i)
+            for c, n in classes.items()
+            for i in range(1, n + 1)
+        }
+        for name, image in {**dict.fromkeys(strays, b"not an image of the set"), **images}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(image)
+            tar.addfile(info, io.BytesIO(image))
+    return content.getvalue()
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory):
+    """Paths of a part of Caltech-101 (a tar.gz in a zip) and of Caltech-256 (a tar)."""
+    import gzip
+
+    folder = tmp_path_factory.mktemp("archives")
+    inner = tar_of("101_ObjectCategories", CLASSES["caltech101"], lambda c, i: f"image_{i:04d}.jpg")
+    paths = {
+        "caltech101": folder / "caltech-101.zip",
+        "caltech256": folder / "256_ObjectCategories.tar",
+    }
+    with zipfile.ZipFile(paths["caltech101"], "w") as archive:
+        archive.writestr("caltech-101/101_ObjectCategories.tar.gz", gzip.compress(inner, 1))
+        archive.writestr("__MACOSX/caltech-101/._101_ObjectCategories.tar.gz", b"stray")
+    strays = (
+        "256_ObjectCategories/198.spider/RENAME2",
+        "256_ObjectCategories/056.dog/greg/vision309/056_0001.jpg",
+    )
+    tar = tar_of(
+        "256_ObjectCategories", CLASSES["caltech256"], lambda c, i: f"{c[:3]}_{i:04d}.jpg", strays
+    )
+    paths["caltech256"].write_bytes(tar)
+    return paths
+
+
+@pytest.fixture
+def published(archives, monkeypatch):
+    """The small archives pass for the published ones, with their digests and numbers of images."""
+    import dataclasses
+
+    from cnnlib.datasets import caltech
+    from cnnlib.datasets.catalogue import CATALOGUE
+
+    for name, path in archives.items():
+        builder = caltech.BUILDERS[name]
+        monkeypatch.setattr(
+            builder, "digest", ("sha256", hashlib.sha256(path.read_bytes()).hexdigest())
+        )
+        monkeypatch.setattr(builder, "older_digests", ())
+        train = sum(30 if n > 30 else n // 2 for n in CLASSES[name].values())
+        info = dataclasses.replace(
+            CATALOGUE[name], train_count=train, test_count=sum(CLASSES[name].values()) - train
+        )
+        monkeypatch.setitem(CATALOGUE, name, info)
+    return archives
+
+
+class Host(http.server.ThreadingHTTPServer):
+    """Serves `files` ({"/path": bytes}); answers a Range; cuts a body after `cut_after` bytes."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files, self.cut_after, self.ranges, self.requests = {}, None, [], []
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        self.send_response(200 if self.path in self.server.files else 404)
+        self.end_headers()
+
+    def do_GET(self):
+        content = self.server.files[self.path]
+        start, wanted = 0, self.headers.get("Range")
+        self.server.requests.append(self.path)
+        if wanted:
+            self.server.ranges.append(wanted)
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        self.send_response(416 if start >= len(content) else 206 if wanted else 200)
+        self.send_header("Content-Length", str(max(len(content) - start, 0)))
+        self.end_headers()
+        self.wfile.write(content[start:][: self.server.cut_after])
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def host(monkeypatch, archives):
+    """A Host in the place of CaltechDATA, with both archives."""
+    from cnnlib.datasets import download
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Host() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        for name, path in archives.items():
+            server.files[f"/{path.name}"] = path.read_bytes()
+            monkeypatch.setitem(download.ADDRESSES, name, [f"{server.address}/{path.name}"])
+        yield server
+        server.shutdown()

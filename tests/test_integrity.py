@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from cnnlib import integrity, storage
 from cnnlib.errors import Damaged, InputError
-from cnnlib.lab import manifest
+from cnnlib.lab import ledger, manifest
+from cnnlib.results import prediction_files
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_what_is_altered_missing_or_unknown_is_named_with_its_repair(data):
 def test_files_elsewhere_are_read_as_they_are(data, tmp_path):
     (tmp_path / "file").write_text("x")
     assert integrity.read_text(tmp_path / "file") == "x"
-    assert integrity.write(tmp_path / "file", "y").read_text() == "y"
+    assert manifest.write(tmp_path / "file", "y").read_text() == "y"
 
 
 @pytest.mark.parametrize(
@@ -100,11 +102,17 @@ def test_an_altered_manifest(change, data):
 
 
 def test_a_file_is_written_with_its_digest(data):
-    integrity.write(data / "table.csv", "new\n")
-    integrity.write(data / "more" / "table.csv", b"more")
+    manifest.write(data / "table.csv", "new\n")
+    manifest.write(data / "more" / "table.csv", b"more")
     assert integrity.read_text(data / "table.csv") == "new\n"
     assert integrity.read_bytes(data / "more" / "table.csv") == b"more"
     assert manifest.renew() == []
+
+
+def test_predictions_that_are_kept_for_a_published_row_are_listed(data):
+    path = prediction_files.published_file("mnist", "net-1")
+    ledger.write_predictions(path, np.array([7, 2, 1]))
+    np.testing.assert_array_equal(prediction_files.read("mnist", "net-1"), [7, 2, 1])
 
 
 @pytest.mark.parametrize("killed_at", [1, 2, 3])
@@ -119,11 +127,11 @@ def test_a_kill_while_a_file_is_written_leaves_a_valid_one(killed_at, data, monk
 
     monkeypatch.setattr(storage, "write_atomically", killed)
     with pytest.raises(KeyboardInterrupt):
-        integrity.write(data / "table.csv", "new\n")
+        manifest.write(data / "table.csv", "new\n")
     monkeypatch.undo()
     monkeypatch.setattr(storage, "DATA", data)
     assert integrity.read_text(data / "table.csv") == ("new\n" if killed_at == 3 else "a,b\n1,2\n")
-    integrity.write(data / "table.csv", "new\n")
+    manifest.write(data / "table.csv", "new\n")
     assert sums(data).count("table.csv") == 1 and integrity.read_text(data / "table.csv") == "new\n"
 
 
@@ -133,7 +141,7 @@ def test_a_full_disk_leaves_the_old_file(data, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left on device"):
-        integrity.write(data / "table.csv", "new\n")
+        manifest.write(data / "table.csv", "new\n")
     assert integrity.read_text(data / "table.csv") == "a,b\n1,2\n"
 
 

@@ -449,9 +449,9 @@ def results_remove(run_ids: tuple[str, ...]) -> None:
 @results.command("migrate")
 def results_migrate() -> None:
     """Bring rows of the first edition up to date; nothing is measured again."""
-    from cnnlib.lab import ledger
+    from cnnlib.lab import migration
 
-    renamed = ledger.migrate()
+    renamed = migration.migrate()
     lines = [f"{old} -> {new}" for old, new in renamed.items()]
     click.echo("\n".join([*lines, f"{len(lines)} rows brought up to date"]))
 

@@ -16,11 +16,11 @@ import time
 import zlib
 from typing import Any
 
-import filelock
 import numpy as np
 
 from cnnlib import datasets, storage, transfer
 from cnnlib.errors import InputError
+from cnnlib.lab import locks
 from cnnlib.progress import Line
 from cnnlib.transfer import Backbone, Features, extraction
 
@@ -54,7 +54,7 @@ def features(
     identity = _identity(backbone, images)
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"vgg16-{backbone.image_size}-{key}.npy"
-    with filelock.FileLock(path.with_suffix(".lock")):
+    with locks.waiting(path.with_suffix(".lock")):
         if not path.exists():
             _compute(path, backbone, images, identity, progress)
         return _open(path, identity, backbone.widths)

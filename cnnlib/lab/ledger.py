@@ -1,4 +1,4 @@
-"""Writing the ledger: record what this machine measured, publish it, remove it, migrate it.
+"""Writing the ledger: record what this machine measured, publish it, remove it.
 
 What belongs to a row (its predictions, its history, its net) is written before the row, which says
 that the run is done; published rows likewise.
@@ -6,17 +6,17 @@ that the run is done; published rows likewise.
 
 import csv
 import datetime
+import io
 import json
 import pathlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import filelock
 import numpy as np
 
-from cnnlib import datasets, integrity, recipes, storage
+from cnnlib import datasets, storage
 from cnnlib.errors import InputError, check_name
-from cnnlib.lab import environment, identity
+from cnnlib.lab import environment, identity, locks, manifest
 from cnnlib.models.trained import trained_path
 from cnnlib.results import history_files, prediction_files, rows
 
@@ -67,12 +67,33 @@ def record(
     if "run_id" not in columns:
         row["run_id"] = run_id_of(row)
     if predictions is not None:
-        prediction_files.write(prediction_files.local_file(row["run_id"]), predictions)
+        write_predictions(prediction_files.local_file(row["run_id"]), predictions)
     if history is not None:
-        history_files.record(row["run_id"], history)
+        write_history(row["run_id"], history)
     text = json.dumps(row, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     storage.write_atomically(rows.local_file(row["run_id"]), text)
     return row
+
+
+def write_predictions(path: pathlib.Path, predictions: np.ndarray) -> pathlib.Path:
+    """Write the class of each test image, integers (n,), whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, predictions=predictions.astype(np.uint8 if predictions.max() < 256 else np.uint16)
+    )
+    return manifest.write(path, buffer.getvalue())
+
+
+def write_history(run_id: str, epochs: "pandas.DataFrame") -> pathlib.Path:
+    """Write the history of a run, `training.History.epochs`, whole or not at all."""
+    table = epochs.assign(run_id=run_id)[history_files.COLUMNS]
+    return write_histories(history_files.local_file(run_id), table)
+
+
+def write_histories(path: pathlib.Path, table: "pandas.DataFrame") -> pathlib.Path:
+    """Write a file of histories, with the columns of `history_files`."""
+    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return manifest.write(path, text)
 
 
 def run_id_of(row: dict[str, Any]) -> str:
@@ -98,7 +119,7 @@ def publish(
     if run_ids is not None and recipe is not None:
         raise InputError("publish takes run_ids or a recipe, not both")
     run_ids = [run_ids] if isinstance(run_ids, str) else None if run_ids is None else list(run_ids)
-    with filelock.FileLock(storage.make_folder(rows.MEASURED, variable=None) / ".lock"):
+    with locks.of_data():
         local = rows.read_local()
         taken = _chosen(local, run_ids, recipe)
         ledgers = {
@@ -112,8 +133,8 @@ def publish(
             _publish_predictions(local[run])
         for dataset, ledger in ledgers.items():
             runs = [run for run in taken if local[run]["dataset"] == dataset]
-            history_files.publish(dataset, runs)
-            rows.write_ledger(dataset, ledger)
+            _publish_histories(dataset, runs)
+            write_ledger(dataset, ledger)
         for run in taken:
             rows.local_file(run).unlink()
             history_files.local_file(run).unlink(missing_ok=True)
@@ -159,15 +180,47 @@ def _publish_net(row):
     target = trained_path(row["model"], row["recipe"])
     if net.with_suffix(".json").exists():
         counts = net.with_suffix(".json").read_bytes()
-        integrity.write(target.with_suffix(".json"), counts)
-    integrity.write(target, net.read_bytes())
+        manifest.write(target.with_suffix(".json"), counts)
+    manifest.write(target, net.read_bytes())
 
 
 def _publish_predictions(row):
     file = prediction_files.local_file(row["run_id"])
     if file.exists():
         target = prediction_files.published_file(row["dataset"], row["run_id"])
-        integrity.write(target, file.read_bytes())
+        manifest.write(target, file.read_bytes())
+
+
+def _publish_histories(dataset, run_ids):
+    """Copy the histories of these runs, where there are any, to the published file."""
+    import pandas
+
+    paths = [history_files.local_file(run) for run in run_ids]
+    found = [history_files.read_file(path) for path in paths if path.exists()]
+    if not found:
+        return
+    published = history_files.published_file(dataset)
+    there = [history_files.read_file(published)] if published.exists() else []
+    table = pandas.concat([*there, *found]).drop_duplicates(["run_id", "epoch"], keep="last")
+    write_histories(published, table.sort_values(["run_id", "epoch"]))
+
+
+def write_ledger(dataset: str, ledger: dict[str, dict[str, Any]]) -> None:
+    """Write the published rows of a data set: {run_id: row}.
+
+    They are in the order of the published table, then by model, recipe and seed.
+    """
+    order = list(rows.published_models(dataset))
+
+    def key(row):
+        position = order.index(row["row_id"]) if row["row_id"] else len(order)
+        return position, row["model"], row["recipe"], row["seed"], row["date"]
+
+    text = io.StringIO()
+    table = csv.DictWriter(text, rows.COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(sorted(ledger.values(), key=key))
+    manifest.write(rows.ledger_file(dataset), text.getvalue())
 
 
 def remove(run_ids: Iterable[str]) -> list[pathlib.Path]:
@@ -187,91 +240,3 @@ def remove(run_ids: Iterable[str]) -> list[pathlib.Path]:
                 path.unlink()
                 removed.append(path)
     return removed
-
-
-# The first edition's columns, in which a row was identified by a hash of the source code.
-_FIRST_EDITION = [
-    *("run_id", "row_id", "model", "dataset", "data_source", "protocol", "recipe", "seed"),
-    *("train_images", "metric", "value", "trainable_parameters", "epochs", "train_seconds"),
-    *("device", "versions", "code", "date"),
-]
-
-
-def migrate() -> dict[str, str]:
-    """Bring rows of the first edition up to date, published and local ones; measure nothing.
-
-    A row gets the columns that it lacks and the run_id that its settings give, and so does its
-    history. Where several rows had the same settings (measured by different versions of the code),
-    the newest by date gets the run_id, and the older ones the same with "-earlier1", ... after it.
-
-    Returns {old run_id: new run_id}. Raises InputError, and changes nothing, for a row that cannot
-    be understood.
-    """
-    renamed: dict[str, str] = {}
-    with filelock.FileLock(storage.make_folder(rows.MEASURED, variable=None) / ".lock"):
-        for dataset in datasets.names():
-            file = rows.ledger_file(dataset)
-            if not file.exists():
-                continue
-            with open(file, newline="", encoding="utf-8") as stream:
-                header, *lines = list(csv.reader(stream, strict=True)) or [[]]
-            if header != _FIRST_EDITION:
-                continue
-            found = [_migrated(dict(zip(header, line, strict=True))) for line in lines]
-            new = _with_ids(found)
-            history_files.rename(history_files.published_file(dataset), new)
-            ledger = {row["run_id"]: row for row in found}
-            rows.write_ledger(dataset, ledger)
-            renamed |= new
-        local = {}
-        for path in sorted(rows.local_file("any").parent.glob("*.json")):
-            row = json.loads(path.read_text(encoding="utf-8"))
-            if sorted(row) == sorted(_FIRST_EDITION):
-                local[path] = _migrated(row)
-        new = _with_ids(list(local.values()))
-        for path, row in local.items():
-            run = row["run_id"]
-            history = history_files.local_file(path.stem)
-            if history.exists():
-                history_files.rename(history, new)
-                history.rename(history_files.local_file(run))
-            for suffix in (".keras", ".json"):
-                if (net := net_path(path.stem).with_suffix(suffix)).exists():
-                    net.rename(net_path(run).with_suffix(suffix))
-            text = json.dumps(row, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-            storage.write_atomically(rows.local_file(run), text)
-            path.unlink()
-    return renamed | new
-
-
-def _migrated(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of the first edition with today's columns, and still its old run_id."""
-    row = dict(row)
-    for column, kind in {
-        **dict.fromkeys(rows.INTEGERS, int),
-        **dict.fromkeys(rows.NUMBERS, float),
-    }.items():
-        if column in row:
-            row[column] = kind(row[column])
-    is_official = row["data_source"].startswith(("embedded ", "sample "))
-    row |= {
-        "image_order": "official" if is_official else "as prepared",
-        "settings": rows.settings_text(recipes.recipe(row["recipe"]).settings()),
-        "test_images": datasets.info(row["dataset"]).test_count,
-        "threads": 0,
-        "commit": "",
-        "results_version": 1,
-    }
-    return rows.check_row(row)
-
-
-def _with_ids(found: list[dict[str, Any]]) -> dict[str, str]:
-    """Give rows the run_ids of their settings, in place; return {old: new}."""
-    renamed: dict[str, str] = {}
-    taken: dict[str, int] = {}
-    for row in sorted(found, key=lambda row: row["date"], reverse=True):
-        run = run_id_of(row)
-        taken[run] = taken.get(run, -1) + 1
-        renamed[row["run_id"]] = f"{run}-earlier{taken[run]}" if taken[run] else run
-        row["run_id"] = renamed[row["run_id"]]
-    return renamed

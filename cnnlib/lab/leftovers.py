@@ -76,10 +76,10 @@ def _incomplete() -> Iterator[Leftover]:
 
 def _claims() -> Iterator[Leftover]:
     """Claims of runs whose process was killed."""
-    from cnnlib.lab.batch import records
+    from cnnlib.lab.batch import claims, records
 
     for path in records.folder().glob("*.claim"):
-        if _is_abandoned(path) and not records.is_claimed(path.stem):
+        if _is_abandoned(path) and not claims.is_claimed(path.stem):
             yield _leftover(path, "the claim of a process that has ended")
 
 

@@ -8,7 +8,7 @@ import re
 from cnnlib import datasets, storage
 from cnnlib.errors import InputError
 from cnnlib.lab import notebooks
-from cnnlib.results import comparison, transfer_comparison
+from cnnlib.results import recaps, transfer_recaps
 
 THUMBNAILS = pathlib.PurePosixPath("docs/thumbnails")
 THUMBNAIL = "thumbnail"  # the tag of the cell whose picture stands for its notebook
@@ -36,10 +36,10 @@ def update_readme(path: pathlib.Path = storage.ROOT / "README.md", check: bool =
             f"{'end' if begin else 'begin'}."
         )
     parts = {
-        datasets.info(name).title: comparison.recap_markdown(name, local=False)
+        datasets.info(name).title: recaps.recap_markdown(name, local=False)
         for name in ("mnist", "cifar10")
     }
-    if table := transfer_comparison.transfer_markdown(local=False):
+    if table := transfer_recaps.transfer_markdown(local=False):
         parts["CIFAR-10, with VGG16 trained on ImageNet"] = table
     updated = "\n".join(
         [
@@ -62,7 +62,7 @@ def draw(path: pathlib.Path) -> None:
     from cnnlib import plots
 
     figure = plots.published_beside_measured(
-        comparison.recap("mnist", local=False), title="MNIST: published, and measured here"
+        recaps.recap("mnist", local=False), title="MNIST: published, and measured here"
     )
     plots.save(figure, path)
 

@@ -12,25 +12,22 @@ A recipe that continues from another starts from the kept result of that stage, 
 trained for. The folders can be deleted at any time: what is missing is trained again.
 """
 
-import contextlib
 import io
 import json
 import pathlib
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import filelock
 import keras
 import numpy as np
 import pandas as pd
 
 from cnnlib import models, recipes, storage, training, transfer
 from cnnlib.errors import InputError
-from cnnlib.lab import feature_cache
+from cnnlib.lab import feature_cache, locks
 from cnnlib.models.vgg import Weights
 from cnnlib.recipes import Recipe
-from cnnlib.transfer.stages import first_recipe, settings_of, trained
+from cnnlib.transfer.fine_tuning import first_recipe, settings_of, trained
 
 CHECKPOINT = "checkpoint.npz"
 RESULT = "result.npz"
@@ -80,7 +77,9 @@ def train_transfer(
         "data": training.fingerprint(images, labels),
         "pretrained": weights.digest,
     }
-    with _alone(stage, recipe):
+    # One process at a time trains a stage: the next one finds its result.
+    lock = stage.with_name(f".{stage.name}.lock")
+    with locks.waiting(lock, f"trains {recipe.name} here"):
         if (stage / RESULT).exists():
             return _read(stage / RESULT, run, recipe, images.shape[1:], classes, weights)
         start = None
@@ -107,21 +106,6 @@ def _is_continued(recipe: Recipe) -> bool:
     """Return whether another recipe starts from the net that this one trains."""
     others = [recipes.recipe(name).transfer for name in recipes.recipe_names()]
     return any(other is not None and other.init_from == recipe.name for other in others)
-
-
-@contextlib.contextmanager
-def _alone(stage: pathlib.Path, recipe: Recipe) -> Iterator[None]:
-    """Let one process at a time train a stage: the next one finds its result."""
-    lock = filelock.FileLock(stage.with_name(f".{stage.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        print(f"waiting for another process that trains {recipe.name} here", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _write(path: pathlib.Path, run: dict, found: transfer.Trained) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from cnnlib import datasets, recipes, results
 from cnnlib.errors import InputError, check_name
-from cnnlib.lab import environment, experiment
+from cnnlib.lab import environment, experiment, ledger
 from cnnlib.results import prediction_files
 
 CHEAP = 60.0  # seconds of training that a row may have taken to be chosen unasked
@@ -151,4 +151,4 @@ def _keep(row, predictions):
     run, dataset = row["run_id"], row["dataset"]
     published = prediction_files.published_file(dataset, run)
     path = published if row["origin"] == "ledger" else prediction_files.local_file(run)
-    prediction_files.write(path, predictions)
+    ledger.write_predictions(path, predictions)

@@ -1,6 +1,7 @@
 """Published and measured results, read: the lecture's tables, our rows, and comparisons."""
 
-from cnnlib.results.comparison import (
+from cnnlib.results.reading import histories, measured, predictions, published
+from cnnlib.results.recaps import (
     costs,
     keras_applications,
     mean_and_deviation,
@@ -9,10 +10,9 @@ from cnnlib.results.comparison import (
     recap_table,
     recap_text,
 )
-from cnnlib.results.reading import histories, measured, predictions, published
 from cnnlib.results.rows import COLUMNS
 from cnnlib.results.statistics import interval, mcnemar
-from cnnlib.results.transfer_comparison import (
+from cnnlib.results.transfer_recaps import (
     transfer_grid,
     transfer_markdown,
     transfer_recap,

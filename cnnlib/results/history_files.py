@@ -28,50 +28,17 @@ def published_file(dataset: str) -> pathlib.Path:
     return rows.MEASURED / "histories" / f"{dataset}.csv"
 
 
-def record(run_id: str, epochs: "pandas.DataFrame") -> pathlib.Path:
-    """Write the history of a run, `training.History.epochs`, whole or not at all."""
-    return _write(local_file(run_id), epochs.assign(run_id=run_id)[COLUMNS])
-
-
 def read(dataset: str, run_ids: Iterable[str]) -> "pandas.DataFrame":
     """Return the published histories of a data set, and those of these runs of this machine."""
     import pandas
 
     paths = (published_file(dataset), *map(local_file, run_ids))
-    tables = [_read(path) for path in paths if integrity.exists(path)]
+    tables = [read_file(path) for path in paths if integrity.exists(path)]
     return pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame(columns=COLUMNS)
 
 
-def publish(dataset: str, run_ids: Iterable[str]) -> None:
-    """Copy the histories of these runs, where there are any, to the published file.
-
-    The caller removes the originals.
-    """
-    import pandas
-
-    found = [_read(local_file(run)) for run in run_ids if local_file(run).exists()]
-    if not found:
-        return
-    there = [_read(published_file(dataset))] if published_file(dataset).exists() else []
-    table = pandas.concat([*there, *found]).drop_duplicates(["run_id", "epoch"], keep="last")
-    _write(published_file(dataset), table.sort_values(["run_id", "epoch"]))
-
-
-def rename(path: pathlib.Path, run_ids: dict[str, str]) -> None:
-    """Give the runs of a file of histories other run_ids, {old: new}, if there is the file."""
-    if path.exists():
-        table = _read(path)
-        table["run_id"] = table["run_id"].replace(run_ids)
-        _write(path, table.sort_values(["run_id", "epoch"], kind="stable"))
-
-
-def _write(path, table):
-    text = io.StringIO()
-    table.to_csv(text, index=False, float_format="%.6g", lineterminator="\n")
-    return integrity.write(path, text.getvalue())
-
-
-def _read(path):
+def read_file(path: pathlib.Path) -> "pandas.DataFrame":
+    """Return the histories in a file; raise InputError for a damaged one."""
     import pandas
 
     try:

@@ -26,15 +26,6 @@ def published_file(dataset: str, run_id: str) -> pathlib.Path:
     return rows.MEASURED / "predictions" / dataset / f"{run_id}.npz"
 
 
-def write(path: pathlib.Path, predictions: np.ndarray) -> pathlib.Path:
-    """Write the predicted classes, integers (n,), whole or not at all."""
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, predictions=predictions.astype(np.uint8 if predictions.max() < 256 else np.uint16)
-    )
-    return storage.write_atomically(path, buffer.getvalue())
-
-
 def read(dataset: str, run_id: str) -> np.ndarray | None:
     """Return the predicted classes of a run, int64 (n,), or None if they were not kept.
 

@@ -225,21 +225,6 @@ def read_ledger(dataset: str) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def write_ledger(dataset: str, rows: dict[str, dict[str, Any]]) -> None:
-    """Write rows in the order of the published table, then by model, recipe and seed."""
-    order = list(published_models(dataset))
-
-    def key(row):
-        position = order.index(row["row_id"]) if row["row_id"] else len(order)
-        return position, row["model"], row["recipe"], row["seed"], row["date"]
-
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(sorted(rows.values(), key=key))
-    integrity.write(ledger_file(dataset), text.getvalue())
-
-
 def _row_from_text(fields: list[str]) -> dict[str, Any]:
     if len(fields) != len(COLUMNS):
         raise InputError(f"{len(fields)} fields where {len(COLUMNS)} belong")

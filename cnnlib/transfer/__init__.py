@@ -11,9 +11,9 @@ is inside the models.
 
 from cnnlib.transfer.backbones import BLOCKS, WIDTHS, Backbone, backbone, check_images, rgb
 from cnnlib.transfer.extraction import Features, features
-from cnnlib.transfer.fine_tuning import LAYERS, fold_batch_norm, put_batch_norm, unfreeze
+from cnnlib.transfer.fine_tuning import Trained, predict, probabilities, train
 from cnnlib.transfer.heads import assemble, head
-from cnnlib.transfer.stages import Trained, predict, probabilities, train
+from cnnlib.transfer.unfreezing import LAYERS, fold_batch_norm, put_batch_norm, unfreeze
 
 __all__ = [
     "BLOCKS",

@@ -1,150 +1,239 @@
-"""Fine-tuning: which layers of the backbone are trained, and batch norm while they are."""
+"""Training by a transfer recipe: a head on the frozen backbone, and what continues from it."""
 
 import dataclasses
+import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
 
-from cnnlib import training
-from cnnlib.errors import InputError, check_name
-from cnnlib.models.norm import BatchNorm
-from cnnlib.transfer.backbones import Backbone, backbone, backbone_of, check_images
-from cnnlib.transfer.extraction import BATCH
-from cnnlib.validation import InstanceOf, validated
+from cnnlib import preprocessing, recipes, training
+from cnnlib.errors import InputError
+from cnnlib.models.checks import Classes
+from cnnlib.models.vgg import Weights
+from cnnlib.recipes import Recipe
+from cnnlib.transfer.backbones import Backbone, backbone, check_images
+from cnnlib.transfer.extraction import Features, features
+from cnnlib.transfer.heads import assemble, copy_of, head
+from cnnlib.transfer.unfreezing import fold_batch_norm, put_batch_norm, unfreeze
+from cnnlib.validation import Count, InstanceOf, Seed, validated
 
-ALL = ("C0", "C2", "C5", "C7", "C10", "C12", "C14", "C17", "C19", "C21", "C24", "C26", "C28")
-# The convolutions that are trained besides the head, and how many weights they have.
-LAYERS = {"head": (), "block5": ALL[10:], "blocks345": ALL[4:], "all": ALL}
-PARAMETERS = {"head": 0, "block5": 7_079_424, "blocks345": 14_454_528, "all": 14_714_688}
-SAMPLE = 512  # training images by which `put_batch_norm` measures the maps
+# Computes the features of images: `features` itself, or a function that remembers them.
+Extract = Callable[..., Features]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """A net trained by a transfer recipe, and how."""
+
+    model: keras.Model
+    """Images float32 (n, h, w, 3), RGB, 0 to 255 -> logits (n, classes)."""
+    backbone: Backbone
+    head: keras.Model
+    recipe: Recipe
+    history: training.History
+    """Of the recipe's own epochs."""
+    seconds: float
+    """Time of training and of the features of the training images, earlier stages included."""
+    trainable_parameters: int
+    seed: int
+    data: str
+    """Fingerprint of the images and labels that it was trained on."""
+    weights: str
+    """Digest of the trained weights: see `is_of`."""
+
+    def is_of(self, model: keras.Model) -> bool:
+        """Return whether `model` has the very weights that this training ended with."""
+        return self.weights == training.weights_digest(model)
 
 
 @validated
-def unfreeze(model: InstanceOf[keras.Model], trainable: str) -> int:
-    """Set which part of an assembled net is trained; return how many weights are.
+def train(
+    images: Any,
+    labels: Any,
+    recipe: InstanceOf[Recipe],
+    seed: Seed = 0,
+    classes: Classes = 10,
+    *,
+    start: InstanceOf[Trained] | None = None,
+    checkpoint: str | pathlib.Path | None = None,
+    validation: tuple[Any, Any] | None = None,
+    weights: str | pathlib.Path | InstanceOf[Weights] = "imagenet",
+    extract: Extract = features,
+    progress: bool = True,
+) -> Trained:
+    """Train VGG16 by a transfer recipe.
 
-    The head always is. Where the backbone is trained, the scale of its features stays what it was:
-    the averages of batch norm lag behind a backbone that moves, and the net that is tested would
-    differ from the net that was trained. Batch norm from `put_batch_norm` is trained with its
-    convolution, two weights per map.
+    The same arguments give the same net on the same machine with the same number of threads. A
+    recipe that trains more than the head continues from the net of the recipe that it names as
+    `init_from`: a head on the frozen backbone, or a backbone that was fine-tuned at another size.
 
     Args:
-        model: from `transfer.assemble`.
-        trainable: "head", "block5", "blocks345" or "all".
+        images: uint8 (n, h, w, 3).
+        labels: integers (n,).
+        recipe: with a `transfer` part.
+        seed: decides the head's first weights and the order of the images.
+        classes: number of classes.
+        start: what training by `recipe.start` returned, with the same images and seed; it is not
+            changed. None to train that first.
+        checkpoint: file to which the state is written after each epoch. A run that was killed
+            continues from it.
+        validation: (images, labels) on which the error is measured after each epoch.
+        weights: as for `backbone`.
+        extract: computes features. A function that remembers them saves time.
+        progress: show one line that updates in place.
 
     Raises:
-        InputError: for an unknown part.
-        AssertionError: if the weights that would be trained are not as many as they should be: a
-            net in which nothing was unfrozen trains just as quietly.
+        InputError: for images, labels, a recipe or a start that do not fit.
     """
-    names = LAYERS[check_name("part of the net to train", trainable, LAYERS)]
-    if not {"vgg16", "head"} <= {layer.name for layer in model.layers}:
-        raise InputError(f"{model.name} is not a net that `transfer.assemble` has made")
-    base, head = model.get_layer("vgg16"), model.get_layer("head")
-    norms = [layer for layer in base.layers if isinstance(layer, layers.BatchNormalization)]
-    for layer in base.layers:
-        layer.trainable = (_convolution(layer) if layer in norms else layer.name) in names
-    head.get_layer("scale").trainable = trainable == "head"
-    expected = PARAMETERS[trainable] + training.trainable_parameters(head)
-    expected += sum(2 * layer.gamma.shape[0] for layer in norms if _convolution(layer) in names)
-    found = training.trainable_parameters(model)
-    if found != expected:
-        raise AssertionError(
-            f"{found:,} weights of {model.name} would be trained where {trainable!r} means "
-            f"{expected:,}"
+    check_images(images)
+    training.check_labels(labels, len(images), classes, "the head")
+    labels = np.asarray(labels)
+    settings_of(recipe)
+    recipes.check_start(recipe)
+    options = {"checkpoint": checkpoint, "progress": progress}
+    if recipe.start is None:
+        return _train_head(
+            images, labels, recipe, seed, classes, validation, weights, extract, options
         )
-    return found
-
-
-@validated
-def put_batch_norm(net: InstanceOf[Backbone], trainable: str, images: Any) -> Backbone:
-    """Return a Backbone with batch norm after each convolution that is trained: N10 after C10.
-
-    VGG16 is older than batch norm. Each new layer begins with the mean and the deviation that the
-    convolution's maps have over SAMPLE of the images, both as what it subtracts and divides by and
-    as what it adds and multiplies by, so that the net's answers stay the same. While the net is
-    trained, each batch is divided by its own deviation, so that steps at a higher learning rate
-    keep their size; a convolution's bias has no effect then. `fold_batch_norm` removes the layers
-    again. Source of the layer: Ioffe & Szegedy 2015; that it starts without a change is the
-    course's idea.
-
-    Args:
-        net: the new Backbone shares its convolutions.
-        trainable: "block5", "blocks345" or "all".
-        images: uint8 or float32 (n, h, w, 3), 0 to 255.
-
-    Raises:
-        InputError: for "head", where no convolution is trained, and images that do not fit.
-    """
-    check_images(images, net.model.input_shape[1:])
-    names = LAYERS[check_name("part of the net to train", trainable, LAYERS)]
-    old = net.model.get_layer("vgg16")
-    if not names:
+    if start is None:
+        start = train(
+            images,
+            labels,
+            recipe.start,
+            seed,
+            classes,
+            weights=weights,
+            extract=extract,
+            progress=progress,
+        )
+    data = training.fingerprint(images, labels)
+    found = (start.recipe.settings(), start.seed, start.data)
+    if found != (recipe.start.settings(), seed, data):
         raise InputError(
-            "where only the head is trained, there is no convolution to put batch norm after: name "
-            "another part of the net to train"
+            f"the recipe {recipe.name} continues from a net trained by {recipe.start.name} with "
+            "the same images and seed: the start that was given is another one"
         )
-    maps = keras.Model(old.input, [old.get_layer(name).output for name in names])
-    sample = images[np.linspace(0, len(images) - 1, min(len(images), SAMPLE)).astype(int)]
-    prepared = net.model.get_layer("preprocessing")(net.model.input)
-    moments = dict(
-        zip(names, _moments(keras.Model(net.model.input, maps(prepared)), sample), strict=True)
-    )
-    x = first = keras.Input(old.input_shape[1:], name="input")
-    outputs = {}
-    for layer in old.layers[1:]:
-        x = layer(x)
-        if layer.name in names:
-            norm = BatchNorm(momentum=0.9, name=f"N{layer.name[1:]}")
-            x = norm(x)
-            mean, variance = moments[layer.name]
-            norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
-        outputs[layer.name] = x
-    shape = net.model.input_shape[1:]
-    base = keras.Model(first, x)
-    return backbone_of(base, outputs, shape, net.image_size, net.weights, net.pool_grid)
+    return _fine_tune(start, images, labels, recipe, seed, validation, options)
 
 
-def _moments(model, images):
-    """Return mean and variance of each map, over images and pixels: float64 (maps,), per output."""
-    sums = [np.zeros((2, output.shape[-1])) for output in model.outputs]
-    for i in range(0, len(images), BATCH):
-        batch = images[i : i + BATCH].astype("float32")
-        for total, maps in zip(
-            sums, keras.tree.flatten(model.predict_on_batch(batch)), strict=True
-        ):
-            maps = maps.astype("float64")
-            total += [maps.mean((1, 2)).sum(0), np.square(maps).mean((1, 2)).sum(0)]
-    return [(mean, square - mean**2) for mean, square in (total / len(images) for total in sums)]
+def settings_of(recipe: Recipe) -> recipes.Transfer:
+    """Return the `transfer` part of a recipe; raise InputError if it has none."""
+    if recipe.transfer is None:
+        known = [name for name in recipes.recipe_names() if recipes.recipe(name).transfer]
+        raise InputError(
+            f"the recipe {recipe.name} is not for transfer learning: use one of {', '.join(known)}"
+        )
+    return recipe.transfer
+
+
+def first_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe by which a recipe's head is trained first."""
+    return recipe if recipe.start is None else first_recipe(recipe.start)
+
+
+def _train_head(images, labels, recipe, seed, classes, validation, weights, extract, options):
+    settings, progress = settings_of(recipe), options["progress"]
+    net = backbone(images.shape[1:], settings.image_size, weights, settings.pool_grid)
+    views = [extract(net, view, progress=progress) for view in _views(images, recipe)]
+    seen = np.concatenate([view.of(settings.blocks) for view in views])
+    if validation is not None:
+        inputs = extract(net, validation[0], progress=progress).of(settings.blocks)
+        validation = (inputs, validation[1])
+    keras.utils.set_random_seed(seed)
+    own = head(settings.blocks, classes, settings.hidden, settings.dropout, net.widths)
+    targets = np.tile(labels, len(views))
+    history = training.train(own, seen, targets, recipe, seed, validation, **options)
+    seconds = sum(view.seconds for view in views) + history.seconds
+    data = training.fingerprint(images, labels)
+    return trained(net, own, recipe, history, seconds, seed, data)
+
+
+def _fine_tune(start, images, labels, recipe, seed, validation, options):
+    settings, first = settings_of(recipe), settings_of(first_recipe(recipe))
+    net = backbone(images.shape[1:], settings.image_size, start.backbone.weights, first.pool_grid)
+    if settings.batch_norm:
+        net = put_batch_norm(net, settings.trainable, images)
+    own = copy_of(start.head)  # `start` stays as it is
+    model = assemble(net, own, first.blocks)
+    count = unfreeze(model, settings.trainable)
+    if validation is not None:
+        validation = (preprocessing.prepare(validation[0], "rgb"), validation[1])
+    inputs = preprocessing.prepare(images, "rgb")
+    history = training.train(model, inputs, labels, recipe, seed, validation, **options)
+    seconds = start.seconds + history.seconds
+    return trained(fold_batch_norm(net), own, recipe, history, seconds, seed, start.data, count)
+
+
+def trained(
+    net: Backbone,
+    own_head: keras.Model,
+    recipe: Recipe,
+    history: training.History,
+    seconds: float,
+    seed: int,
+    data: str,
+    count: int | None = None,
+) -> Trained:
+    """Return the Trained of a backbone and a head that training by `recipe` has ended with.
+
+    Its `trainable_parameters` are `count`, or the head's.
+    """
+    model = assemble(net, own_head, settings_of(first_recipe(recipe)).blocks)
+    if count is None:
+        count = unfreeze(model, "head")
+    digest = training.weights_digest(model)
+    return Trained(model, net, own_head, recipe, history, seconds, count, seed, data, digest)
+
+
+def _views(images, recipe):
+    """Return what the frozen backbone sees: the images, and mirrored ones if the recipe says so."""
+    return [images, images[:, :, ::-1]] if recipe.transfer.mirrored else [images]
 
 
 @validated
-def fold_batch_norm(net: InstanceOf[Backbone]) -> Backbone:
-    """Return a Backbone without batch norm that answers as `net` does in tests.
+def predict(
+    model: InstanceOf[keras.Model],
+    images: Any,
+    batch_size: Count = 100,
+    views: training.Views = 1,
+) -> np.ndarray:
+    """Return class probabilities of an assembled net, float32 (n, classes).
 
-    What batch norm does to the maps of a convolution, its kernels and biases do. The new Backbone
-    shares nothing with `net`.
+    Args:
+        model: from `assemble`, or the `model` of a Trained.
+        images: uint8, or float32 from 0 to 255, (n, h, w, 3).
+        batch_size: images at a time.
+        views: as for `training.predict`.
+
+    Raises:
+        InputError: for images that the net does not take.
     """
-    base = net.model.get_layer("vgg16")
-    norms = {
-        _convolution(layer): layer
-        for layer in base.layers
-        if isinstance(layer, layers.BatchNormalization)
-    }
-    arrays = []
-    for name in ALL:
-        kernel, bias = base.get_layer(name).get_weights()
-        if name in norms:
-            gamma, beta, mean, variance = norms[name].get_weights()
-            factor = gamma / np.sqrt(variance + norms[name].epsilon)
-            kernel, bias = kernel * factor, (bias - mean) * factor + beta
-        arrays += [kernel, bias]
-    weights = dataclasses.replace(net.weights, arrays=tuple(arrays))
-    return backbone(net.model.input_shape[1:], net.image_size, weights, net.pool_grid)
+    check_images(images, model.input_shape[1:])
+    return training.predict(model, images.astype(np.float32), batch_size, views)
 
 
-def _convolution(norm):
-    """Return the name of the convolution before a layer of batch norm: C10 before N10."""
-    return f"C{norm.name[1:]}"
+@validated
+def probabilities(
+    trained: InstanceOf[Trained], images: Any, extract: Extract = features, progress: bool = True
+) -> np.ndarray:
+    """Return class probabilities as the recipe tests its net, float32 (n, classes).
+
+    Where the backbone is frozen they are computed from features.
+
+    Args:
+        trained: what `train` returned.
+        images: uint8, or float32 from 0 to 255, (n, h, w, 3).
+        extract: computes features, as for `train`.
+        progress: show one line that updates in place.
+    """
+    recipe, settings = trained.recipe, settings_of(trained.recipe)
+    if not settings.is_frozen:
+        return predict(trained.model, images, views=recipe.test_views)
+    seen = [
+        extract(trained.backbone, view, progress=progress).of(settings.blocks)
+        for view in _views(images, recipe)
+    ]
+    each = [trained.head.predict(view, batch_size=1000, verbose=0) for view in seen]
+    return keras.ops.convert_to_numpy(keras.ops.softmax(np.mean(each, axis=0), axis=-1))

@@ -7,7 +7,7 @@ import pytest
 
 from cnnlib import storage
 from cnnlib.lab import leftovers
-from cnnlib.lab.batch import records
+from cnnlib.lab.batch import claims
 
 
 def write(path, age=7200.0, content="text"):
@@ -70,8 +70,8 @@ def test_checkpoints_of_trainings_that_are_done(results):
 
 
 def test_the_claim_of_a_process_that_was_killed(results):
-    left = write(records.claim_path("net-1"))
-    with records.claimed("net-2"):
-        held = write(records.claim_path("net-2"))
+    left = write(claims.claim_path("net-1"))
+    with claims.claimed("net-2"):
+        held = write(claims.claim_path("net-2"))
         assert [each.path for each in leftovers.find()] == [left]
         assert held.exists()

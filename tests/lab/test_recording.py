@@ -9,7 +9,7 @@ import pytest
 from cnnlib import datasets, lab, models, preprocessing, progress, results, storage, training
 from cnnlib.errors import InputError
 from cnnlib.lab import experiment, ledger
-from cnnlib.results import history_files, prediction_files
+from cnnlib.results import prediction_files
 
 ROW = {"model": "linear-20x20", "dataset": "mnist", "recipe": "plain,epochs=1"}
 ROW |= {"seed": 3, "train_size": 200}
@@ -47,8 +47,8 @@ def test_a_net_whose_second_training_was_stopped_is_not_recorded(monkeypatch):
     ("module", "name"),
     [
         (experiment, "save_net"),
-        (prediction_files, "write"),
-        (history_files, "record"),
+        (ledger, "write_predictions"),
+        (ledger, "write_history"),
         (storage, "write_atomically"),
     ],
 )

@@ -14,7 +14,7 @@ from cnnlib import datasets, models, recipes, results, storage, training, transf
 from cnnlib.errors import InputError
 from cnnlib.lab import experiment, feature_cache, ledger, stages
 from cnnlib.models import vgg
-from cnnlib.transfer import stages as core
+from cnnlib.transfer import fine_tuning as core
 
 SMALL = {"trainable": "block5", "batch_size": 16, "epochs": 1}
 

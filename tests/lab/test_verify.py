@@ -34,7 +34,7 @@ def test_the_same_machine_reproduces_every_prediction(row):
 def test_another_result_is_not_reproduced(row):
     path = prediction_files.local_file(row["run_id"])
     labels = datasets.load("mnist").test.labels
-    prediction_files.write(path, labels)  # as if the net had made no mistake
+    ledger.write_predictions(path, labels)  # as if the net had made no mistake
     (report,) = verify.verify([row["run_id"]])
     assert not report.passed and report.p_value < 1e-6
     assert "NOT REPRODUCED" in report.text() and "no difference was expected" in report.text()
@@ -74,12 +74,12 @@ def test_all_that_belongs_to_a_row_is_published_before_the_table(row, monkeypatc
         assert history_files.published_file("mnist").exists()
         raise KeyboardInterrupt
 
-    write = rows.write_ledger
-    monkeypatch.setattr(rows, "write_ledger", killed)
+    write = ledger.write_ledger
+    monkeypatch.setattr(ledger, "write_ledger", killed)
     with pytest.raises(KeyboardInterrupt):
         ledger.publish([row["run_id"]])
     assert experiment.find(row["run_id"]) == row
-    monkeypatch.setattr(rows, "write_ledger", write)
+    monkeypatch.setattr(ledger, "write_ledger", write)
     assert ledger.publish([row["run_id"]]) == ([row["run_id"]], [])
     published = results.measured(local=False)
     assert published["run_id"].tolist() == [row["run_id"]]

@@ -3,9 +3,12 @@
 A batch can be killed at any moment; the same command completes it. The guide is docs/batch.md.
 
 - `batch_file` reads the file, `runs` has the two classes of run.
-- `records` has the files in which the results folder keeps track of runs, `status` summarises them.
-- `dispatch` gives runs to Dask, `worker` starts a process for each, `run_process` is that process.
-- `durations` estimates how long runs take, `page` writes the report.
+- `records` has the files in which the results folder keeps track of runs, `claims` says which
+  process does a run now, `status` summarises both.
+- `dispatch` gives runs to Dask, `supervisor` starts a process for each and watches it,
+  `run_process` is that process.
+- `durations` estimates how long runs take, `terminal` prints how far a batch is, `page` writes the
+  report.
 """
 
 from cnnlib.lab.batch.batch_file import read

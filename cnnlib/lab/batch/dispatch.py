@@ -2,7 +2,7 @@
 
 Without a scheduler the workers are threads of this process; everything that it listens on is on the
 loopback interface, so no other machine can reach it. Each run is a process of its own anyway
-(cnnlib.lab.batch.worker). With a scheduler the same tasks go to a cluster that exists already,
+(cnnlib.lab.batch.supervisor). With a scheduler the same tasks go to a cluster that exists already,
 whose machines see the same results folder.
 """
 
@@ -19,9 +19,9 @@ from typing import Any
 
 from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab.batch import batch_file, records, runs, worker
-from cnnlib.lab.batch.progress import Progress
+from cnnlib.lab.batch import batch_file, claims, records, runs, supervisor
 from cnnlib.lab.batch.runs import Run
+from cnnlib.lab.batch.terminal import Progress
 
 RETRIES = 2
 # Bytes that a machine must have for each run at a time: TensorFlow and MNIST take 1.5 GB.
@@ -93,7 +93,7 @@ class _Dispatch:
 
     def run_all(self) -> list[Run]:
         """Submit all runs and wait for them. Returns those that failed. Ctrl-C stops them."""
-        worker.stop.clear()
+        supervisor.stop.clear()
         try:
             for run_id in self.todo:
                 self._submit(run_id)
@@ -118,7 +118,9 @@ class _Dispatch:
             "memory": each.limits.memory,
         }
         key = f"{run_id}-{time.time_ns()}"
-        future = self.client.submit(worker.execute, self.job | job, key=key, pure=False, retries=0)
+        future = self.client.submit(
+            supervisor.execute, self.job | job, key=key, pure=False, retries=0
+        )
         self.futures[run_id] = future
         future.add_done_callback(lambda future: self.ended.put((run_id, future)))
 
@@ -131,7 +133,7 @@ class _Dispatch:
             if run_id in runs.done([each], self.job["copies"]):
                 message = "done by another command"
                 self.progress.ended(each, {"status": records.DONE, "message": message})
-            elif records.is_claimed(run_id):
+            elif claims.is_claimed(run_id):
                 self.waiting[run_id] = time.monotonic() + WAIT
             else:
                 self._submit(run_id)
@@ -140,7 +142,7 @@ class _Dispatch:
         """Record how a run ended."""
         outcome = self._outcome(future, self.todo[run_id])
         del self.futures[run_id]
-        if outcome["status"] == worker.ELSEWHERE:
+        if outcome["status"] == supervisor.ELSEWHERE:
             self.waiting[run_id] = time.monotonic() + WAIT
             return
         self.progress.ended(self.todo[run_id], outcome)
@@ -172,10 +174,10 @@ class _Dispatch:
 
     def _stop(self):
         """Stop all runs; wait a few seconds until the processes of this machine have ended."""
-        worker.stop.set()
+        supervisor.stop.set()
         self.client.cancel(list(self.futures.values()))
         deadline = time.monotonic() + 5
-        while worker.running and time.monotonic() < deadline:
+        while supervisor.running and time.monotonic() < deadline:
             time.sleep(0.05)
 
 

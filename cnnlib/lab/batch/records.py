@@ -6,23 +6,18 @@
     logs/<id>.log                what a run printed
     batch/<id>.json              the record of a run: how it ended, when, where, how long it took,
                                  and the traceback of one that failed
-    batch/<id>.lock, .claim      the claim of a run in progress, and which process holds it
 
-Each file is written whole or not at all. A claim is a lock of the operating system on <id>.lock,
-held by the process that does the run: it ends with that process, whatever kills it. Other machines
-see it if the shared folder has locks (NFS version 4 has).
+Each file is written whole or not at all. Which process does a run now is said by `claims`.
 """
 
-import contextlib
 import functools
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from cnnlib import storage
-from cnnlib.errors import InputError
 
 DONE, RUNNING, FAILED, TO_DO = "done", "running", "failed", "to do"
 
@@ -60,16 +55,6 @@ def record_path(run_id: str) -> pathlib.Path:
     return folder() / f"{run_id}.json"
 
 
-def claim_path(run_id: str) -> pathlib.Path:
-    """Return the path of the file that says which process does the run."""
-    return folder() / f"{run_id}.claim"
-
-
-def lock_path(run_id: str) -> pathlib.Path:
-    """Return the path of the file whose lock is the claim."""
-    return folder() / f"{run_id}.lock"
-
-
 def log_path(run_id: str) -> pathlib.Path:
     """Return the path of the file with what a run printed."""
     return storage.results_folder() / "logs" / f"{run_id}.log"
@@ -87,7 +72,7 @@ def partial_path(run_id: str) -> pathlib.Path:
 
 def read_record(run_id: str) -> dict[str, Any]:
     """Return the record of a run, empty if there is none."""
-    record = _read(record_path(run_id))
+    record = read_json(record_path(run_id))
     if "state" in record:  # written by the first edition
         record["status"] = record.pop("state")
     return record
@@ -97,37 +82,6 @@ def write_record(run_id: str, **fields: Any) -> None:
     """Write the record of a run."""
     text = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
     storage.write_atomically(record_path(run_id), text)
-
-
-def read_claim(run_id: str) -> dict[str, Any]:
-    """Return who does the run now, empty if nobody does."""
-    return _read(claim_path(run_id)) if is_claimed(run_id) else {}
-
-
-@contextlib.contextmanager
-def claimed(run_id: str, **holder: Any) -> Iterator[bool]:
-    """Hold the claim of a run; yield True, or False if another process holds it.
-
-    Args:
-        run_id: the run.
-        holder: what others may know about this process.
-    """
-    storage.make_folder(folder())
-    with _locked(run_id, timeout=2) as mine:  # `is_claimed` holds it for an instant when it looks
-        if not mine:
-            yield False
-            return
-        try:
-            storage.write_atomically(claim_path(run_id), json.dumps(holder) + "\n")
-            yield True
-        finally:
-            claim_path(run_id).unlink(missing_ok=True)
-
-
-def is_claimed(run_id: str) -> bool:
-    """Return whether a process does this run now."""
-    with _locked(run_id, timeout=0) as free:
-        return not free
 
 
 def keep_partial(run_id: str) -> None:
@@ -146,34 +100,10 @@ def listing(path: pathlib.Path) -> set[str]:
     return set(os.listdir(path)) if path.is_dir() else set()
 
 
-@contextlib.contextmanager
-def _locked(run_id, timeout):
-    """Hold the lock of a run; yield False if another process keeps it longer than `timeout` s."""
-    import filelock
-
-    path = lock_path(run_id)
-    # A soft lock would outlive a process that is killed.
-    lock = filelock.FileLock(path, timeout=timeout, fallback_to_soft=False)
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Return the object in a JSON file, empty if there is none or it is damaged."""
     try:
-        lock.acquire()
-    except filelock.Timeout:
-        yield False
-        return
-    except OSError as error:
-        raise InputError(
-            f"cannot lock {path} ({error.strerror or error}). Put the results in a folder that you "
-            "may write to, on a disk that has locks, such as NFS version 4 or a local one: "
-            "set CNNLIB_RESULTS"
-        ) from error
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
-def _read(path):
-    try:
-        found = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
         return {}  # records only inform: one that somebody damaged counts as none
     return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""The process of one run: `python -m cnnlib.lab.batch.run_process`, started by `worker` alone.
+"""The process of one run: `python -m cnnlib.lab.batch.run_process`, started by `supervisor` alone.
 
 Its standard input is one line of JSON, the run, and then stays open for as long as the process that
 started it lives: when that ends, this one ends itself and everything that it started. How the run
@@ -20,7 +20,7 @@ from typing import Any
 from cnnlib import storage
 from cnnlib.errors import InputError
 from cnnlib.lab import notebooks
-from cnnlib.lab.batch import records, runs, worker
+from cnnlib.lab.batch import claims, records, runs, supervisor
 
 
 def main() -> int:
@@ -33,7 +33,7 @@ def main() -> int:
         outcome = _failure(job["id"], error)
         traceback.print_exc()
     if outcome is None:
-        return worker.BUSY
+        return supervisor.BUSY
     storage.write_atomically(pathlib.Path(job["reply"]), json.dumps(outcome))
     return int(outcome["status"] != records.DONE)
 
@@ -48,7 +48,7 @@ def _do(job: dict[str, Any]) -> dict[str, Any] | None:
             "the same commit, and start the command again"
         )
     holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-    with records.claimed(job["id"], **holder) as mine:
+    with claims.claimed(job["id"], **holder) as mine:
         if not mine:
             return None
         found = bool(runs.done([run]))  # another command has done it meanwhile

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from cnnlib.lab.batch import batch_file, durations, records
+from cnnlib.lab.batch import batch_file, claims, durations, records
 from cnnlib.lab.batch.records import DONE, FAILED, RUNNING, TO_DO
 from cnnlib.lab.batch.runs import Run, done
 
@@ -32,7 +32,7 @@ def statuses(runs: Sequence[Run]) -> list[RunStatus]:
     found = []
     for run in runs:
         record = records.read_record(run.id) if f"{run.id}.json" in names else {}
-        claim = records.read_claim(run.id) if f"{run.id}.claim" in names else {}
+        claim = claims.read(run.id) if f"{run.id}.claim" in names else {}
         if run.id in finished and record.get("status") != DONE:
             # It failed once, and was then done by hand or by a command that was killed.
             record = {}

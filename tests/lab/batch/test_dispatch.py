@@ -16,17 +16,17 @@ from nbformat.v4 import new_code_cell, new_notebook
 from cnnlib import storage
 from cnnlib.errors import InputError
 from cnnlib.lab import batch
-from cnnlib.lab.batch import dispatch, durations, page, records, status, worker
+from cnnlib.lab.batch import dispatch, durations, page, records, status, supervisor
 
 # In the place of cnnlib.lab.batch.run_process: "executes" a notebook under its claim, as the
 # parameters `do` and `seed` say.
 PROGRAM = """
 import json, os, pathlib, signal, sys, time
 from cnnlib import storage
-from cnnlib.lab.batch import records
+from cnnlib.lab.batch import claims, records
 job = json.loads(sys.stdin.buffer.readline())
 do = job["run"]["notebook"]["parameters"].get("do", "")
-with records.claimed(job["id"], host="here", pid=os.getpid(), since=time.time()) as mine:
+with claims.claimed(job["id"], host="here", pid=os.getpid(), since=time.time()) as mine:
     if not mine:
         sys.exit(75)
     done = records.notebook_path(job["id"]).exists()
@@ -68,7 +68,7 @@ def batch_file(tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """Runs take an instant; returns a function that lists the ids of those that were executed."""
-    monkeypatch.setattr(worker, "COMMAND", [sys.executable, "-c", PROGRAM])
+    monkeypatch.setattr(supervisor, "COMMAND", [sys.executable, "-c", PROGRAM])
     monkeypatch.setattr(dispatch, "WAIT", 0.2)
     log = storage.results_folder() / "executions"
     return lambda: sorted(log.read_text().split()) if log.exists() else []
@@ -222,8 +222,8 @@ class TestRun:
 COMMAND = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # in case the tests ignore it
-from cnnlib.lab.batch import dispatch, worker
-worker.COMMAND = [sys.executable, "-c", {program!r}]
+from cnnlib.lab.batch import dispatch, supervisor
+supervisor.COMMAND = [sys.executable, "-c", {program!r}]
 dispatch.WAIT = 0.2
 from cnnlib.lab.cli import cli
 cli(["batch", "run", {path!r}])

@@ -10,7 +10,7 @@ from cnnlib.errors import InputError
 from cnnlib.lab import experiment, ledger, notebooks
 from cnnlib.lab import readme as lab_readme
 from cnnlib.lab.readme import BEGIN, END
-from cnnlib.results import comparison, rows
+from cnnlib.results import recaps, rows
 
 
 def test_recap_of_an_empty_ledger_has_one_line_per_published_row():
@@ -141,7 +141,7 @@ def test_what_is_not_measured_names_the_command_that_measures_it():
     assert rows["DPN92"] == "`python -m cnnlib train cifar10/dpn92 cifar10 --recipe benchmark`"
     for benchmark in ("mnist", "cifar10"):
         for model in results.recap(benchmark)["model"]:
-            *_, net, dataset, _, recipe = comparison.command(model, benchmark).split()
+            *_, net, dataset, _, recipe = recaps.command(model, benchmark).split()
             assert experiment.plan(net, dataset, recipe)["recipe"] == recipe
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from cnnlib import results, storage
 from cnnlib.errors import InputError
-from cnnlib.lab import ledger
+from cnnlib.lab import ledger, migration
 from cnnlib.results import history_files, rows
 
 COLUMNS = [
@@ -78,7 +78,7 @@ def measured(tmp_path, monkeypatch):
 
 
 def test_published_rows_keep_everything_but_their_names():
-    renamed = ledger.migrate()
+    renamed = migration.migrate()
     table = results.measured("mnist", local=False).set_index("run_id")
     assert len(renamed) == len(table) == 4 and table.index.is_unique
     new = table.loc[renamed["lenet-5-b"]]
@@ -98,12 +98,12 @@ def test_published_rows_keep_everything_but_their_names():
 
 
 def test_a_second_migration_changes_nothing():
-    ledger.migrate()
+    migration.migrate()
     before = (
         rows.ledger_file("mnist").read_bytes(),
         history_files.published_file("mnist").read_bytes(),
     )
-    assert ledger.migrate() == {}
+    assert migration.migrate() == {}
     after = (
         rows.ledger_file("mnist").read_bytes(),
         history_files.published_file("mnist").read_bytes(),
@@ -113,10 +113,10 @@ def test_a_second_migration_changes_nothing():
 
 def test_a_migration_that_stopped_before_the_table_was_written_can_be_repeated(monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(rows, "write_ledger", lambda *arguments: 1 / 0)
+        patch.setattr(ledger, "write_ledger", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            ledger.migrate()
-    renamed = ledger.migrate()
+            migration.migrate()
+    renamed = migration.migrate()
     losses = results.histories("mnist", local=False).set_index("run_id")["loss"]
     assert [losses[renamed[f"lenet-5-{letter}"]] for letter in "abcd"] == [0.5, 1.5, 2.5, 3.5]
 
@@ -130,7 +130,7 @@ def test_rows_of_this_machine_move_with_history_and_net():
     (folder / "nets" / "old.keras").write_bytes(b"net")
     with pytest.raises(InputError, match="first edition, `python -m cnnlib results migrate`"):
         rows.read_local()
-    new = ledger.migrate()["old"]
+    new = migration.migrate()["old"]
     assert rows.read_local()[new]["seed"] == 7
     assert ledger.net_path(new).read_bytes() == b"net"
     history = results.histories("mnist").set_index("run_id")
@@ -143,5 +143,5 @@ def test_a_row_that_cannot_be_understood_is_named_and_nothing_changes():
     path.write_text(path.read_text().replace("plain,epochs=3", "unknown-recipe"))
     before = path.read_bytes()
     with pytest.raises(InputError, match="unknown recipe 'unknown-recipe'"):
-        ledger.migrate()
+        migration.migrate()
     assert path.read_bytes() == before

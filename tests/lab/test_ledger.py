@@ -19,6 +19,8 @@ from cnnlib.errors import InputError
 from cnnlib.lab import environment, experiment, identity, ledger
 from cnnlib.results import prediction_files, rows
 
+pytestmark = pytest.mark.usefixtures("measured_folder")
+
 # The lecture's figures, in its order: row -> (title, value).
 MNIST = {
     "linear-20x20": ("20x20 -> 10", 8.4),

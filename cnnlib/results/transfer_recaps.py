@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from cnnlib import datasets, recipes
 from cnnlib.errors import InputError
 from cnnlib.results import reading
-from cnnlib.results.comparison import mean_and_deviation, to_markdown
 from cnnlib.results.reading import SETTINGS
+from cnnlib.results.recaps import mean_and_deviation, to_markdown
 from cnnlib.validation import validated
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Any
 
 from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab.batch import records
+from cnnlib.lab.batch import claims, records
 
 # Read by TensorFlow, by NumPy's and SciPy's libraries, and by numexpr.
 THREADS = (
@@ -130,7 +130,7 @@ def _attempt(job):
     if ended is None:
         ended = {"status": records.FAILED, "message": _died(process.returncode), "again": True}
     holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}
-    with records.claimed(job["id"], **holder) as mine:
+    with claims.claimed(job["id"], **holder) as mine:
         if mine:  # else another command has begun it again already, and has kept what was left
             records.keep_partial(job["id"])
     return ended | {"traceback": _tail(log)} | took

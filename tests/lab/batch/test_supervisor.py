@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from cnnlib import storage
 from cnnlib.errors import InputError
 from cnnlib.lab import batch
-from cnnlib.lab.batch import records, runs, worker
+from cnnlib.lab.batch import claims, records, runs, supervisor
 
 # The beginning of each program: it empties the log, as a process that has the run does, and defines
 # `job` and `answer`.
@@ -50,9 +50,9 @@ def execute(monkeypatch):
     storage.make_folder(records.folder())
 
     def execute(program, **changes):
-        monkeypatch.setattr(worker, "COMMAND", [sys.executable, "-c", START + program])
+        monkeypatch.setattr(supervisor, "COMMAND", [sys.executable, "-c", START + program])
         job = {"id": "net-1", "run": {"notebook": {"path": "net.ipynb", "parameters": {}}}}
-        return worker.execute(job | REST | {"results": str(storage.results_folder())} | changes)
+        return supervisor.execute(job | REST | {"results": str(storage.results_folder())} | changes)
 
     return execute
 
@@ -79,7 +79,7 @@ def test_a_run_that_is_done_is_recorded_with_time_memory_and_place(execute):
 
 def test_threads_are_limited(execute):
     for given, expected in ((3, 3), (None, CPU_COUNT)):
-        values = f"' '.join(os.environ[name] for name in {worker.THREADS!r})"
+        values = f"' '.join(os.environ[name] for name in {supervisor.THREADS!r})"
         ended = execute(f"answer(status='done', message={values})", threads=given)
         assert set(ended["message"].split()) == {str(expected)} and ended["threads"] == expected
 
@@ -140,7 +140,7 @@ def test_too_long(execute):
 def test_what_another_process_has_begun_meanwhile_is_left_alone(execute):
     part = records.notebook_path("net-1").parent / ".net-1.abc.ipynb"
     storage.write_atomically(part, "so far")
-    with records.claimed("net-1"):
+    with claims.claimed("net-1"):
         assert execute("sys.exit(9)", retries=0)["message"] == "its process ended with exit code 9"
     assert part.read_text() == "so far"
 
@@ -156,7 +156,7 @@ def test_too_much_memory_and_that_of_what_it_started_counts(execute):
 
 
 def test_a_run_that_another_process_has_leaves_no_record(execute):
-    assert execute(f"sys.exit({worker.BUSY})")["status"] == worker.ELSEWHERE
+    assert execute(f"sys.exit({supervisor.BUSY})")["status"] == supervisor.ELSEWHERE
     assert records.read_record("net-1") == {}
 
 
@@ -179,7 +179,7 @@ class TestChild:
 
         with open(storage.make_folder(storage.results_folder()) / "log", "wb") as log:
             process = subprocess.Popen(
-                worker.COMMAND, stdin=subprocess.PIPE, stdout=log, stderr=log, bufsize=0
+                supervisor.COMMAND, stdin=subprocess.PIPE, stdout=log, stderr=log, bufsize=0
             )
         process.stdin.write(json.dumps(job).encode() + b"\n")
         return process
@@ -199,8 +199,8 @@ class TestChild:
         return job
 
     def test_a_run_that_another_process_does_keeps_its_log(self, job):
-        with records.claimed(job["id"], host="here"):
-            assert worker.execute(job)["status"] == worker.ELSEWHERE
+        with claims.claimed(job["id"], host="here"):
+            assert supervisor.execute(job)["status"] == supervisor.ELSEWHERE
         assert records.log_path(job["id"]).read_text() == "of the other"
 
     @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ class TestChild:
     def test_a_run_that_another_process_has_done_keeps_its_log_and_record(self, job, before):
         storage.write_atomically(records.notebook_path(job["id"]), "{}")
         records.write_record(job["id"], **before)
-        ended = worker.execute(job)
+        ended = supervisor.execute(job)
         assert (
             ended == records.read_record(job["id"])
             and ended["status"] == "done"
@@ -246,12 +246,12 @@ class TestChild:
 
 class TestClaim:
     def test_one_process_at_a_time(self, monkeypatch):
-        with records.claimed("net-1", host="here") as mine:
-            assert mine and records.is_claimed("net-1")
+        with claims.claimed("net-1", host="here") as mine:
+            assert mine and claims.is_claimed("net-1")
             answers = []
 
             def other():
-                with records.claimed("net-1", host="there") as mine:
+                with claims.claimed("net-1", host="there") as mine:
                     answers.append(mine)
 
             thread = threading.Thread(
@@ -260,8 +260,8 @@ class TestClaim:
             thread.start()
             thread.join()
             assert answers == [False]
-            assert json.loads(records.claim_path("net-1").read_text()) == {"host": "here"}
-        assert not records.is_claimed("net-1") and not records.claim_path("net-1").exists()
+            assert json.loads(claims.claim_path("net-1").read_text()) == {"host": "here"}
+        assert not claims.is_claimed("net-1") and not claims.claim_path("net-1").exists()
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows always has locks")
     def test_a_disk_without_locks_is_refused(self, monkeypatch):
@@ -275,7 +275,7 @@ class TestClaim:
             InputError,
             match=r"cannot lock .*net-1\.lock \(Function not implemented\).* set CNNLIB_RESULTS",
         ):
-            records.is_claimed("net-1")
+            claims.is_claimed("net-1")
 
 
 def _has_ended(pid):
