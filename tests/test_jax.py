@@ -44,6 +44,7 @@ def small_net():
     return keras.Model(images, keras.layers.Dense(10)(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "lookahead"), [("by-step", 0), ("by-step", 2), ("by-epoch", 0)])
 def test_jax_trains_as_tensorflow_does(way, lookahead, tmp_path):
     """40 images in batches of 16, so that the last batch is smaller."""

@@ -217,6 +217,7 @@ def figures():
 
 def test_every_figure_has_an_alt_text_that_tells_its_point():
     for figure in figures():
+        plt.close(figure)
         assert len(figure.get_label()) > 30 and "\n" not in figure.get_label()
     matrix = plots.confusion_matrix([0, 1, 2, 2], [0, 1, 1, 1], ["cat", "dog", "frog"])
     assert plots.alt_text(matrix) == (

@@ -117,6 +117,7 @@ NETS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", NETS)
 def test_a_net_in_half_precision_gives_whole_logits_and_learns(name, policy):
