@@ -61,6 +61,8 @@ def test_seeds_spread_goes_from_the_lowest_to_the_highest_seed():
     band = loss.collections[0].get_paths()[0].vertices
     assert (band[:, 1].min(), band[:, 1].max()) == (1.0, 4.0)
     assert loss.lines[0].get_label() == "a net (2 seeds)"
+    one = runs[runs["run_id"] == runs["run_id"].iloc[0]]
+    assert plots.seeds_spread({"a net": one}).axes[0].lines[0].get_label() == "a net (1 seed)"
     with pytest.raises(InputError, match="no history of 'a net'"):
         plots.seeds_spread({"a net": runs[:0]})
 

@@ -183,4 +183,5 @@ def _takes_digits(name: str) -> bool:
 def _training(row: "pd.Series | None") -> str:
     if row is None:
         return "not in the results: on which images it was trained is unknown"
-    return f"test error {row['value']:.2f} % on {row['dataset']} after {row['epochs']} epochs"
+    epochs = "1 epoch" if row["epochs"] == 1 else f"{row['epochs']} epochs"
+    return f"test error {row['value']:.2f} % on {row['dataset']} after {epochs}"

@@ -52,7 +52,9 @@ def image_grid(
     style.headed(figure, title)
     named = [word for word in words if word]
     listed = f": {style.plain_list(named)}" if named else ""
-    return style.set_alt(figure, f"{title or 'Images'}. {_count(len(images), 'image')}{listed}.")
+    return style.set_alt(
+        figure, f"{title or 'Images'}. {style.counted(len(images), 'image')}{listed}."
+    )
 
 
 def image_rows(rows: Mapping[str, np.ndarray], title: str | None = None) -> Figure:
@@ -69,7 +71,7 @@ def image_rows(rows: Mapping[str, np.ndarray], title: str | None = None) -> Figu
     style.headed(figure, title)
     opening = f"{title}. " if title else ""
     return style.set_alt(
-        figure, f"{opening}Rows of {_count(count, 'image')} each: {style.plain_list(rows)}."
+        figure, f"{opening}Rows of {style.counted(count, 'image')} each: {style.plain_list(rows)}."
     )
 
 
@@ -119,7 +121,7 @@ def weights_as_images(
     listed = f": {style.plain_list(words)}" if words else ""
     return style.set_alt(
         figure,
-        f"{title or 'Weights as pictures'}. {_count(len(weights), 'picture')} of "
+        f"{title or 'Weights as pictures'}. {style.counted(len(weights), 'picture')} of "
         f"{weights.shape[1]}x{weights.shape[2]} weights, yellow where positive and dark blue "
         "where negative, on a scale from "
         f"{-limit:.2g} to {limit:.2g}{listed}.",
@@ -262,7 +264,7 @@ def activation_maps(
     listed = f": {style.plain_list(captions)}" if captions is not None else ""
     return style.set_alt(
         figure,
-        f"{title or 'Class activation maps'}. Above {_count(count, 'image')}, below where the "
+        f"{title or 'Class activation maps'}. Above {style.counted(count, 'image')}, below where the "
         f"score of the class comes from, dark where most{listed}.",
     )
 
@@ -291,7 +293,3 @@ def connection_table(
         f"{title or 'Table of connections'}: {int(seen.sum())} of {seen.size} connections between "
         f"{inputs} input maps and {len(table)} output maps.",
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -45,7 +45,7 @@ def learning_curves(histories: Mapping[str, "History"], title: str = "Learning c
                 epochs["epoch"], epochs["validation_error"], label=f"{name}, validation", **look
             )
             text += f", validation error {last['validation_error']:.2f} %"
-        texts.append(f"{text} after {int(last['epoch'])} epochs")
+        texts.append(f"{text} after {style.counted(int(last['epoch']), 'epoch')}")
     left.set(
         title=title, xlabel="epoch", ylabel="cross-entropy on the training images", yscale="log"
     )
@@ -75,14 +75,14 @@ def seeds_spread(
                 "which keeps one"
             )
         by_epoch = runs.groupby("epoch")
-        count = runs["run_id"].nunique()
+        seeds = style.counted(runs["run_id"].nunique(), "seed")
         look = _look(i) | {"marker": "", "linestyle": LINES[i % 4]}
         for axis, column in zip(axes, ("loss", "train_error"), strict=True):
             mean = by_epoch[column].mean()
-            axis.plot(mean.index, mean, label=f"{name} ({count} seeds)", **look)
+            axis.plot(mean.index, mean, label=f"{name} ({seeds})", **look)
             low, high = by_epoch[column].min(), by_epoch[column].max()
             axis.fill_between(mean.index, low, high, color=look["color"], alpha=0.25, linewidth=0)
-        texts.append(f"{name}, {count} seeds: training error {mean.iloc[-1]:.2f} % at the end")
+        texts.append(f"{name}, {seeds}: training error {mean.iloc[-1]:.2f} % at the end")
     axes[0].set(title=title, xlabel="epoch", ylabel="loss on the training images", yscale="log")
     axes[1].set(title="Training error", xlabel="epoch", ylabel="error in %", yscale="log")
     _finish_by_epoch(axes)

@@ -153,3 +153,8 @@ def plain_list(items: Iterable[object], limit: int = 12) -> str:
     texts = [re.sub(r"\s+", " ", str(item)) for item in items]
     more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
     return ", ".join(texts[:limit]) + more
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 seed", "5 seeds"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -98,6 +98,8 @@ def _overview(names, local):
 
 
 def _page(folder, name, runs):
+    from cnnlib.plots import style
+
     first, info = runs[0], datasets.info(runs[0]["dataset"])
     values = [row["value"] for row in runs]
     quantity = first["metric"].removesuffix("_percent").replace("_", " ")
@@ -115,7 +117,7 @@ def _page(folder, name, runs):
         f"```\npython -m cnnlib train {first['model']} {first['dataset']} --recipe "
         f"{first['recipe']}{size} --seed 0\n```",
         f"{first['trainable_parameters']:,} trainable weights, {first['train_images']:,} training "
-        f"images, {first['epochs']} epochs, {first['test_images']:,} test images.",
+        f"images, {style.counted(first['epochs'], 'epoch')}, {first['test_images']:,} test images.",
         _curve(folder, name, runs),
         _mistakes(folder, name, runs),
         "## Runs",
@@ -166,6 +168,7 @@ def _curve(folder, name, runs):
 def _mistakes(folder, name, runs):
     """The test images that most runs get wrong, as Markdown; "" without predictions."""
     from cnnlib import plots
+    from cnnlib.plots import style
 
     found = [results.predictions(row["run_id"]) for row in runs]
     found = [each for each in found if each is not None]
@@ -183,7 +186,7 @@ def _mistakes(folder, name, runs):
     shown = "; ".join(f"image {i}: {caption}" for i, caption in zip(worst, captions, strict=True))
     text = (
         f"{np.mean([np.sum(each != test.labels) for each in found]):.0f} of {len(test.labels):,} "
-        f"test images are wrong in the mean of {len(found)} runs. Those that most runs get wrong, "
+        f"test images are wrong in the mean of {style.counted(len(found), 'run')}. Those that most runs get wrong, "
         "with the label and the most frequent wrong answer:"
     )
     return f"## Mistakes\n\n{text}\n\n![The {len(worst)} digits: {shown}]({path.name})"
