@@ -264,8 +264,8 @@ def activation_maps(
     listed = f": {style.plain_list(captions)}" if captions is not None else ""
     return style.set_alt(
         figure,
-        f"{title or 'Class activation maps'}. Above {style.counted(count, 'image')}, below where the "
-        f"score of the class comes from, dark where most{listed}.",
+        f"{title or 'Class activation maps'}. Above {style.counted(count, 'image')}, below where "
+        f"the score of the class comes from, dark where most{listed}.",
     )
 
 

@@ -186,8 +186,8 @@ def _mistakes(folder, name, runs):
     shown = "; ".join(f"image {i}: {caption}" for i, caption in zip(worst, captions, strict=True))
     text = (
         f"{np.mean([np.sum(each != test.labels) for each in found]):.0f} of {len(test.labels):,} "
-        f"test images are wrong in the mean of {style.counted(len(found), 'run')}. Those that most runs get wrong, "
-        "with the label and the most frequent wrong answer:"
+        f"test images are wrong in the mean of {style.counted(len(found), 'run')}. Those that most "
+        "runs get wrong, with the label and the most frequent wrong answer:"
     )
     return f"## Mistakes\n\n{text}\n\n![The {len(worst)} digits: {shown}]({path.name})"
 
