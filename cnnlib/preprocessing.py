@@ -69,7 +69,8 @@ def prepare(
 def prepare_for(net: str, recipe: InstanceOf[Recipe], images: InstanceOf[np.ndarray]) -> np.ndarray:
     """Return images as a net takes them when it is trained by a recipe.
 
-    This is the only place that decides input format, deslanting and channels.
+    This is the only place that decides input format, deslanting and channels, except for a
+    pretrained VGG16, which takes images of any size as they are (`transfer.rgb`).
 
     Args:
         net: one of `models.names()`.

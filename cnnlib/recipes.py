@@ -254,6 +254,9 @@ _JORDAN_2024: dict[str, Any] = {
     "precision": "bfloat16",
     "test_views": 6,
 }
+# By these the notebooks train at their default parameters; their rows are not published.
+NOTEBOOK_DEFAULTS = ("quick", "quick-frozen", "quick-fine-tuned")
+
 _FROM_SCRATCH: dict[str, tuple[str, dict[str, Any]]] = {
     "quick": (
         "the notebooks' default: a few epochs, about a minute",

@@ -1,4 +1,4 @@
-"""Where the project's folders are, and how a file is written whole or not at all."""
+"""Where the project's folders are, and how files are written: whole or not at all, in turn."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import pathlib
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -125,6 +126,31 @@ def replacing(
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: str | os.PathLike[str], doing: str = "") -> Iterator[None]:
+    """Hold the lock on the file `path`, after any other process that holds it.
+
+    It is a lock of the operating system, which ends with the process, whatever kills that.
+
+    Args:
+        path: the lock's own file; it is created.
+        doing: what the other process does, for a line that says why this one waits; none if empty.
+    """
+    import filelock
+
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        if doing:
+            print(f"waiting for another process that {doing}", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def remove_abandoned(folder: pathlib.Path, prefix: str) -> list[pathlib.Path]:

@@ -93,6 +93,17 @@ def run():
     return run
 
 
+@pytest.fixture
+def published_ledger(run, measured_folder):
+    """data/measured/mnist.csv with two rows."""
+    from cnnlib.lab import ledger, publishing
+
+    for seed in (0, 1):
+        ledger.record(**run(seed=seed))
+    publishing.publish()
+    return measured_folder / "mnist.csv"
+
+
 # Small archives in the layout of the Caltech sets, and a local host that serves files.
 CLASSES = {
     "caltech101": {"BACKGROUND_Google": 31, "accordion": 33, "yin_yang": 31},

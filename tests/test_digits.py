@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from cnnlib import datasets, digits, models, results, training
-from cnnlib.digits import files, strokes
+from cnnlib.digits import decoding, strokes
 from cnnlib.errors import InputError
 from cnnlib.lab import experiment, ledger
 from cnnlib.models import trained
@@ -244,7 +244,7 @@ def test_a_large_picture_is_read_as_a_small_one(tmp_path):
 
 def test_decoding_shrinks_without_losing_an_edge(tmp_path):
     grey = np.random.RandomState(0).randint(0, 256, (4001, 30)).astype(np.uint8)
-    levels = files.decode(saved(grey, tmp_path / "long.png"))
+    levels = decoding.decode(saved(grey, tmp_path / "long.png"))
     assert levels.shape == (1334, 10)
     np.testing.assert_allclose(levels[0, 0], grey[:3, :3].mean(), atol=0.6)
     np.testing.assert_allclose(levels[1332, 9], grey[3996:3999, 27:30].mean(), atol=0.6)

@@ -3,12 +3,10 @@
 What arrives is compared with a published checksum before anything is made of it.
 """
 
-import contextlib
 import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from cnnlib import storage
@@ -67,33 +65,14 @@ def prepare(
         folder = storage.make_folder(prepared.data_folder(), variable="CNNLIB_DATA")
     except InputError as error:
         raise Unavailable(str(error)) from error
-    with one_at_a_time(folder, info.name):
+    # Two kernels would write to the same part of a download.
+    with storage.one_at_a_time(folder / f".{info.name}.lock", f"prepares {info.name}"):
         found = prepared.find(info)  # by the process that was waited for
         if found:
             return found
         # What killed preparations left behind.
         storage.remove_abandoned(folder / info.tfds_name, "incomplete.")
         return _prepare(info, folder, archive, partial)
-
-
-@contextlib.contextmanager
-def one_at_a_time(folder: pathlib.Path, name: str) -> Iterator[None]:
-    """Let one process at a time prepare `name` in `folder`; say so while another one does.
-
-    Without this lock two kernels would write to the same part of a download.
-    """
-    import filelock
-
-    lock = filelock.FileLock(folder / f".{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        print(f"Another process prepares {name}: waiting for it ...", file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _check_archive(archive: str | os.PathLike[str]) -> None:

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator
 from cnnlib import datasets, integrity, storage
 from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE, Info
-from cnnlib.datasets.download import one_at_a_time
 from cnnlib.errors import Damaged, InputError, Unavailable
 
 SUMS = "SHA256SUMS"
@@ -188,7 +187,8 @@ def _install(
     if is_weights:
         _check_weights(path, names, sums)
     storage.make_folder(folder.parent, variable="CNNLIB_DATA")
-    with one_at_a_time(folder.parent, folder.name):
+    lock = folder.parent / f".{folder.name}.lock"
+    with storage.one_at_a_time(lock, f"prepares {folder.name}"):
         here = {name: folder / name.rpartition("/")[2] for name in names}
         if all(target.is_file() and _digest(target) == sums[name] for name, target in here.items()):
             return f"{folder}: already here, the same"

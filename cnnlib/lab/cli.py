@@ -430,9 +430,9 @@ def results_show(benchmark: str) -> None:
 @click.option("--recipe", help="Publish the rows of this recipe.")
 def results_publish(run_ids: tuple[str, ...], recipe: str) -> None:
     """Move rows of this machine into data/measured/, and nets into data/nets/."""
-    from cnnlib.lab import ledger
+    from cnnlib.lab import publishing
 
-    taken, left = ledger.publish(list(run_ids) or None, recipe)
+    taken, left = publishing.publish(list(run_ids) or None, recipe)
     click.echo("\n".join([*taken, f"{len(taken)} rows published, {len(left)} rows left"]))
 
 
@@ -584,11 +584,11 @@ def draw(folder: str | None, browser: bool) -> None:
     """Open a page on which you draw a digit and nets of the course answer."""
     import webbrowser
 
-    from cnnlib.lab import outputs
+    from cnnlib.lab import output_paths
     from cnnlib.lab.site import draw_page
 
     page = draw_page.write_page(
-        outputs.output_folder(folder or storage.results_folder() / "draw")
+        output_paths.output_folder(folder or storage.results_folder() / "draw")
     ).resolve()
     click.echo(f"Page: {page}")
     if browser and not webbrowser.open(page.as_uri()):

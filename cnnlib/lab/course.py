@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab import notebooks, outputs, results_listing
+from cnnlib.lab import notebooks, output_paths, results_listing
 from cnnlib.lab.site.build import Entry, build_report
 
 # Bytes that are kept for the report: a disk that becomes full on the way must not prevent it.
@@ -39,7 +39,7 @@ def run(
     paths = [notebooks.find(notebook) for notebook in chosen or notebooks.names()]
     if not paths:
         raise InputError(f"there are no notebooks in {storage.NOTEBOOKS}")
-    folder = outputs.output_folder(folder or storage.results_folder() / "course")
+    folder = output_paths.output_folder(folder or storage.results_folder() / "course")
     reserve = storage.write_atomically(folder / ".reserve", os.urandom(_RESERVE))
     try:
         entries = [

@@ -14,7 +14,7 @@ from typing import Any
 
 from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab import notebooks, outputs
+from cnnlib.lab import notebooks, output_paths
 
 ANSWER, SOLUTION = "answer", "solution"
 
@@ -33,7 +33,7 @@ def copy_for_work(folder: str | os.PathLike[str] | None = None) -> tuple[list[st
     Returns:
         The names of the notebooks that were copied, and of those that were there already.
     """
-    folder = outputs.output_folder(folder or working_folder())
+    folder = output_paths.output_folder(folder or working_folder())
     copied, kept = [], []
     for name in notebooks.names():
         target = folder / f"{name}.ipynb"
@@ -84,7 +84,7 @@ def with_answers(nb: Any) -> Any:
 def _write(folder: str | os.PathLike[str], edit: Callable[[Any], Any]) -> list[pathlib.Path]:
     import nbformat
 
-    folder = outputs.output_folder(folder)
+    folder = output_paths.output_folder(folder)
     if folder.resolve() == storage.NOTEBOOKS.resolve():
         raise InputError(f"{folder} has the course itself: give another folder")
     written = []

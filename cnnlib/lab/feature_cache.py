@@ -20,7 +20,6 @@ import numpy as np
 
 from cnnlib import datasets, storage, transfer
 from cnnlib.errors import InputError
-from cnnlib.lab import locks
 from cnnlib.progress import Line
 from cnnlib.transfer import Backbone, Features, extraction
 
@@ -54,7 +53,7 @@ def features(
     identity = _identity(backbone, images)
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"vgg16-{backbone.image_size}-{key}.npy"
-    with locks.waiting(path.with_suffix(".lock")):
+    with storage.one_at_a_time(path.with_suffix(".lock")):
         if not path.exists():
             _compute(path, backbone, images, identity, progress)
         return _open(path, identity, backbone.widths)

@@ -1,13 +1,11 @@
-"""Locks: one process at a time writes, and the others wait or are refused.
+"""Locks of the laboratory: who may change data/, and which process does a run of a batch.
 
 Each is a lock of the operating system on a file of its own. It ends with the process that holds it,
 whatever kills that.
 """
 
 import contextlib
-import os
 import pathlib
-import sys
 from collections.abc import Iterator
 
 import filelock
@@ -26,27 +24,6 @@ def of_data() -> Iterator[None]:
     folder = storage.make_folder(rows.MEASURED, variable=None)
     with filelock.FileLock(folder / ".lock", is_singleton=True):
         yield
-
-
-@contextlib.contextmanager
-def waiting(path: str | os.PathLike[str], doing: str = "") -> Iterator[None]:
-    """Hold the lock on the file `path`, after any other process that holds it.
-
-    Args:
-        path: the lock's own file; it is created.
-        doing: what the other process does, for a line that says why this one waits; none if empty.
-    """
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        if doing:
-            print(f"waiting for another process that {doing}", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from typing import Any
 
 from cnnlib import storage
 from cnnlib.errors import InputError, check_name
-from cnnlib.lab import outputs
+from cnnlib.lab import output_paths
 from cnnlib.lab.execution import NotebookError
 
 __all__ = [
@@ -231,7 +231,7 @@ def run(
     path = find(notebook)
     parameters = checked(path, parameters or {})
     default = storage.results_folder() / "notebooks" / path.name
-    output = outputs.output_file(default if output is None else output)
+    output = output_paths.output_file(default if output is None else output)
     if parameters and output == path:
         raise InputError(
             f"{output} is the notebook itself: with parameters that differ from its own, write to "

@@ -24,7 +24,7 @@ import pandas as pd
 
 from cnnlib import models, recipes, storage, training, transfer
 from cnnlib.errors import InputError
-from cnnlib.lab import feature_cache, locks
+from cnnlib.lab import feature_cache
 from cnnlib.models.vgg import Weights
 from cnnlib.recipes import Recipe
 from cnnlib.transfer.fine_tuning import first_recipe, settings_of, trained
@@ -79,7 +79,7 @@ def train_transfer(
     }
     # One process at a time trains a stage: the next one finds its result.
     lock = stage.with_name(f".{stage.name}.lock")
-    with locks.waiting(lock, f"trains {recipe.name} here"):
+    with storage.one_at_a_time(lock, f"trains {recipe.name} here"):
         if (stage / RESULT).exists():
             return _read(stage / RESULT, run, recipe, images.shape[1:], classes, weights)
         start = None

@@ -102,9 +102,7 @@ def _cheap(known):
 
 def _verified(row, keep_predictions):
     recipe = recipes.recipe(row["recipe"])
-    planned = experiment.plan(
-        row["model"], row["dataset"], recipe, row["seed"], row["train_images"]
-    )
+    planned = _plan_of(row, recipe)
     if planned["settings"] != row["settings"]:
         raise InputError(
             f"the recipe {row['recipe']} has changed since {row['run_id']} was trained: then "
@@ -118,7 +116,7 @@ def _verified(row, keep_predictions):
             data,
             recipe,
             row["seed"],
-            lambda stage: pathlib.Path(folder, stage.name.partition(",")[0]),
+            lambda stage: pathlib.Path(folder, _plan_of(row, stage)["run_id"]),
         )
     predictions = experiment.predictions_of(row["model"], net, trained, data.test.images)
     right = predictions == data.test.labels
@@ -139,6 +137,10 @@ def _verified(row, keep_predictions):
     }
     same = all(row[column] == now for column, now in conditions.items())
     return Report(row, value, different, p_value, tolerance(error, len(right)), same)
+
+
+def _plan_of(row, recipe):
+    return experiment.plan(row["model"], row["dataset"], recipe, row["seed"], row["train_images"])
 
 
 def tolerance(error_percent: float, test_images: int) -> float:

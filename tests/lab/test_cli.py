@@ -21,6 +21,7 @@ from cnnlib.lab import (
     ledger,
     leftovers,
     notebooks,
+    publishing,
     readme,
     results_listing,
 )
@@ -343,7 +344,7 @@ class TestResults:
     def test_publish(self, monkeypatch):
         calls = []
         monkeypatch.setattr(
-            ledger,
+            publishing,
             "publish",
             lambda run_ids, recipe: calls.append((run_ids, recipe)) or (["a"], ["b", "c"]),
         )

@@ -15,7 +15,7 @@ from cnnlib import (
     training,
 )
 from cnnlib.errors import InputError
-from cnnlib.lab import experiment, ledger
+from cnnlib.lab import experiment, ledger, publishing
 from cnnlib.models import trained
 from cnnlib.results import rows
 
@@ -203,7 +203,7 @@ def test_the_ledger_can_be_asked_whether_a_published_row_is_done(monkeypatch, tm
     monkeypatch.setattr(rows, "MEASURED", tmp_path / "measured")
     monkeypatch.setattr(trained, "FOLDER", tmp_path / "nets")
     row = experiment.train_row("linear-20x20", "mnist", SHORT, train_size=500)
-    assert ledger.publish(run_ids=[row["run_id"]]) == ([row["run_id"]], [])
+    assert publishing.publish(run_ids=[row["run_id"]]) == ([row["run_id"]], [])
     assert experiment.is_done("linear-20x20", "mnist", SHORT, train_size=500)
     history = results.histories("mnist", local=False)  # it has moved along with its row
     assert history["run_id"].tolist() == [row["run_id"]] and not list(

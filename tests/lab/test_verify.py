@@ -5,7 +5,7 @@ import pytest
 
 from cnnlib import datasets, results, storage, training
 from cnnlib.errors import InputError
-from cnnlib.lab import experiment, ledger, verify
+from cnnlib.lab import experiment, ledger, publishing, verify
 from cnnlib.models import trained
 from cnnlib.results import history_files, prediction_files, rows
 
@@ -77,10 +77,10 @@ def test_all_that_belongs_to_a_row_is_published_before_the_table(row, monkeypatc
     write = ledger.write_ledger
     monkeypatch.setattr(ledger, "write_ledger", killed)
     with pytest.raises(KeyboardInterrupt):
-        ledger.publish([row["run_id"]])
+        publishing.publish([row["run_id"]])
     assert experiment.find(row["run_id"]) == row
     monkeypatch.setattr(ledger, "write_ledger", write)
-    assert ledger.publish([row["run_id"]]) == ([row["run_id"]], [])
+    assert publishing.publish([row["run_id"]]) == ([row["run_id"]], [])
     published = results.measured(local=False)
     assert published["run_id"].tolist() == [row["run_id"]]
     assert prediction_files.read("mnist", row["run_id"]).shape == (10000,)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from cnnlib import datasets, results, storage
 from cnnlib.errors import InputError
-from cnnlib.lab import experiment, ledger, notebooks
+from cnnlib.lab import experiment, ledger, notebooks, publishing
 from cnnlib.lab import readme as lab_readme
 from cnnlib.lab.readme import BEGIN, END
 from cnnlib.results import recaps, rows
@@ -92,7 +92,7 @@ def test_recap_counts_the_newest_of_two_runs_with_one_seed(run):
 
 def test_recap_says_where_the_runs_are(run):
     ledger.record(**run(seed=0, value=1.0))
-    ledger.publish()
+    publishing.publish()
     ledger.record(**run(seed=1, value=2.0))
     assert lines_of("LeNet-5")["origin"].tolist() == ["ledger + this machine"]
     (line,) = lines_of("LeNet-5", local=False).itertuples()
@@ -221,7 +221,7 @@ def readme(tmp_path):
 
 def test_update_readme_writes_the_ledger_between_the_markers(run, readme):
     ledger.record(**run(value=1.23))
-    ledger.publish()
+    publishing.publish()
     ledger.record(**run(value=4.56, recipe="local"))
     before = readme.read_text(encoding="utf-8")
     assert lab_readme.update_readme(readme, check=True) is True

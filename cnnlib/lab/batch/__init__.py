@@ -6,7 +6,7 @@ A batch can be killed at any moment; the same command completes it. The guide is
 - `records` has the files in which the results folder keeps track of runs, `claims` says which
   process does a run now, `status` summarises both.
 - `dispatch` gives runs to Dask, `supervisor` starts a process for each and watches it,
-  `run_process` is that process.
+  `child` is that process.
 - `durations` estimates how long runs take, `terminal` prints how far a batch is, `page` writes the
   report.
 """

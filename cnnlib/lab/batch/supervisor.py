@@ -30,7 +30,7 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-COMMAND = [sys.executable, "-m", "cnnlib.lab.batch.run_process"]
+COMMAND = [sys.executable, "-m", "cnnlib.lab.batch.child"]
 BUSY = 75  # exit code of that command: another process has this run (EX_TEMPFAIL)
 POLL, LOOK = 0.1, 0.25  # seconds between two looks at a run, and at all processes
 STOPPED, ELSEWHERE = "stopped", "elsewhere"

@@ -16,7 +16,7 @@ from typing import Any
 import cnnlib
 from cnnlib import results, storage
 from cnnlib.errors import InputError
-from cnnlib.lab import environment, notebooks, outputs
+from cnnlib.lab import environment, notebooks, output_paths
 from cnnlib.lab.site import draw_page, notebook_pages, result_pages
 
 TITLE = "CNN image classifiers"
@@ -58,7 +58,7 @@ def build_site(folder: str | pathlib.Path | None = None) -> pathlib.Path:
     Raises:
         InputError: the folder cannot be written to, or has something else than a site.
     """
-    folder = outputs.output_folder(folder or storage.ROOT / "site")
+    folder = output_paths.output_folder(folder or storage.ROOT / "site")
     if any(folder.iterdir()) and not (folder / ".buildinfo").exists():
         raise InputError(f"{folder} has other files than a site: give an empty folder")
     paths = [storage.NOTEBOOKS / f"{name}.ipynb" for name in notebooks.names()]

@@ -18,7 +18,7 @@ from cnnlib.errors import InputError
 from cnnlib.lab import batch
 from cnnlib.lab.batch import dispatch, durations, page, records, status, supervisor
 
-# In the place of cnnlib.lab.batch.run_process: "executes" a notebook under its claim, as the
+# In the place of cnnlib.lab.batch.child: "executes" a notebook under its claim, as the
 # parameters `do` and `seed` say.
 PROGRAM = """
 import json, os, pathlib, signal, sys, time
@@ -281,9 +281,9 @@ class TestTwoCommands:
     def test_a_command_that_is_killed_takes_its_runs_with_it(self, batch_file, monkeypatch):
         path = batch_file("- notebook: {path: net.ipynb}\n")
         program = (
-            "import time; from cnnlib.lab.batch import run_process, runs\n"
+            "import time; from cnnlib.lab.batch import child, runs\n"
             "runs.notebooks.run = lambda *_: time.sleep(600)\n"
-            "run_process.main()"
+            "child.main()"
         )
         code = COMMAND.format(program=program, path=str(path))
         command = subprocess.Popen(

@@ -1,6 +1,6 @@
 """What a worker does with the process of a run, whatever that process does.
 
-The processes are small programs in the place of cnnlib.lab.batch.run_process.
+The processes are small programs in the place of cnnlib.lab.batch.child.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""The process of one run: `python -m cnnlib.lab.batch.run_process`, started by `supervisor` alone.
+"""The process of one run: `python -m cnnlib.lab.batch.child`, started by `supervisor` alone.
 
 Its standard input is one line of JSON, the run, and then stays open for as long as the process that
 started it lives: when that ends, this one ends itself and everything that it started. How the run

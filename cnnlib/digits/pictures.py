@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from cnnlib.digits import files, strokes
+from cnnlib.digits import decoding, strokes
 from cnnlib.errors import InputError
 
 
@@ -40,7 +40,7 @@ def read_page(
         digit. Arguments and errors as for `read_picture`.
     """
     try:
-        digit = strokes.find_digit(files.decode(path), invert)
+        digit = strokes.find_digit(decoding.decode(path), invert)
     except strokes.EmptyPage as error:
         raise InputError(f"{os.fspath(path)} {error}") from error
     return strokes.normalise(digit.ink)[..., None], digit.notes
