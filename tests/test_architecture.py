@@ -10,7 +10,7 @@ from matplotlib.patches import Circle, FancyBboxPatch, Rectangle
 
 from cnnlib import models, plots
 from cnnlib.errors import InputError
-from cnnlib.plots.architecture import layers_of
+from cnnlib.plots.net_steps import layers_of
 
 
 @pytest.fixture(autouse=True)

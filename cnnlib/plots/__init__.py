@@ -4,7 +4,8 @@ Importing the module gives all figures of the process the course's look, those o
 and an alt text to each figure that a notebook shows (`set_alt`).
 """
 
-from cnnlib.plots.architecture import architecture, block, blocks
+from cnnlib.plots.architecture import architecture
+from cnnlib.plots.block_drawings import block, blocks
 from cnnlib.plots.comparison import (
     accuracy_against_costs,
     error_against_cost,
