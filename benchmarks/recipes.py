@@ -25,9 +25,7 @@ PATH = storage.ROOT / "benchmarks" / "recipes.csv"
 
 def measured(options: argparse.Namespace) -> dict:
     """Train one recipe and return its row."""
-    import keras
-
-    from cnnlib import datasets, models, preprocessing, training
+    from cnnlib import datasets
 
     settings = recipe(options.recipes[0])
     data = datasets.load(
@@ -36,18 +34,8 @@ def measured(options: argparse.Namespace) -> dict:
         validation_size=options.validation_size,
         seed=0,
     )
-    images, validation = (
-        preprocessing.prepare_for(options.net, settings, part.images)
-        for part in (data.train, data.validation)
-    )
-    keras.utils.set_random_seed(options.seed)
-    with training.precision(settings):
-        net = models.build(options.net)
-    history = training.train(net, images, data.train.labels, settings, options.seed)
-    error, one_view_error = (
-        training.evaluate(net, validation, data.validation.labels, views=views)
-        for views in (settings.test_views, 1)
-    )
+    train = transferred if settings.transfer else from_scratch
+    history, error, one_view_error = train(options.net, settings, data, options.seed)
     return {
         "net": options.net,
         "dataset": options.dataset,
@@ -55,14 +43,52 @@ def measured(options: argparse.Namespace) -> dict:
         "train_size": options.train_size,
         "validation_size": options.validation_size,
         "seed": options.seed,
-        "validation_error": round(error, 2),
-        "one_view_error": round(one_view_error, 2),
+        "validation_error": round(float(error), 2),
+        "one_view_error": round(float(one_view_error), 2),
         "training_error": round(float(history.epochs["train_error"].iloc[-1]), 2),
         "seconds": round(history.seconds),
         "threads": environment.threads(),
         "device": environment.device(),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def from_scratch(name, settings, data, seed):
+    """Return the History of a net, and its validation errors by the recipe's and by one view."""
+    import keras
+
+    from cnnlib import models, preprocessing, training
+
+    images, validation = (
+        preprocessing.prepare_for(name, settings, part.images)
+        for part in (data.train, data.validation)
+    )
+    keras.utils.set_random_seed(seed)
+    with training.precision(settings):
+        net = models.build(name)
+    history = training.train(net, images, data.train.labels, settings, seed)
+    labels = data.validation.labels
+    return history, *(
+        training.evaluate(net, validation, labels, views=v) for v in (settings.test_views, 1)
+    )
+
+
+def transferred(name, settings, data, seed):
+    """The same for a recipe of transfer learning."""
+    import numpy as np
+
+    from cnnlib import transfer
+    from cnnlib.lab import feature_cache
+
+    keep = feature_cache.features
+    images, validation = (transfer.rgb(part.images) for part in (data.train, data.validation))
+    trained = transfer.train(images, data.train.labels, settings, seed, extract=keep)
+    answers = (
+        transfer.probabilities(trained, validation, keep),
+        transfer.predict(trained.model, validation),
+    )
+    labels = data.validation.labels
+    return trained.history, *(100 * np.mean(p.argmax(axis=1) != labels) for p in answers)
 
 
 def main() -> None:

@@ -151,12 +151,16 @@ def check_below(value: Any, limit: float, unit: str = "%", hint: str = "") -> bo
     found = [number for number in _as_numbers(value) if math.isfinite(number)]
     if not found or min(found) < 0:
         return _report(False, _shown(value), f"The answer is a number in {unit}.", "", hint)
-    if found[0] < limit / 100 and unit == "%":
+    if unit == "%" and found[0] < min(1, limit / 10):  # no error of this course is so small
         return _report(False, _shown(value), "", "that looks like a share: give per cent", hint)
     if found[0] < limit:
         print(f"Right: {found[0]:.4g} {unit} is below {limit:g} {unit}.")
         return True
-    return _report(False, f"{found[0]:.4g} {unit}", f"It must be below {limit:g} {unit}.", "", hint)
+    advice = f" {hint}" if hint else ""
+    if unit == "%" and found[0] > 100 - limit > 50:
+        advice = " Is it the share of right answers? The error is 100 minus that."
+    print(f"Not yet: {found[0]:.4g} {unit} is not below {limit:g} {unit}.{advice}")
+    return False
 
 
 def seal(

@@ -275,11 +275,19 @@ def test_a_measured_error_below_a_limit(capsys):
     assert exercises.check_below("1.2 %", 1.5) is True
     assert exercises.check_below(None, 1.5) is None
     for value, remark in (
-        (1.5, "It must be below 1.5 %"),
+        (1.5, "Not yet: 1.5 % is not below 1.5 %."),
+        (2.15, "Not yet: 2.15 % is not below 1.5 %."),
+        (98.9, "Is it the share of right answers?"),
         (0.012, "a share"),
+        (0.0215, "a share"),  # of a net that errs too often
+        (0.1187, "a share"),
         (-1, "a number in %"),
         (float("nan"), "a number in %"),
         ("little", "a number in %"),
     ):
         assert exercises.check_below(value, 1.5) is False
         assert remark in capsys.readouterr().out
+    assert exercises.check_below(0.5, 45) is False  # a share
+    assert exercises.check_below(66, 65, hint="Longer.") is False
+    assert "Not yet: 66 % is not below 65 %. Longer." in capsys.readouterr().out
+    assert exercises.check_below(0.37, 0.38, unit="cross-entropy") is True
