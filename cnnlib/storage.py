@@ -130,17 +130,18 @@ def replacing(
 
 @contextlib.contextmanager
 def one_at_a_time(path: str | os.PathLike[str], doing: str = "") -> Iterator[None]:
-    """Hold the lock on the file `path`, after any other process that holds it.
+    """Hold the lock of a file or folder, after any other process that holds it.
 
     It is a lock of the operating system, which ends with the process, whatever kills that.
 
     Args:
-        path: the lock's own file; it is created.
+        path: the file or folder, which need not exist. The lock is a hidden file beside it.
         doing: what the other process does, for a line that says why this one waits; none if empty.
     """
     import filelock
 
-    lock = filelock.FileLock(path)
+    path = pathlib.Path(path)
+    lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:

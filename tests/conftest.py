@@ -94,6 +94,18 @@ def run():
 
 
 @pytest.fixture
+def local_files():
+    """A function: the names of the rows' files on this machine."""
+    from cnnlib import storage
+
+    def names():
+        folder = storage.results_folder() / "rows"
+        return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+    return names
+
+
+@pytest.fixture
 def published_ledger(run, measured_folder):
     """data/measured/mnist.csv with two rows."""
     from cnnlib.lab import ledger, publishing

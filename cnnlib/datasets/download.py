@@ -66,7 +66,7 @@ def prepare(
     except InputError as error:
         raise Unavailable(str(error)) from error
     # Two kernels would write to the same part of a download.
-    with storage.one_at_a_time(folder / f".{info.name}.lock", f"prepares {info.name}"):
+    with storage.one_at_a_time(folder / info.name, f"prepares {info.name}"):
         found = prepared.find(info)  # by the process that was waited for
         if found:
             return found

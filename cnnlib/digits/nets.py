@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnlib import datasets, preprocessing, results, storage
-from cnnlib.digits import pictures as picture_files
+from cnnlib.digits.pictures import read_page
 from cnnlib.errors import InputError, check_name
 from cnnlib.models import registry, trained
 
@@ -102,7 +102,7 @@ def describe(model: str, pictures: Sequence[str | os.PathLike], invert: bool | N
     Raises:
         InputError: as `find_net` and `read_picture`, and for a file that is no net for digits.
     """
-    pages_read = [picture_files.read_page(path, invert) for path in pictures]
+    pages_read = [read_page(path, invert) for path in pictures]
     images = np.stack([image for image, _ in pages_read])
     path, row = find_net(model)
     net = load_net(path)

@@ -187,8 +187,7 @@ def _install(
     if is_weights:
         _check_weights(path, names, sums)
     storage.make_folder(folder.parent, variable="CNNLIB_DATA")
-    lock = folder.parent / f".{folder.name}.lock"
-    with storage.one_at_a_time(lock, f"prepares {folder.name}"):
+    with storage.one_at_a_time(folder, f"prepares {folder.name}"):
         here = {name: folder / name.rpartition("/")[2] for name in names}
         if all(target.is_file() and _digest(target) == sums[name] for name, target in here.items()):
             return f"{folder}: already here, the same"

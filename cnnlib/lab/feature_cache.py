@@ -53,7 +53,7 @@ def features(
     identity = _identity(backbone, images)
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"vgg16-{backbone.image_size}-{key}.npy"
-    with storage.one_at_a_time(path.with_suffix(".lock")):
+    with storage.one_at_a_time(path):
         if not path.exists():
             _compute(path, backbone, images, identity, progress)
         return _open(path, identity, backbone.widths)

@@ -78,8 +78,7 @@ def train_transfer(
         "pretrained": weights.digest,
     }
     # One process at a time trains a stage: the next one finds its result.
-    lock = stage.with_name(f".{stage.name}.lock")
-    with storage.one_at_a_time(lock, f"trains {recipe.name} here"):
+    with storage.one_at_a_time(stage, f"trains {recipe.name} here"):
         if (stage / RESULT).exists():
             return _read(stage / RESULT, run, recipe, images.shape[1:], classes, weights)
         start = None

@@ -58,11 +58,6 @@ THOUSANDS = {
 }
 
 
-def local_files():
-    folder = storage.results_folder() / "rows"
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-
-
 def test_published_mnist():
     table = results.published("mnist")
     assert table["row_id"].tolist() == [f"mnist/{name}" for name in MNIST]
@@ -136,7 +131,7 @@ def test_measured_of_an_empty_ledger():
         results.measured("svhn")
 
 
-def test_record_writes_one_row_and_measured_reads_it(run):
+def test_record_writes_one_row_and_measured_reads_it(run, local_files):
     row = ledger.record(
         **run(seed=np.int64(3), value=np.float32(0.5), train_images=np.int32(60000))
     )
@@ -172,7 +167,7 @@ def test_record_takes_what_the_caller_knows_better(run):
     )
 
 
-def test_record_refuses_the_row_of_another_net(run):
+def test_record_refuses_the_row_of_another_net(run, local_files):
     with pytest.raises(
         InputError,
         match="lenet-5 is no net of the row mnist/lenet-4, which is for lenet-4, lenet-4-paper",
@@ -280,7 +275,7 @@ def test_kept_predictions_give_the_published_value(monkeypatch):
     assert kept >= 13
 
 
-def test_run_id_is_a_file_name(run):
+def test_run_id_is_a_file_name(run, local_files):
     row = ledger.record(**run(model="cifar10/vgg16", dataset="cifar10"))
     assert row["run_id"].startswith("cifar10-vgg16-cifar10-standard-seed0-")
     assert local_files() == [row["run_id"] + ".json"]
@@ -332,13 +327,13 @@ BAD = [
 
 
 @pytest.mark.parametrize("changed, message", BAD, ids=[str(changed) for changed, _ in BAD])
-def test_record_refuses(run, changed, message):
+def test_record_refuses(run, changed, message, local_files):
     with pytest.raises(InputError, match=message):
         ledger.record(**run(**changed))
     assert local_files() == []
 
 
-def test_record_names_what_is_missing(run):
+def test_record_names_what_is_missing(run, local_files):
     columns = run()
     del columns["seed"], columns["value"]
     with pytest.raises(InputError, match="the row lacks seed, value"):
@@ -354,7 +349,7 @@ def test_record_into_a_folder_that_cannot_be_written(run, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("failing", ["replace", "fsync"])
-def test_record_leaves_nothing_when_the_disk_fails(run, monkeypatch, failing):
+def test_record_leaves_nothing_when_the_disk_fails(run, monkeypatch, failing, local_files):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -365,7 +360,7 @@ def test_record_leaves_nothing_when_the_disk_fails(run, monkeypatch, failing):
 
 
 def damage_json(content):
-    results_file = storage.results_folder() / "rows" / local_files()[0]
+    (results_file,) = (storage.results_folder() / "rows").iterdir()
     results_file.write_text(content, encoding="utf-8")
     return results_file
 
@@ -432,7 +427,7 @@ def test_a_results_folder_of_another_version_is_refused_and_kept(run):
         (lambda lines: [], "line 0: the columns must be run_id,row_id"),
     ],
 )
-def test_a_damaged_ledger_is_named_and_kept(run, published_ledger, damage, message):
+def test_a_damaged_ledger_is_named_and_kept(run, published_ledger, damage, message, local_files):
     damaged = "\n".join(damage(published_ledger.read_text(encoding="utf-8").splitlines()))
     published_ledger.write_text(damaged, encoding="utf-8")
     ledger.record(**run(seed=9))

@@ -10,19 +10,14 @@ import sys
 import pandas
 import pytest
 
-from cnnlib import results, storage
+from cnnlib import results
 from cnnlib.errors import InputError
 from cnnlib.lab import ledger, publishing
 
 pytestmark = pytest.mark.usefixtures("measured_folder")
 
 
-def local_files():
-    folder = storage.results_folder() / "rows"
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-
-
-def test_publish_moves_rows_in_the_order_of_the_published_table(run, measured_folder):
+def test_publish_moves_rows_in_the_order_of_the_published_table(run, measured_folder, local_files):
     made = [
         ledger.record(**run(**changed))
         for changed in (
@@ -99,7 +94,7 @@ def test_publish_what_is_named(run):
     assert publishing.publish(run_ids=[]) == ([], [long["run_id"]])
 
 
-def test_publish_refuses_another_value_for_a_published_run(run, published_ledger):
+def test_publish_refuses_another_value_for_a_published_run(run, published_ledger, local_files):
     before = published_ledger.read_bytes()
     new = ledger.record(**run(seed=2))
     again = ledger.record(**run(seed=1, value=0.96))
@@ -116,7 +111,9 @@ def test_publish_refuses_another_value_for_a_published_run(run, published_ledger
     assert table.loc[new["run_id"], "origin"] == "this machine"
 
 
-def test_publish_that_stopped_before_it_removed_the_files_can_be_repeated(run, published_ledger):
+def test_publish_that_stopped_before_it_removed_the_files_can_be_repeated(
+    run, published_ledger, local_files
+):
     before = published_ledger.read_bytes()
     row = ledger.record(**run(seed=1))  # as if its file were still there: same run, same value
     assert results.measured()["origin"].tolist() == ["ledger", "ledger"]
@@ -125,7 +122,9 @@ def test_publish_that_stopped_before_it_removed_the_files_can_be_repeated(run, p
     assert local_files() == []
 
 
-def test_publish_keeps_the_rows_when_the_disk_fails(run, published_ledger, monkeypatch):
+def test_publish_keeps_the_rows_when_the_disk_fails(
+    run, published_ledger, monkeypatch, local_files
+):
     before = published_ledger.read_bytes()
     ledger.record(**run(seed=2))
     with monkeypatch.context() as patch:
