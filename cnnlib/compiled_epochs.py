@@ -30,20 +30,34 @@ class CompiledEpochs:
     def __init__(self, model: keras.Model):
         import jax
 
-        def step(state: Any, batch: Any) -> tuple[Any, None]:
-            return model.train_step(state, batch)[1], None
+        def step(carried: Any, given: Any) -> tuple[Any, None]:
+            state, average = carried
+            *batch, decay = given
+            state = model.train_step(state, tuple(batch))[1]
+            if average is not None:
+                state, average = jax.lax.cond(
+                    jax.numpy.isnan(decay), _as_it_is, _to_average, state, average, decay
+                )
+            return (state, average), None
 
         self.model, self.is_built = model, False
-        self.step = jax.jit(lambda state, batch: step(state, batch)[0])
-        self.steps = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches)[0])
+        self.step = jax.jit(lambda carried, given: step(carried, given)[0])
+        self.steps = jax.jit(lambda carried, given: jax.lax.scan(step, carried, given)[0])
 
-    def fit(self, inputs: np.ndarray, targets: np.ndarray, batch_size: int) -> dict[str, float]:
+    def fit(
+        self,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        batch_size: int,
+        decays: np.ndarray | None = None,
+    ) -> dict[str, float]:
         """Train for one pass over the images in their order.
 
         Args:
             inputs: float32 (n, h, w, c).
             targets: integers (n,).
             batch_size: images in a step; the last has what is left.
+            decays: for recipes with lookahead, see `shortcuts.decays`.
 
         Returns:
             The means over the epoch, by the names of the model's metrics.
@@ -53,17 +67,21 @@ class CompiledEpochs:
             model.test_on_batch(inputs[:batch_size], targets[:batch_size])
             self.is_built = True
         model.reset_metrics()
-        whole = len(targets) // batch_size * batch_size
+        steps = len(targets) // batch_size
+        whole = steps * batch_size
         kept = self._variables()
         state = tuple([variable.value for variable in part] for part in kept)
-        if whole:
+        carried = state, None if decays is None else _averaged(state)
+        decays = np.full(steps + 1, np.nan) if decays is None else decays
+        decays = decays.astype(np.float32)
+        if steps:
             stacked = tuple(
                 each[:whole].reshape(-1, batch_size, *each.shape[1:]) for each in (inputs, targets)
             )
-            state = self.steps(state, stacked)
+            carried = self.steps(carried, (*stacked, decays[:steps]))
         if whole < len(targets):
-            state = self.step(state, (inputs[whole:], targets[whole:]))
-        for variables, values in zip(kept, state, strict=True):
+            carried = self.step(carried, (inputs[whole:], targets[whole:], decays[steps]))
+        for variables, values in zip(kept, carried[0], strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         return {name: float(value) for name, value in model.get_metrics_result().items()}
@@ -77,3 +95,26 @@ class CompiledEpochs:
             model.optimizer.variables,
             model.metrics_variables,
         )
+
+
+def _averaged(state: Any) -> list[list[Any]]:
+    """Return the parts of a state of which lookahead keeps an average."""
+    return [list(part) for part in state[:2]]
+
+
+def _as_it_is(state: Any, average: Any, decay: Any) -> tuple[Any, Any]:
+    return state, average
+
+
+def _to_average(state: Any, average: Any, decay: Any) -> tuple[Any, Any]:
+    """Renew the average, and put the weights and running statistics back to it."""
+    average = [
+        [
+            (decay * before + (1 - decay) * now).astype(now.dtype)
+            if "float" in str(now.dtype)
+            else now
+            for before, now in zip(*parts, strict=True)
+        ]
+        for parts in zip(average, state[:2], strict=True)
+    ]
+    return (*average, *state[2:]), average

@@ -410,6 +410,11 @@ _FROM_VGG16: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         _BLOCKS_345 | {"epochs": 6},
         {"trainable": "blocks345", "batch_norm": True, "init_from": "frozen-32-all-mlp"},
     ),
+    "fine-tuned-32-12": (
+        "the same for 12 epochs",
+        _BLOCKS_345 | {"epochs": 12},
+        {"trainable": "blocks345", "batch_norm": True, "init_from": "frozen-32-all-mlp"},
+    ),
     "fine-tuned-32-block5": (
         "VGG16's last block is trained too, 32x32",
         _FINE_TUNED,

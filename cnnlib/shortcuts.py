@@ -41,35 +41,50 @@ class Lookahead(keras.callbacks.Callback):
 
     Args:
         net: what is trained.
-        every: steps between two averages.
-        steps: of an epoch.
-        total: of the whole training.
-        done: before this epoch.
+        decays: from `decays`, for this epoch.
     """
 
-    def __init__(self, net: keras.Model, every: int, steps: int, total: int, done: int):
+    def __init__(self, net: keras.Model, decays: np.ndarray):
         super().__init__()
-        self.net, self.every, self.steps, self.total = net, every, steps, total
-        self.step, self.last = done, done
+        self.net, self.decays = net, decays
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.variables = [v for v in self.net.variables if "float" in str(v.dtype)]
         self.average = [np.array(v) for v in self.variables]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.step += 1
-        if self.step % self.every and (batch + 1) % self.steps:
+        decay = self.decays[batch]
+        if np.isnan(decay):
             return
         if keras.backend.backend() == "jax":  # whose `fit` keeps the weights elsewhere meanwhile
             self.model.jax_state_sync()
-        decay = FIRST_DECAY ** (self.step - self.last) * (self.step / self.total) ** 3
-        if self.step == self.total:
-            decay = 1.0
-        self.last = self.step
         for number, variable in enumerate(self.variables):
             now = decay * self.average[number] + (1 - decay) * np.array(variable)
             self.average[number] = now.astype(self.average[number].dtype)
             variable.assign(self.average[number])
+
+
+def decays(every: int, steps: int, epoch: int, epochs: int) -> np.ndarray:
+    """Return how much of the average is kept after each step of an epoch in which it is renewed.
+
+    Args:
+        every: steps between two averages; there is one after the last step of each epoch too.
+        steps: of an epoch.
+        epoch: which one, from 0.
+        epochs: of the whole training.
+
+    Returns:
+        float64 (steps,), NaN after the steps that leave net and average alone. It is 1 after the
+        last step of the training: the net ends as the average.
+    """
+    kept, last, total = np.full(steps, np.nan), epoch * steps, epochs * steps
+    for batch, step in enumerate(range(last + 1, last + steps + 1)):
+        if step % every == 0 or batch == steps - 1:
+            kept[batch] = FIRST_DECAY ** (step - last) * (step / total) ** 3
+            last = step
+    if epoch == epochs - 1:
+        kept[-1] = 1.0
+    return kept
 
 
 def smaller(images: np.ndarray, size: int) -> np.ndarray:

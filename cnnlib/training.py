@@ -172,20 +172,22 @@ def train(
     rows = checkpoints.restore(checkpoint, model, run) if checkpoint else []
     processes.check_same("epochs in the checkpoint", len(rows))
     shown = Progress(recipe.epochs, steps) if progress and processes.is_first else None
-    by_epoch = None
-    if compiled_epochs.is_supported() and processes.count == 1 and small is model:
-        by_epoch = None if recipe.lookahead else compiled_epochs.CompiledEpochs(model)
+    by_epoch = {}
+    if compiled_epochs.is_supported() and processes.count == 1:
+        by_epoch = {net: compiled_epochs.CompiledEpochs(net) for net in {model, small}}
     for epoch in range(len(rows), recipe.epochs):
         start = time.perf_counter()
         learner = small if epoch < recipe.small_epochs else model
         inputs, targets, batch_size = _epoch(images, labels, recipe, seed, epoch, processes)
-        callbacks: list[keras.callbacks.Callback] = [shown] if shown else []
+        decays = None
         if recipe.lookahead:
-            place = (steps, recipe.epochs * steps, epoch * steps)
-            callbacks.append(shortcuts.Lookahead(model, recipe.lookahead, *place))
+            decays = shortcuts.decays(recipe.lookahead, steps, epoch, recipe.epochs)
         if by_epoch:
-            logs = by_epoch.fit(inputs, targets, batch_size)
+            logs = by_epoch[learner].fit(inputs, targets, batch_size, decays)
         else:
+            callbacks: list[keras.callbacks.Callback] = [shown] if shown else []
+            if decays is not None:
+                callbacks.append(shortcuts.Lookahead(model, decays))
             batches = _batches(inputs, targets, batch_size)
             past = learner.fit(**batches, shuffle=False, verbose=0, callbacks=callbacks)
             logs = {name: values[0] for name, values in past.history.items()}

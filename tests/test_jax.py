@@ -12,20 +12,27 @@ from cnnlib import recipes, training
 
 RECIPE = {"protocol": "plain", "epochs": 3, "batch_size": 16, "learning_rate": 0.01}
 
+SIDE = 16
+CHANGES = {
+    "plain": {},
+    "lookahead": {"lookahead": 2},
+    "smaller-first": {"lookahead": 2, "small_epochs": 2, "small_size": 8},
+}
+
 ON_JAX = """
 import sys
 
 import numpy as np
 
 from cnnlib import compiled_epochs, recipes, training
-from tests.test_jax import RECIPE, data, small_net
+from tests.test_jax import CHANGES, RECIPE, data, small_net
 
 if sys.argv[1] == "by-epoch":  # as on a GPU
     compiled_epochs.is_supported = lambda: True
 net = small_net()
 with np.load(sys.argv[3]) as first:
     net.set_weights([first[name] for name in first.files])
-recipe = recipes.recipe("benchmark", **RECIPE, lookahead=int(sys.argv[2]))
+recipe = recipes.recipe("benchmark", **RECIPE, **CHANGES[sys.argv[2]])
 history = training.train(net, *data(), recipe, progress=False)
 np.savez(sys.argv[3], *net.get_weights(), losses=history.epochs[["loss", "train_error"]])
 """
@@ -33,11 +40,11 @@ np.savez(sys.argv[3], *net.get_weights(), losses=history.epochs[["loss", "train_
 
 def data():
     random = np.random.RandomState(0)
-    return random.normal(size=(40, 8, 8, 3)).astype("float32"), random.randint(0, 10, 40)
+    return random.normal(size=(40, SIDE, SIDE, 3)).astype("float32"), random.randint(0, 10, 40)
 
 
 def small_net():
-    images = keras.Input((8, 8, 3))
+    images = keras.Input((SIDE, SIDE, 3))
     x = keras.layers.Conv2D(4, 3, strides=2, use_bias=False)(images)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
     x = keras.layers.GlobalAveragePooling2D()(x)
@@ -45,19 +52,18 @@ def small_net():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("way", "lookahead"), [("by-step", 0), ("by-step", 2), ("by-epoch", 0)])
-def test_jax_trains_as_tensorflow_does(way, lookahead, tmp_path):
+@pytest.mark.parametrize("changes", CHANGES)
+@pytest.mark.parametrize("way", ["by-step", "by-epoch"])
+def test_jax_trains_as_tensorflow_does(way, changes, tmp_path):
     """40 images in batches of 16, so that the last batch is smaller."""
     keras.utils.set_random_seed(0)
     net, file = small_net(), tmp_path / "weights.npz"
     np.savez(file, *net.get_weights())
-    recipe = recipes.recipe("benchmark", **RECIPE, lookahead=lookahead)
+    recipe = recipes.recipe("benchmark", **RECIPE, **CHANGES[changes])
     history = training.train(net, *data(), recipe, progress=False)
     before = dict(np.load(file))
     environment = os.environ | {"KERAS_BACKEND": "jax"}
-    subprocess.run(
-        [sys.executable, "-c", ON_JAX, way, str(lookahead), file], env=environment, check=True
-    )
+    subprocess.run([sys.executable, "-c", ON_JAX, way, changes, file], env=environment, check=True)
     found = dict(np.load(file))
     losses = history.epochs[["loss", "train_error"]]
     np.testing.assert_allclose(found.pop("losses"), losses, rtol=1e-4)

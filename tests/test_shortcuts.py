@@ -59,9 +59,9 @@ def test_the_net_ends_as_the_average_of_where_it_was():
     """Compare with the same walk in numbers."""
     weight = keras.Variable(np.zeros(2, "float32"))
     net = type("Net", (), {"variables": [weight]})()
-    walk = shortcuts.Lookahead(net, every=2, steps=5, total=10, done=0)
     value, average = np.zeros(2), np.zeros(2)
     for epoch in range(2):
+        walk = shortcuts.Lookahead(net, shortcuts.decays(every=2, steps=5, epoch=epoch, epochs=2))
         walk.on_train_begin()
         for batch in range(5):
             weight.assign(keras.ops.convert_to_numpy(weight) + 1)
