@@ -4,6 +4,7 @@ A recipe is data (`cnnlib.recipes`). The result that is reported is that of the 
 written against Keras alone, and runs on its TensorFlow and JAX backends.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
@@ -175,10 +176,14 @@ def train(
     by_epoch = {}
     if compiled_epochs.is_supported() and processes.count == 1:
         by_epoch = {net: compiled_epochs.CompiledEpochs(net) for net in {model, small}}
-    for epoch in range(len(rows), recipe.epochs):
-        start = time.perf_counter()
+    start = time.perf_counter()
+    prepared = _epochs(
+        range(len(rows), recipe.epochs),
+        lambda epoch: _epoch(images, labels, recipe, seed, epoch, processes),
+        ahead=bool(by_epoch),
+    )
+    for epoch, (inputs, targets, batch_size) in prepared:
         learner = small if epoch < recipe.small_epochs else model
-        inputs, targets, batch_size = _epoch(images, labels, recipe, seed, epoch, processes)
         decays = None
         if recipe.lookahead:
             decays = shortcuts.decays(recipe.lookahead, steps, epoch, recipe.epochs)
@@ -202,6 +207,7 @@ def train(
             checkpoints.save(checkpoint, model, run, rows)
         if shown:
             shown.epoch_done(rows)
+        start = time.perf_counter()
     # The nets of several processes become one net afterwards, which has the digest.
     weights = weights_digest(model) if processes.count == 1 else ""
     seconds = sum(row["seconds"] for row in rows)
@@ -254,6 +260,20 @@ def _epoch(images, labels, recipe, seed, epoch, processes):
     if epoch < recipe.small_epochs:
         inputs = shortcuts.smaller(inputs, recipe.small_size)
     return inputs, targets, batch_size
+
+
+def _epochs(epochs, prepare, ahead):
+    """Yield each epoch and what `prepare` makes of it; `ahead`: while the last is computed with."""
+    if not ahead:
+        yield from ((epoch, prepare(epoch)) for epoch in epochs)
+        return
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(prepare, epochs[0]) if epochs else None
+        for epoch in epochs:
+            found = waiting.result()
+            if epoch != epochs[-1]:
+                waiting = pool.submit(prepare, epoch + 1)
+            yield epoch, found
 
 
 def _check_loss(loss, epoch, recipe):
@@ -316,14 +336,15 @@ def predict(
     outputs = []
     for i in range(0, len(images), batch_size):
         seen = _views(images[i : i + batch_size], views)
-        outputs.append(
-            sum(
-                weight * keras.ops.convert_to_numpy(model(view, training=False))
-                for weight, view in seen
-            )
-        )
+        outputs.append(sum(weight * _scores_of(model, view) for weight, view in seen))
     scores = models.scores(model, np.concatenate(outputs))
     return keras.ops.convert_to_numpy(keras.ops.softmax(scores, axis=-1))
+
+
+def _scores_of(model, images):
+    if keras.backend.backend() == "jax":  # which is slow at one operation after the other
+        return model.predict_on_batch(images)
+    return keras.ops.convert_to_numpy(model(images, training=False))
 
 
 def _views(images, views):

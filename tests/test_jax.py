@@ -34,7 +34,9 @@ with np.load(sys.argv[3]) as first:
     net.set_weights([first[name] for name in first.files])
 recipe = recipes.recipe("benchmark", **RECIPE, **CHANGES[sys.argv[2]])
 history = training.train(net, *data(), recipe, progress=False)
-np.savez(sys.argv[3], *net.get_weights(), losses=history.epochs[["loss", "train_error"]])
+losses = history.epochs[["loss", "train_error"]]
+answers = training.predict(net, data()[0], batch_size=16, views=2)
+np.savez(sys.argv[3], *net.get_weights(), losses=losses, answers=answers)
 """
 
 
@@ -67,6 +69,8 @@ def test_jax_trains_as_tensorflow_does(way, changes, tmp_path):
     found = dict(np.load(file))
     losses = history.epochs[["loss", "train_error"]]
     np.testing.assert_allclose(found.pop("losses"), losses, rtol=1e-4)
+    answers = training.predict(net, data()[0], views=2)
+    np.testing.assert_allclose(found.pop("answers"), answers, rtol=1e-4, atol=1e-5)
     for theirs, ours in zip(found.values(), net.get_weights(), strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
     assert any(np.abs(found[name] - before[name]).max() > 1e-3 for name in found)
