@@ -119,7 +119,8 @@ class Recipe(_Settings):
     """The side of these smaller images in pixels."""
     precision: Literal["float32", "mixed", "bfloat16"] = "float32"
     """mixed: float16 for the computation and float32 for the weights, where there is a GPU.
-    bfloat16: it for the computation and float32 for the weights, everywhere."""
+    bfloat16: it for the computation and float32 for the weights, where the machine has instructions
+    for it. Elsewhere both compute in float32."""
     test_views: Literal[1, 2, 6] = 1
     """Views of a test image whose logits are averaged: 2 with its mirror image, 6 also moved."""
     transfer: Transfer | None = None

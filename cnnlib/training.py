@@ -396,7 +396,7 @@ def precision(recipe: InstanceOf[Recipe]) -> Iterator[None]:
 def _policy(recipe):
     """Return Keras' name of the precision in which a recipe trains on this machine."""
     if recipe.precision == "bfloat16":
-        return "mixed_bfloat16"
+        return "mixed_bfloat16" if backend.has_bfloat16() else "float32"
     return "mixed_float16" if recipe.precision == "mixed" and not backend.on_cpu() else "float32"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -119,6 +120,7 @@ for _ in range(2):
     except InputError as error:
         print(error)
 import os
+import pathlib
 os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 print(keras.config.backend())
@@ -136,3 +138,13 @@ def test_the_usual_settings_and_an_older_file_are_fine(tmp_path):
     )
     program = "from cnnlib import models; print(models.build('lenet-1').count_params())"
     assert command(["-c", program], tmp_path).stdout.strip() == "3246"
+
+
+def test_bfloat16_is_for_processors_that_have_it():
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if not backend.on_cpu() or not cpuinfo.exists():
+        pytest.skip("the processor's instructions are read on Linux alone")
+    flags = set(cpuinfo.read_text().split())
+    if "avx512f" in flags and not flags & {"avx512_bf16", "amx_bf16"}:
+        pytest.skip("this processor emulates bfloat16, faster or slower")
+    assert backend.has_bfloat16() == bool(flags & {"avx512_bf16", "amx_bf16"})

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import checkpoints, models, recipes, shortcuts, training
+from cnnlib import backend, checkpoints, models, recipes, shortcuts, training
 from cnnlib.errors import InputError
 
 RECIPE = {"protocol": "plain", "epochs": 3, "batch_size": 16, "warmup_epochs": 1.0}
@@ -137,9 +137,13 @@ def test_images_that_would_not_be_smaller_are_refused(data):
         training.train(small_net(), *data, recipe(small_epochs=1, small_size=16))
 
 
-def test_bfloat16_computes_in_it_and_keeps_float32_weights():
+@pytest.mark.parametrize(("has", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_bfloat16_is_for_machines_that_have_it_and_keeps_float32_weights(
+    has, expected, monkeypatch
+):
+    monkeypatch.setattr(backend, "has_bfloat16", lambda: has)
     with training.precision(recipe(precision="bfloat16")):
         net = small_net()
-    assert {layer.compute_dtype for layer in net.layers[1:-1]} == {"bfloat16"}
+    assert {layer.compute_dtype for layer in net.layers[1:-1]} == {expected}
     assert {str(weight.dtype) for weight in net.weights} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnlib import datasets, recipes, results, storage
+from cnnlib import backend, datasets, recipes, results, storage
 from cnnlib.errors import InputError
 from cnnlib.lab import distributed, environment, identity, ledger
 from cnnlib.models import registry
@@ -342,7 +342,7 @@ def _keep(planned, net, trained, data):
         **_result(planned["dataset"], error),
         trainable_parameters=training.trainable_parameters(net) if count is None else count,
         train_seconds=trained.seconds,
-        **_accelerator(),
+        **_device(trained.recipe),
     )
 
 
@@ -368,14 +368,17 @@ def _result(dataset, error):
     return {"metric": "test_error_percent", "value": round(error, 10)}
 
 
-def _accelerator():
-    """The column `device` if Keras trained on GPUs or over several processes; else nothing."""
+def _device(recipe):
+    """The column `device` if there is more to say than the processor; else nothing."""
     names, count = environment.gpus(), distributed.joined().count
     parts = [
         *([f"{count} processes"] if count > 1 else []),
         *(f"{names.count(name)} GPU {name}" for name in dict.fromkeys(names)),
     ]
-    return {"device": "; ".join([*parts, environment.device()])} if parts else {}
+    note = []
+    if recipe.precision == "bfloat16" and not backend.has_bfloat16():
+        note = ["float32 in the place of bfloat16"]
+    return {"device": "; ".join([*parts, environment.device(), *note])} if parts or note else {}
 
 
 def save_net(model: "keras.Model", run_id: str) -> pathlib.Path:

@@ -6,7 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import datasets, lab, models, preprocessing, progress, results, storage, training
+from cnnlib import (
+    backend,
+    datasets,
+    lab,
+    models,
+    preprocessing,
+    progress,
+    results,
+    storage,
+    training,
+)
 from cnnlib.errors import InputError
 from cnnlib.lab import experiment, ledger
 from cnnlib.results import prediction_files
@@ -83,3 +93,9 @@ def test_a_kill_while_a_row_is_written_leaves_no_row(monkeypatch, module, name, 
     assert row["value"] == pytest.approx(error)
     histories = results.histories("mnist").query("run_id == @run")
     assert ledger.net_path(run).exists() and len(histories) == 1
+
+
+def test_a_row_says_that_float32_took_the_place_of_bfloat16(monkeypatch):
+    monkeypatch.setattr(backend, "has_bfloat16", lambda: False)
+    row = experiment.train_row(**ROW | {"recipe": "plain,epochs=1,precision=bfloat16"})
+    assert row["device"].endswith("; float32 in the place of bfloat16")
