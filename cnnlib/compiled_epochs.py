@@ -71,7 +71,7 @@ class CompiledEpochs:
         whole = steps * batch_size
         kept = self._variables()
         state = tuple([variable.value for variable in part] for part in kept)
-        carried = state, None if decays is None else _averaged(state)
+        carried = state, None if decays is None else [*state[:2]]
         decays = np.full(steps + 1, np.nan) if decays is None else decays
         decays = decays.astype(np.float32)
         if steps:
@@ -95,11 +95,6 @@ class CompiledEpochs:
             model.optimizer.variables,
             model.metrics_variables,
         )
-
-
-def _averaged(state: Any) -> list[list[Any]]:
-    """Return the parts of a state of which lookahead keeps an average."""
-    return [list(part) for part in state[:2]]
 
 
 def _as_it_is(state: Any, average: Any, decay: Any) -> tuple[Any, Any]:

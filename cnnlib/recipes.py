@@ -377,6 +377,7 @@ _BLOCKS_345 = _FINE_TUNED | {
     "label_smoothing": 0.1,
     "test_views": 2,
 }
+_AFTER_HEAD_32 = {"trainable": "blocks345", "batch_norm": True, "init_from": "frozen-32-all-mlp"}
 _FROM_VGG16: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "quick-frozen": (
         "a head on frozen VGG16, 32x32: the notebook's default",
@@ -409,12 +410,12 @@ _FROM_VGG16: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "fine-tuned-32": (
         "VGG16's last three blocks are trained too, 32x32",
         _BLOCKS_345 | {"epochs": 6},
-        {"trainable": "blocks345", "batch_norm": True, "init_from": "frozen-32-all-mlp"},
+        _AFTER_HEAD_32,
     ),
     "fine-tuned-32-12": (
         "the same for 12 epochs",
         _BLOCKS_345 | {"epochs": 12},
-        {"trainable": "blocks345", "batch_norm": True, "init_from": "frozen-32-all-mlp"},
+        _AFTER_HEAD_32,
     ),
     "fine-tuned-32-block5": (
         "VGG16's last block is trained too, 32x32",

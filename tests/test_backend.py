@@ -120,7 +120,6 @@ for _ in range(2):
     except InputError as error:
         print(error)
 import os
-import pathlib
 os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 print(keras.config.backend())
