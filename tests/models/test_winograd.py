@@ -133,6 +133,7 @@ def test_it_learns_in_half_precision(dtype, shape):
     changes = []
     for kind, policy in (
         (winograd.FastConv2D, f"mixed_{dtype}"),
+        (keras.layers.Conv2D, f"mixed_{dtype}"),
         (keras.layers.Conv2D, "float32"),
     ):
         layer = kind(256, 3, padding="same", use_bias=False, dtype=policy)
@@ -146,8 +147,10 @@ def test_it_learns_in_half_precision(dtype, shape):
         )
         model.fit(maps, directions, batch_size=4, verbose=0)
         changes.append(model.get_weights()[0] - kernel)
-    found, expected = changes
-    np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+    ours, the_librarys, exact = changes
+    # Without instructions for bfloat16 the library's own gradient is less precise than 2 %.
+    allowed = max(0.02 * np.abs(exact).max(), 1.2 * np.abs(the_librarys - exact).max())
+    np.testing.assert_allclose(ours, exact, rtol=0, atol=allowed)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
