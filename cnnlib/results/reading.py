@@ -92,6 +92,16 @@ def in_metric(runs: "pandas.DataFrame", metric: str) -> "pandas.Series":
     return runs["value"].where(runs["metric"] == metric, 100 - runs["value"])
 
 
+def train_seconds(runs: "pandas.DataFrame") -> tuple[float, bool]:
+    """Return the mean seconds of training, and whether they are a GPU's.
+
+    They are those of the runs on a CPU, or of the runs on a GPU where there are no others.
+    """
+    on_gpu = runs["device"].str.contains("GPU").astype(bool)
+    only_gpu = len(runs) > 0 and bool(on_gpu.all())
+    return float(runs["train_seconds"][on_gpu == only_gpu].mean()), only_gpu
+
+
 @validated
 def predictions(run_id: str) -> np.ndarray | None:
     """Return the class that a measured net gave to each test image, int64 (n,); None if not kept.

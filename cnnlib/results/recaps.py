@@ -30,11 +30,12 @@ def recap(benchmark: str = "mnist", local: bool = True) -> "pandas.DataFrame":
     seed the newer by date counts.
 
     Columns: `published`, the published result; `measured_mean` and `measured_std` (ddof=1, NaN for
-    one run) in the same metric; `n` runs; `seconds` of training, the mean; title, model, protocol,
-    recipe, train_images, test_images, epochs, parameters and origin. A row that was not measured
-    has one line with n = 0, the lecture's own net and the published number of parameters. Nets that
-    the lecture does not have come last, with NaN as the published result. Transfer learning has a
-    table of its own, `transfer_recap`.
+    one run) in the same metric; `n` runs; `seconds` of training, the mean of the runs on a CPU, or
+    of those on a GPU (`on_gpu`) where there are no others; title, model, protocol, recipe,
+    train_images, test_images, epochs, parameters and origin. A row that was not measured has one
+    line with n = 0, the lecture's own net and the published number of parameters. Nets that the
+    lecture does not have come last, with NaN as the published result. Transfer learning has a table
+    of its own, `transfer_recap`.
 
     Raises InputError as `measured` does.
     """
@@ -76,7 +77,7 @@ def recap_table(benchmark: str = "mnist", local: bool = True) -> "pandas.DataFra
                 # Those of a row that was not measured are the paper's: rounded and, for LeNet-4,
                 # impossible.
                 f"{line.parameters:,}" if line.n else "",
-                "" if pandas.isna(line.seconds) else f"{line.seconds:,.0f}",
+                "" if pandas.isna(line.seconds) else time_text(line.seconds, line.on_gpu, 0),
             ]
         )
     headings = [
@@ -152,6 +153,11 @@ def mean_and_deviation(mean: float, deviation: float, n: int) -> str:
     return f"{mean:.2f} (n = 1)" if n == 1 else f"{mean:.2f} ± {deviation:.2f} (n = {n})"
 
 
+def time_text(time: float, on_gpu: bool, digits: int) -> str:
+    """Return "4,341", or "750 (GPU)" for a time that a GPU took."""
+    return f"{time:,.{digits}f}{' (GPU)' if on_gpu else ''}"
+
+
 def keras_applications() -> "pandas.DataFrame":
     """Return what Keras publishes for its nets trained on ImageNet (data/README.md has the source).
 
@@ -182,6 +188,7 @@ def costs(path: pathlib.Path | None = None) -> "pandas.DataFrame":
 def _line(row: Any, settings: tuple, runs: "pandas.DataFrame") -> dict[str, Any]:
     """One line of the recap: a published row, the settings of its runs, and the runs, if any."""
     values = reading.in_metric(runs, row.metric)
+    seconds, on_gpu = reading.train_seconds(runs)
     model, *others = zip(SETTINGS, settings, strict=True)
     return {
         "title": row.title,
@@ -192,6 +199,7 @@ def _line(row: Any, settings: tuple, runs: "pandas.DataFrame") -> dict[str, Any]
         "n": len(runs),
         **dict(others),
         "parameters": runs["trainable_parameters"].iloc[-1] if len(runs) else row.parameters,
-        "seconds": runs["train_seconds"].mean(),
+        "seconds": seconds,
+        "on_gpu": on_gpu,
         "origin": " + ".join(sorted(set(runs["origin"]))),
     }

@@ -6,7 +6,7 @@ from cnnlib import datasets, recipes
 from cnnlib.errors import InputError
 from cnnlib.results import reading
 from cnnlib.results.reading import SETTINGS
-from cnnlib.results.recaps import mean_and_deviation, to_markdown
+from cnnlib.results.recaps import mean_and_deviation, time_text, to_markdown
 from cnnlib.validation import validated
 
 if TYPE_CHECKING:
@@ -18,26 +18,30 @@ def transfer_recap(dataset: str = "cifar10", local: bool = True) -> "pandas.Data
     """Return one line for each way in which VGG16 was used on a data set, the worst first.
 
     Columns: protocol, recipe, train_images, test_images, epochs, accuracy_mean and accuracy_std
-    (in %; ddof=1, NaN for one run), n, minutes (the mean, with those for the features) and
-    trained_weights. Runs are counted as in `recap`.
+    (in %; ddof=1, NaN for one run), n, minutes (the mean, with those for the features and for the
+    recipe that it starts from), on_gpu and trained_weights. Runs are counted, and times averaged,
+    as in `recap`.
     """
     import pandas
 
     runs = reading.measured(dataset, local)
     runs = reading.newest(runs[runs["model"].map(reading.is_transferred).astype(bool)])
     accuracy = reading.in_metric(runs, "test_accuracy_percent")
-    lines = [
-        {
-            **dict(zip(SETTINGS[1:], settings, strict=True)),
-            "accuracy_mean": accuracy[group.index].mean(),
-            "accuracy_std": accuracy[group.index].std(ddof=1),
-            "n": len(group),
-            "minutes": group["train_seconds"].mean() / 60,
-            "trained_weights": group["trainable_parameters"].iloc[-1],
-        }
-        for settings, group in runs.groupby(SETTINGS[1:])
-    ]
-    columns = ["accuracy_mean", "accuracy_std", "n", "minutes", "trained_weights"]
+    lines = []
+    for settings, group in runs.groupby(SETTINGS[1:]):
+        seconds, on_gpu = reading.train_seconds(group)
+        lines.append(
+            {
+                **dict(zip(SETTINGS[1:], settings, strict=True)),
+                "accuracy_mean": accuracy[group.index].mean(),
+                "accuracy_std": accuracy[group.index].std(ddof=1),
+                "n": len(group),
+                "minutes": seconds / 60,
+                "on_gpu": on_gpu,
+                "trained_weights": group["trainable_parameters"].iloc[-1],
+            }
+        )
+    columns = ["accuracy_mean", "accuracy_std", "n", "minutes", "on_gpu", "trained_weights"]
     table = pandas.DataFrame(lines, columns=[*SETTINGS[1:], *columns]).astype({"recipe": str})
     return table.sort_values("accuracy_mean", ignore_index=True)
 
@@ -87,7 +91,8 @@ def transfer_table(
         if line.test_images != info.test_count:
             recipe += f", tested on {line.test_images:,}"
         result = mean_and_deviation(line.accuracy_mean, line.accuracy_std, line.n)
-        cells.append([recipe, result, f"{line.trained_weights:,}", f"{line.minutes:.1f}"])
+        minutes = time_text(line.minutes, line.on_gpu, 1)
+        cells.append([recipe, result, f"{line.trained_weights:,}", minutes])
     headings = ["recipe", "accuracy % (mean ± sd, n)", "trained weights", "minutes"]
     return pandas.DataFrame(cells, columns=headings)
 

@@ -49,6 +49,22 @@ def test_recap_averages_over_seeds(run):
     ]
 
 
+GPU = "1 GPU NVIDIA H200; Intel(R) Xeon(R) Processor, 16 cores, Linux"
+
+
+def test_a_gpus_seconds_are_not_mixed_with_a_cpus(run):
+    own = {"model": "cifar10/vgg16", "dataset": "cifar10", "recipe": "short"}
+    ledger.record(**run(**own, seed=0, value=93.0, device=GPU, train_seconds=750.0))
+    (line,) = lines_of("VGG16", benchmark="cifar10").itertuples()
+    assert (line.n, line.seconds, line.on_gpu) == (1, 750, True)
+    assert "| 750 (GPU) |" in results.recap_markdown("cifar10")
+    for seed, seconds in ((1, 4000.0), (2, 5000.0)):
+        ledger.record(**run(**own, seed=seed, value=93.0, device="CPU", train_seconds=seconds))
+    (line,) = lines_of("VGG16", benchmark="cifar10").itertuples()
+    assert (line.n, line.seconds, line.on_gpu) == (3, 4500, False)
+    assert "| 4,500 |" in results.recap_markdown("cifar10")
+
+
 def test_recap_keeps_ways_apart_and_the_lecture_order(run):
     for changed in (
         {"model": "lenet-5-paper"},
