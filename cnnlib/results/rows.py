@@ -153,6 +153,11 @@ def settings_text(settings: dict[str, Any]) -> str:
     return json.dumps(settings, sort_keys=True, separators=(",", ":"))
 
 
+def is_of_gpu(row: dict[str, Any]) -> bool:
+    """Return whether a GPU trained the net of a row: then its `device` names it."""
+    return "GPU" in row["device"]
+
+
 def published_file(benchmark: str) -> pathlib.Path:
     """Return the file with the lecture's rows of a benchmark."""
     return PUBLISHED / f"{benchmark}.csv"

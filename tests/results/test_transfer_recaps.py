@@ -78,7 +78,9 @@ def test_as_a_reader_wants_to_see_it(rows):
 
 def test_a_gpus_minutes_say_so(run):
     gpu = "1 GPU NVIDIA H200; a processor"
-    ledger.record(**run(**VGG, protocol="fine-tuned-32", value=90.0, device=gpu, train_seconds=90.0))
+    ledger.record(
+        **run(**VGG, protocol="fine-tuned-32", value=90.0, device=gpu, train_seconds=90.0)
+    )
     (line,) = results.transfer_recap().itertuples()
     assert (line.minutes, line.on_gpu) == (1.5, True)
     assert results.transfer_markdown().endswith(" 1.5 (GPU) |")

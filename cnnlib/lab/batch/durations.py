@@ -16,8 +16,9 @@ class Known:
         """Return the minutes that a run will probably take, None if nothing is known.
 
         For a training, the median of the rows with the same net, data set, recipe and number of
-        images, whatever their seed or machine. For a notebook, what the last run with the same
-        parameters took here.
+        images, whatever their seed: of this machine's rows or, without them, of the published ones
+        that were trained on a CPU. For a notebook, what the last run with the same parameters took
+        here.
         """
         if isinstance(run, TrainingRun):
             return self._trainings.get(_key(run.row))
@@ -28,11 +29,9 @@ class Known:
         from cnnlib import datasets
         from cnnlib.results import rows
 
-        seconds = defaultdict(list)
         published = [row for name in datasets.names() for row in rows.read_ledger(name).values()]
-        for row in [*published, *rows.read_local().values()]:
-            seconds[_key(row)].append(row["train_seconds"])
-        return {key: statistics.median(values) / 60 for key, values in seconds.items()}
+        on_cpus = [row for row in published if not rows.is_of_gpu(row)]
+        return _medians(on_cpus) | _medians(rows.read_local().values())
 
     @functools.cached_property
     def _notebooks(self):
@@ -58,6 +57,14 @@ def text(minutes: float | None) -> str:
     if minutes < 1.5:
         return f"{60 * minutes:.0f} s"
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def _medians(rows):
+    """Return the median minutes of the trainings that have a key in common."""
+    seconds = defaultdict(list)
+    for row in rows:
+        seconds[_key(row)].append(row["train_seconds"])
+    return {key: statistics.median(values) / 60 for key, values in seconds.items()}
 
 
 def _key(row):

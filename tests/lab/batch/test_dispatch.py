@@ -15,8 +15,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab import batch
+from cnnlib.lab import batch, ledger
 from cnnlib.lab.batch import dispatch, durations, page, records, status, supervisor
+from cnnlib.results import rows
 
 # In the place of cnnlib.lab.batch.child: "executes" a notebook under its claim, as the
 # parameters `do` and `seed` say.
@@ -338,6 +339,21 @@ def test_a_small_real_batch(batch_file, tmp_path, capsys):
         < durations.minutes(batch.read(path))[training.run.id]
     )
     assert durations.minutes(batch.read(path))[failing.run.id] is None
+
+
+def test_a_cpu_is_not_promised_a_gpus_minutes(batch_file, run, monkeypatch):
+    what = "- train: {model: cifar10/resnet18, dataset: cifar10, recipe: short, seeds: 1}\n"
+    (training,) = batch.read(batch_file(what))
+    own = {"model": "cifar10/resnet18", "dataset": "cifar10", "recipe": "short"}
+    row = ledger.record(**run(**own, train_images=50000, train_seconds=600.0))
+    monkeypatch.setattr(rows, "read_local", dict)
+    published = {"gpu": row | {"device": "1 GPU NVIDIA H200; a processor"}}
+    monkeypatch.setattr(rows, "read_ledger", lambda name: published if name == "cifar10" else {})
+    assert durations.Known().minutes(training) is None
+    published["cpu"] = row | {"train_seconds": 7200.0}
+    assert durations.Known().minutes(training) == 120
+    monkeypatch.setattr(rows, "read_local", lambda: {"own": row | {"device": "1 GPU NVIDIA T4"}})
+    assert durations.Known().minutes(training) == 10
 
 
 def test_a_run_that_failed_and_was_then_done_by_hand(batch_file, tmp_path):
