@@ -160,6 +160,12 @@ def test_every_published_run_has_one_page():
         assert len(set(names)) == len(names)
 
 
+def test_a_page_marks_the_seconds_of_a_gpu():
+    row = {"seed": 0, "value": 94.2, "train_seconds": 750.0, "date": "2026-11-27T00:00:00Z"}
+    for device, text in (("1 GPU NVIDIA H200; a CPU", "750 (GPU)"), ("a CPU", "750")):
+        assert f"| {text} |" in result_pages._table([row | {"device": device}], "test accuracy")
+
+
 def test_formulas():
     assert mathml.mathml("x_1^2", "inline").startswith("<math")
     assert mathml.mathml(r"\left( < x", "inline") == "<code>\\left( &lt; x</code>"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnlib import datasets, results
-from cnnlib.results import rows
+from cnnlib.results import recaps, rows
 
 BENCHMARKS = ("mnist", "cifar10")
 MISTAKES = 20  # that a page shows
@@ -139,7 +139,8 @@ def _published(row):
 def _table(runs, quantity):
     lines = [f"| seed | {quantity} % | seconds | date |", "| ---: | ---: | ---: | --- |"]
     for row in runs:
-        seconds, date = f"{row['train_seconds']:,.0f}", row["date"].partition("T")[0]
+        seconds = recaps.time_text(row["train_seconds"], rows.is_of_gpu(row), 0)
+        date = row["date"].partition("T")[0]
         lines.append(f"| {row['seed']} | {row['value']:.2f} | {seconds} | {date} |")
     return "\n".join(lines)
 
