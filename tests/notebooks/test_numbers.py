@@ -112,18 +112,16 @@ def test_each_result_in_a_sentence_has_its_evidence(path):
     shown = numbers(outputs(nb))
     known = numbers("\n".join([*PUBLISHED, code.replace("_", "")]))
     known |= {Decimal(count) for info in INFOS for count in (info.train_count, info.test_count)}
-    missing, claimed = {}, set()
+    missing = {}
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             here = known | computed(cell.source)
             for written, where in claims(cell.source).items():
-                claimed.add(written)
                 if Decimal(written.replace(",", "")) not in here and not is_shown(written, shown):
                     missing[written] = f"{written}: ...{where}..."
     excepted = EXCEPTIONS.get(path.stem, {})
     assert not [text for written, text in missing.items() if written not in excepted]
-    # Not `missing`: by chance a time that this run took can be the same number.
-    assert not excepted.keys() - claimed, "exceptions for what no sentence says"
+    assert not excepted.keys() - missing.keys(), "exceptions that nothing needs"
 
 
 def test_what_counts_as_a_result():
