@@ -97,7 +97,7 @@ def train_seconds(runs: "pandas.DataFrame") -> tuple[float, bool]:
 
     They are those of the runs on a CPU, or of the runs on a GPU where there are no others.
     """
-    on_gpu = np.array([rows.is_of_gpu(row) for row in runs.to_dict("records")], bool)
+    on_gpu = runs["device"].map(rows.names_gpu).astype(bool)
     only_gpu = len(runs) > 0 and bool(on_gpu.all())
     return float(runs["train_seconds"][on_gpu == only_gpu].mean()), only_gpu
 

@@ -153,9 +153,9 @@ def settings_text(settings: dict[str, Any]) -> str:
     return json.dumps(settings, sort_keys=True, separators=(",", ":"))
 
 
-def is_of_gpu(row: dict[str, Any]) -> bool:
-    """Return whether a GPU trained the net of a row: then its `device` names it."""
-    return "GPU" in row["device"]
+def names_gpu(device: str) -> bool:
+    """Return whether the `device` of a row names a GPU: then that trained the net."""
+    return "GPU" in device
 
 
 def published_file(benchmark: str) -> pathlib.Path:

@@ -30,7 +30,7 @@ class Known:
         from cnnlib.results import rows
 
         published = [row for name in datasets.names() for row in rows.read_ledger(name).values()]
-        on_cpus = [row for row in published if not rows.is_of_gpu(row)]
+        on_cpus = [row for row in published if not rows.names_gpu(row["device"])]
         return _medians(on_cpus) | _medians(rows.read_local().values())
 
     @functools.cached_property

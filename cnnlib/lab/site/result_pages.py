@@ -139,7 +139,7 @@ def _published(row):
 def _table(runs, quantity):
     lines = [f"| seed | {quantity} % | seconds | date |", "| ---: | ---: | ---: | --- |"]
     for row in runs:
-        seconds = recaps.time_text(row["train_seconds"], rows.is_of_gpu(row), 0)
+        seconds = recaps.time_text(row["train_seconds"], rows.names_gpu(row["device"]), 0)
         date = row["date"].partition("T")[0]
         lines.append(f"| {row['seed']} | {row['value']:.2f} | {seconds} | {date} |")
     return "\n".join(lines)
