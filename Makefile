@@ -71,7 +71,7 @@ lint: $(READY)
 	@.venv/bin/lint-imports
 	@$(VENV) -m mypy
 	@$(VENV) -m codespell_lib
-	@$(VENV) -m cnnlib.lab.public_names --check
+	@$(VENV) -m cnnlab.public_names --check
 
 # uv comes from the lock itself. Only promise has no wheel: uv builds it with the setuptools of .venv,
 # and nothing else is ever built. The second file is what has to be there before pip builds anything.

@@ -3,7 +3,7 @@ beside a base that runs in every epoch.
 
     python benchmarks/features.py [--images 2000] [--rounds 9] [--epochs 10] [--image-size 32]
 
-1. Images a second of `lab.features` (reading the images' digest, writing, checking the file: all of
+1. Images a second of `cnnlab.features` (the images' digest, writing, checking the file: all of
    it) and of a plain loop over `predict_on_batch` of the same net with the same batches, whose
    outputs are kept in memory. They take turns. To be at least 0.9. 2. End to end: features of the
    images and `--epochs` epochs of training a linear head through cnnlib.transfer, beside the usual
@@ -22,8 +22,8 @@ import time
 import keras
 import numpy as np
 
+from cnnlab import feature_cache
 from cnnlib import datasets, recipes, training, transfer
-from cnnlib.lab import feature_cache
 from cnnlib.transfer import extraction
 
 

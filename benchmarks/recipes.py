@@ -15,8 +15,8 @@ import datetime
 import subprocess
 import sys
 
+from cnnlab import environment
 from cnnlib import storage
-from cnnlib.lab import environment
 from cnnlib.models import registry
 from cnnlib.recipes import recipe
 
@@ -77,8 +77,8 @@ def transferred(name, settings, data, seed):
     """The same for a recipe of transfer learning."""
     import numpy as np
 
+    from cnnlab import feature_cache
     from cnnlib import transfer
-    from cnnlib.lab import feature_cache
 
     keep = feature_cache.features
     images, validation = (transfer.rgb(part.images) for part in (data.train, data.validation))

@@ -19,7 +19,7 @@ for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_TH
 
 import numpy as np  # noqa: E402
 
-from cnnlib.lab import environment  # noqa: E402
+from cnnlab import environment  # noqa: E402
 
 
 def main():

@@ -16,7 +16,7 @@ import tempfile
 
 import numpy as np
 
-from cnnlib.lab.batch.supervisor import THREADS
+from cnnlab.batch.supervisor import THREADS
 
 # net: (recipe, training images)
 TRAININGS = {

@@ -21,9 +21,9 @@ import subprocess
 import sys
 import time
 
+from cnnlab import environment
 from cnnlib import storage
 from cnnlib.errors import check_name
-from cnnlib.lab import environment
 from cnnlib.models import registry
 
 PATH = storage.ROOT / "benchmarks" / "training_step.csv"

@@ -24,8 +24,8 @@ import time
 
 import psutil
 
+from cnnlab import environment, manifest
 from cnnlib import datasets, integrity
-from cnnlib.lab import environment, manifest
 from cnnlib.models import registry
 from cnnlib.results import rows
 

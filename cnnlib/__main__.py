@@ -1,6 +1,6 @@
 """The command line: python -m cnnlib."""
 
-from cnnlib.lab.cli import cli
+from cnnlab.cli import cli
 
 if __name__ == "__main__":
     cli(prog_name="python -m cnnlib")

@@ -1,7 +1,7 @@
 """Integrity of the files in data/: each is compared with its SHA-256 whenever it is read.
 
 The digests stand in data/SHA256SUMS, the manifest, in the format of `sha256sum`.
-`cnnlib.lab.manifest` writes it.
+`cnnlab.manifest` writes it.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     if expected is None:
         raise Damaged(
             f"{path} is not listed in data/{NAME}, so its content cannot be verified. "
-            f"{repair(name)} If you added the file, run `python -m cnnlib.lab.manifest`."
+            f"{repair(name)} If you added the file, run `python -m cnnlab.manifest`."
         )
     try:
         content = path.read_bytes()

@@ -89,7 +89,7 @@ class History:
 
 @runtime_checkable
 class Processes(Protocol):
-    """The processes that share one training; `cnnlib.lab.distributed` starts them."""
+    """The processes that share one training; `cnnlab.distributed` starts them."""
 
     count: int
 

@@ -16,8 +16,8 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 
+from cnnlab import environment
 from cnnlib import digits, storage
-from cnnlib.lab import environment
 from drills import batch_files, batch_kills, calls, calls_of_models, damage, pictures
 from drills import training_kills as training
 

@@ -6,9 +6,9 @@ import tempfile
 import time
 from collections import Counter
 
+from cnnlab import batch
 from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.lab import batch
 
 GOOD = """\
 - train:

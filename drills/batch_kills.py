@@ -38,7 +38,7 @@ CELLS = [
 ]
 
 MARKS = {
-    "cnnlib.lab.batch.child": "run",
+    "cnnlab.batch.child": "run",
     "ipykernel": "kernel",
     "spawn_main": "worker",
 }  # in the command lines of the victims

@@ -17,16 +17,16 @@ import cnnlib
 # Files whose tests train nets, execute notebooks or start processes that do: `make test-fast`
 # leaves them out. A single test elsewhere is marked with `@pytest.mark.slow`.
 SLOW_FILES = (
-    "lab/batch/test_dispatch.py",
-    "lab/batch/test_supervisor.py",
-    "lab/test_course.py",
-    "lab/test_distributed.py",
-    "lab/test_editions.py",
-    "lab/test_experiment.py",
-    "lab/test_notebooks.py",
-    "lab/test_recording.py",
-    "lab/test_site.py",
-    "lab/test_stages.py",
+    "cnnlab/batch/test_dispatch.py",
+    "cnnlab/batch/test_supervisor.py",
+    "cnnlab/test_course.py",
+    "cnnlab/test_distributed.py",
+    "cnnlab/test_editions.py",
+    "cnnlab/test_experiment.py",
+    "cnnlab/test_notebooks.py",
+    "cnnlab/test_recording.py",
+    "cnnlab/test_site.py",
+    "cnnlab/test_stages.py",
     "test_boosting.py",
     "test_training.py",
     "transfer/test_fine_tuning.py",
@@ -108,7 +108,7 @@ def local_files():
 @pytest.fixture
 def published_ledger(run, measured_folder):
     """data/measured/mnist.csv with two rows."""
-    from cnnlib.lab import ledger, publishing
+    from cnnlab import ledger, publishing
 
     for seed in (0, 1):
         ledger.record(**run(seed=seed))

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from cnnlab import experiment, ledger
 from cnnlib import datasets, digits, models, results, training
 from cnnlib.digits import decoding, strokes
 from cnnlib.errors import InputError
-from cnnlib.lab import experiment, ledger
 from cnnlib.models import trained
 from drills import pictures as drill
 

@@ -11,9 +11,9 @@ import sys
 import numpy as np
 import pytest
 
+from cnnlab import ledger, manifest
 from cnnlib import integrity, storage
 from cnnlib.errors import Damaged, InputError
-from cnnlib.lab import ledger, manifest
 from cnnlib.results import prediction_files
 
 
@@ -42,7 +42,7 @@ def damaged(path):
 
 
 def test_every_file_of_the_repository_is_listed_and_right():
-    """After a change by hand: python -m cnnlib.lab.manifest."""
+    """After a change by hand: python -m cnnlab.manifest."""
     try:
         listed = subprocess.run(
             ["git", "ls-files", "-z", "data"], cwd=storage.ROOT, capture_output=True, check=True

@@ -14,8 +14,8 @@ from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from cnnlab import notebooks, public_names, readme
 from cnnlib import storage
-from cnnlib.lab import notebooks, public_names, readme
 
 MODULES = sorted((storage.ROOT / "cnnlib").rglob("*.py"))
 
@@ -65,7 +65,7 @@ def test_a_name_is_shared_when_two_notebooks_use_it(tmp_path):
 
 def test_the_page_on_architecture_says_what_each_module_is_for():
     page = read("docs/architecture.md")
-    for folder in ("cnnlib", "cnnlib/lab"):
+    for folder in ("cnnlib", "cnnlab"):
         for path in (storage.ROOT / folder).iterdir():
             if path.suffix in ("", ".py") and re.match("[a-z]", path.name):
                 assert re.search(rf"[ (]{path.stem}(\.py|/)[ :)]", page), (

@@ -1,7 +1,7 @@
 """Published and measured results, read: what the lecture's sources say, and what was measured here.
 
 data/published/<benchmark>.csv has the lecture's tables with their sources. data/measured/<data
-set>.csv has published rows, written by commands of `cnnlib.lab` alone, and results/rows/ what this
+set>.csv has published rows, written by commands of `cnnlab` alone, and results/rows/ what this
 machine measured since, one file per run.
 """
 

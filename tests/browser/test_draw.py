@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cnnlab.site import draw_page
 from cnnlib import datasets, models, preprocessing, training
 from cnnlib.digits import strokes
-from cnnlib.lab.site import draw_page
 
 COUNT = 200
 

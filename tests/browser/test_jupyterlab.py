@@ -10,7 +10,7 @@ import urllib.request
 import nbformat
 import pytest
 
-from cnnlib.lab import editions
+from cnnlab import editions
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from cnnlib.lab import site
+from cnnlab import site
 
 
 @pytest.fixture(scope="module")

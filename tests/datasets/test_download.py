@@ -14,11 +14,11 @@ import zipfile
 
 import pytest
 
+from cnnlab import data
 from cnnlib import datasets, storage
 from cnnlib.datasets import caltech, download, embedded, fetching, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.errors import InputError
-from cnnlib.lab import data
 
 
 def unavailable(name, **options):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from cnnlab import data as lab_data
 from cnnlib import datasets, storage
 from cnnlib.datasets import download, fetching, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.datasets.ordering import by_digest
-from cnnlib.lab import data as lab_data
 
 TRAIN, TEST = (
     30,

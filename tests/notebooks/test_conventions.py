@@ -8,8 +8,8 @@ import statistics
 import nbformat
 import pytest
 
+from cnnlab import notebooks
 from cnnlib import storage
-from cnnlib.lab import notebooks
 
 PATHS = sorted(storage.NOTEBOOKS.glob("*.ipynb"))
 LIMIT = 1_000_000  # bytes

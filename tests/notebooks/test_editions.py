@@ -10,7 +10,7 @@ import copy
 import nbformat
 import pytest
 
-from cnnlib.lab import editions, notebooks
+from cnnlab import editions, notebooks
 
 SMALL = {
     "01_datasets_tour": {"train_images": 500, "test_images": 200},

@@ -5,11 +5,11 @@ import pandas
 import pytest
 from PIL import Image
 
+from cnnlab import experiment, ledger, notebooks, publishing
+from cnnlab import readme as lab_readme
+from cnnlab.readme import BEGIN, END
 from cnnlib import datasets, results, storage
 from cnnlib.errors import InputError
-from cnnlib.lab import experiment, ledger, notebooks, publishing
-from cnnlib.lab import readme as lab_readme
-from cnnlib.lab.readme import BEGIN, END
 from cnnlib.results import recaps, rows
 
 

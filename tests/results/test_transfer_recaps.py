@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from cnnlab import ledger
 from cnnlib import recipes, results
-from cnnlib.lab import ledger
 
 VGG = {
     "model": "vgg16",

@@ -1,0 +1,625 @@
+"""The command line: python -m cnnlib. Nothing heavy is imported until a command needs it."""
+
+import contextlib
+import errno
+import io
+import sys
+from typing import Any
+
+import click
+
+from cnnlib import __version__, storage
+from cnnlib.errors import InputError
+
+MAX_SEED = 2**32 - 1
+
+
+class Commands(click.Group):
+    """Commands in the order of their definition; an expected error is shown as a message."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order of their definition."""
+        return list(self.commands)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command, on a terminal of any encoding."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(ValueError):  # it is closed
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            ctx.exit(130)
+        except (InputError, OSError, RuntimeError) as error:
+            message, code = _expected(error)
+            if message is None or ctx.find_root().params.get("traceback"):
+                raise
+            click.echo(f"Error: {message}", err=True)
+            ctx.exit(code)
+
+
+def _expected(error: BaseException) -> tuple[str | None, int]:
+    """(message, exit code) of an error that the user can put right; (None, 1) of any other."""
+    from cnnlab.notebooks import NotebookError
+    from cnnlib.datasets import Unavailable
+
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", 2
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return f"{error.strerror}: make room, then run the same command again", 2
+    if isinstance(error, InputError | Unavailable):
+        return str(error), 2
+    return str(error) if isinstance(error, NotebookError) else None, 1
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cnnlib")
+@click.option("--traceback", is_flag=True, help="Show where an error came from.")
+def cli(traceback: bool) -> None:
+    """Train, measure and compare the nets of the course on CNN image classification."""
+
+
+@cli.command("course")
+@click.argument("notebooks", nargs=-1)
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Write the report there.  [default: results/course]",
+)
+def course(notebooks: tuple[str, ...], folder: str | None) -> None:
+    """Run all notebooks, or those named, and write a report."""
+    from cnnlab import course
+
+    if course.run(notebooks, folder):
+        raise SystemExit(1)
+
+
+@cli.command("run")
+@click.argument("notebook")
+@click.option(
+    "-p",
+    "values",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set a parameter; may be repeated.",
+)
+@click.option(
+    "-f", "file", type=click.Path(), help="Read parameters from a YAML file; -p goes before it."
+)
+@click.option(
+    "-o", "output", type=click.Path(dir_okay=False), help="Write the executed notebook there."
+)
+def run(
+    notebook: str, values: tuple[tuple[str, str], ...], file: str | None, output: str | None
+) -> None:
+    """Run one notebook with other parameters."""
+    from cnnlab import notebooks
+
+    defaults = {p.name: p.default for p in notebooks.parameters(notebook)}
+    parameters = notebooks.read_values(file) if file else {}
+    parameters |= {name: notebooks.parse(text, defaults.get(name)) for name, text in values}
+    click.echo(f"Executed notebook: {notebooks.run(notebook, parameters, output)}")
+
+
+@cli.group("notebooks", cls=Commands)
+def notebooks() -> None:
+    """Copy the notebooks: to work in, for students, for teachers."""
+
+
+@notebooks.command("copy")
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Copy them there.  [default: work/ beside notebooks/]",
+)
+def notebooks_copy(folder: str | None) -> None:
+    """Copy the notebooks that the folder does not have yet, to work in the copies."""
+    from cnnlab import editions
+
+    copied, kept = editions.copy_for_work(folder)
+    where = folder or editions.working_folder()
+    if kept:
+        click.echo(f"Kept as they are in {where}: {', '.join(kept)}")
+    click.echo(f"Copied to {where}: {', '.join(copied) or 'none'}")
+
+
+@notebooks.command("student")
+@click.option("-o", "--folder", required=True, type=click.Path(file_okay=False))
+def notebooks_student(folder: str) -> None:
+    """Write the notebooks without their solutions."""
+    from cnnlab import editions
+
+    click.echo("\n".join(map(str, editions.write_students(folder))))
+
+
+@notebooks.command("teacher")
+@click.option("-o", "--folder", required=True, type=click.Path(file_okay=False))
+def notebooks_teacher(folder: str) -> None:
+    """Write the notebooks with their solutions in the answer cells."""
+    from cnnlab import editions
+
+    click.echo("\n".join(map(str, editions.write_teachers(folder))))
+
+
+@cli.command("train")
+@click.argument("model")
+@click.argument("dataset")
+@click.option("--recipe", default="plain", show_default=True, help="Train by this recipe.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MAX_SEED),
+    default=0,
+    show_default=True,
+    help="Decide the first weights and the order of images.",
+)
+@click.option(
+    "--train-size", type=click.IntRange(min=1), help="Train on so many images.  [default: all]"
+)
+@click.option("--again", is_flag=True, help="Train it although the results have it.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Share each batch among so many processes, on Keras' JAX backend.",
+)
+@click.option(
+    "--coordinator",
+    metavar="HOST:PORT",
+    help="Train on several machines: the address of process 0, the same for all.",
+)
+@click.option(
+    "--process-id",
+    type=click.IntRange(min=0),
+    help="Say which of the processes this machine runs: 0, 1, ...",
+)
+def train(
+    model: str,
+    dataset: str,
+    recipe: str,
+    seed: int,
+    train_size: int | None,
+    again: bool,
+    processes: int | None,
+    coordinator: str | None,
+    process_id: int | None,
+) -> None:
+    """Train one net, test it once, record the row."""
+    from cnnlab import distributed, experiment
+    from cnnlib.models import registry
+
+    if processes or coordinator or process_id is not None:
+        if not processes:
+            raise click.UsageError(
+                "--coordinator and --process-id need --processes: how many there are on all "
+                "machines together"
+            )
+        experiment.plan(
+            model, dataset, recipe, seed, train_size
+        )  # a wrong name is one error, not one of each process
+        if registry.net(model).training != "gradient":
+            raise InputError(
+                f"{model} is trained in several steps that are not shared among processes: train "
+                "it without --processes"
+            )
+        arguments = [
+            "train",
+            model,
+            dataset,
+            "--recipe",
+            recipe,
+            "--seed",
+            str(seed),
+            *(["--again"] if again else []),
+        ]
+        arguments += ["--train-size", str(train_size)] if train_size else []
+        raise SystemExit(distributed.launch(arguments, processes, coordinator, process_id))
+    distributed.join()
+    known = not again and experiment.is_done(model, dataset, recipe, seed, train_size)
+    row = experiment.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
+    if not distributed.joined().is_first:
+        return
+    note = " (already in the results: --again trains it anew)" if known else ""
+    measure = row["metric"].removesuffix("_percent").replace("_", " ")
+    click.echo(
+        f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % {measure} "
+        f"in {row['train_seconds']:.0f} s{note}"
+    )
+    for line in _places(row):
+        click.echo(line)
+
+
+def _places(row: dict[str, Any]) -> list[str]:
+    """Where the row and its net are, a line each."""
+    from cnnlab import ledger
+    from cnnlib.results import rows
+
+    local, net = rows.local_file(row["run_id"]), ledger.net_path(row["run_id"])
+    published = rows.ledger_file(row["dataset"])
+    lines = [f"Row: {local}" if local.exists() else f"Row: {published} ({row['run_id']})"]
+    return [*lines, f"Net: {net}"] if net.exists() else lines
+
+
+@cli.command("predict")
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "--invert/--no-invert",
+    default=None,
+    help="Say whether the ink is dark.  [default: judged by the border]",
+)
+def predict(model: str, images: tuple[str, ...], invert: bool) -> None:
+    """Show what a trained net reads in pictures of digits."""
+    from cnnlib import digits
+
+    click.echo(digits.describe(model, images, invert))
+
+
+@cli.group("batch", cls=Commands)
+def batch() -> None:
+    """Run many trainings and notebooks from a file."""
+
+
+@batch.command("plan")
+@click.argument("file", type=click.Path())
+def batch_plan(file: str) -> None:
+    """Check a batch file and list its runs, their ids and how long they may take."""
+    from cnnlab import batch
+
+    click.echo(batch.plan_text(file))
+
+
+@batch.command("run")
+@click.argument("file", type=click.Path())
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Use the Dask cluster there, such as tcp://host:8786.  [default: this machine]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Do so many runs at a time.  [default: one a core, as memory allows]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Give each run so many threads.  [default: its part of the cores]",
+)
+@click.option(
+    "--copy-to",
+    "copies",
+    metavar="PLACE",
+    help="Put executed notebooks there as well: a folder, s3://..., gs://..., abs://...",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Start a run again that was killed.",
+)
+def batch_run(
+    file: str,
+    scheduler: str | None,
+    workers: int | None,
+    threads: int | None,
+    copies: str | None,
+    retries: int,
+) -> None:
+    """Run what is not in the results yet."""
+    from cnnlab import batch
+
+    if scheduler and workers:
+        raise click.UsageError(
+            "--workers is for this machine; on a cluster it is --nworkers and --nthreads of the "
+            "workers"
+        )
+    failed = batch.run(file, scheduler, workers, threads, copies, retries)
+    if failed:
+        click.echo(f"{len(failed)} failed: {', '.join(map(str, failed))}", err=True)
+        raise SystemExit(1)
+
+
+@batch.command("status")
+@click.argument("file", type=click.Path())
+def batch_status(file: str) -> None:
+    """Show which runs are done, running or failed."""
+    from cnnlab import batch
+
+    click.echo(batch.status_text(file))
+
+
+@batch.command("report")
+@click.argument("file", type=click.Path())
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Write the page there.  [default: results/batch]",
+)
+def batch_report(file: str, folder: str | None) -> None:
+    """Write a page that links the executed notebooks and shows what failed."""
+    from cnnlab import batch
+
+    page = batch.write(file, folder)
+    click.echo(f"{batch.status_text(file)}\nReport: {page}")
+
+
+@cli.group("transfer", cls=Commands)
+def transfer() -> None:
+    """Prepare transfer learning with VGG16; `train vgg16` makes a row."""
+
+
+@transfer.command("features")
+@click.argument("dataset")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=32),
+    default=32,
+    show_default=True,
+    help="Resize images to this side in pixels.",
+)
+@click.option(
+    "--train-size",
+    type=click.IntRange(min=1),
+    help="Take so many training images, those of seed 0.  [default: all]",
+)
+def transfer_features(dataset: str, image_size: int, train_size: int | None) -> None:
+    """Compute and keep the features of frozen VGG16, resumably."""
+    from cnnlab import feature_cache
+
+    for split, seen in feature_cache.features_of(dataset, image_size, train_size).items():
+        click.echo(f"{split}: {len(seen.array):,} images, {seen.seconds:.0f} s, {seen.path}")
+
+
+@transfer.command("select")
+@click.argument("dataset")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=32),
+    default=32,
+    show_default=True,
+    help="Resize images to this side in pixels.",
+)
+@click.option(
+    "--train-size",
+    type=click.IntRange(min=10),
+    help="Take so many training images, those of seed 0.  [default: all]",
+)
+@click.option("--blocks", default="345", show_default=True, help="Give the head these blocks.")
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
+def transfer_select(
+    dataset: str, image_size: int, train_size: int | None, blocks: str, epochs: int
+) -> None:
+    """Compare settings of heads on a tenth of the training images."""
+    from cnnlab import head_selection
+
+    click.echo(
+        head_selection.compare_heads(dataset, image_size, train_size, blocks, epochs).to_string(
+            index=False
+        )
+    )
+
+
+@cli.group("results", cls=Commands)
+def results() -> None:
+    """Show and publish what was measured."""
+
+
+@results.command("show")
+@click.argument("benchmark", default="mnist")
+def results_show(benchmark: str) -> None:
+    """Show the lecture's results beside those measured here."""
+    from cnnlab import results_listing
+
+    click.echo(results_listing.text(benchmark))
+
+
+@results.command("publish")
+@click.argument("run_ids", nargs=-1)
+@click.option("--recipe", help="Publish the rows of this recipe.")
+def results_publish(run_ids: tuple[str, ...], recipe: str) -> None:
+    """Move rows of this machine into data/measured/, and nets into data/nets/."""
+    from cnnlab import publishing
+
+    taken, left = publishing.publish(list(run_ids) or None, recipe)
+    click.echo("\n".join([*taken, f"{len(taken)} rows published, {len(left)} rows left"]))
+
+
+@results.command("remove")
+@click.argument("run_ids", nargs=-1, required=True)
+def results_remove(run_ids: tuple[str, ...]) -> None:
+    """Delete rows of this machine, with their nets, histories and predictions."""
+    from cnnlab import ledger
+
+    removed = ledger.remove(run_ids)
+    click.echo("\n".join(["Deleted:", *map(str, removed)]))
+
+
+@results.command("migrate")
+def results_migrate() -> None:
+    """Bring rows of the first edition up to date; nothing is measured again."""
+    from cnnlab import migration
+
+    renamed = migration.migrate()
+    lines = [f"{old} -> {new}" for old, new in renamed.items()]
+    click.echo("\n".join([*lines, f"{len(lines)} rows brought up to date"]))
+
+
+@results.command("verify")
+@click.argument("run_ids", nargs=-1)
+@click.option("--predictions", is_flag=True, help="Keep the predictions where the row has none.")
+def results_verify(run_ids: tuple[str, ...], predictions: bool) -> None:
+    """Train rows again and compare them; without rows, a quick one."""
+    from cnnlab import verify
+
+    reports = []
+    for report in verify.verify(run_ids, keep_predictions=predictions):
+        click.echo(report.text())
+        reports.append(report)
+    if not all(report.passed for report in reports):
+        raise SystemExit(1)
+
+
+@results.command("readme")
+@click.option(
+    "--check", is_flag=True, help="Only say whether it is up to date: exit code 1 if not."
+)
+def results_readme(check: bool) -> None:
+    """Write the published rows into README's table."""
+    from cnnlab import readme
+
+    changed = readme.update_readme(check=check)
+    status = ("out of date" if check else "rewritten") if changed else "up to date"
+    click.echo(f"README.md is {status}")
+    if changed and check:
+        raise SystemExit(1)
+
+
+@cli.command("models")
+def models() -> None:
+    """List the nets that can be trained."""
+    from cnnlib.models import registry
+
+    for net in map(registry.net, registry.names()):
+        click.echo(f"{net.name:27} input {net.input_format:9} {net.about}")
+
+
+@cli.command("datasets")
+def datasets() -> None:
+    """List the data sets."""
+    from cnnlib import datasets
+
+    for info in map(datasets.info, datasets.names()):
+        shape = "x".join(map(str, info.image_shape)) if info.image_shape else "of many sizes"
+        click.echo(
+            f"{info.name:15} {info.train_count:,} + {info.test_count:,} images {shape}, "
+            f"{len(info.class_names)} classes ({info.title})"
+        )
+
+
+@cli.group("data", cls=Commands)
+def data() -> None:
+    """Prepare data sets ahead, carry them to other machines, list them."""
+
+
+@data.command("fetch")
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "--archive",
+    type=click.Path(dir_okay=False),
+    help="Take this archive of Caltech-101 or Caltech-256 instead of a download.",
+)
+@click.option("--partial", is_flag=True, help="Take an archive that holds a part of the set.")
+def data_fetch(names: tuple[str, ...], archive: str | None, partial: bool) -> None:
+    """Download and prepare data sets; an interrupted download continues."""
+    from cnnlab import data
+
+    if failed := data.fetch(names, archive, partial, say=click.echo):
+        click.echo(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}", err=True)
+        raise SystemExit(1)
+
+
+@data.command("bundle")
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "-o", "output", required=True, type=click.Path(dir_okay=False), help="Write the bundle there."
+)
+def data_bundle(names: tuple[str, ...], output: str) -> None:
+    """Pack prepared data sets and the VGG16 weights into one zip."""
+    from cnnlab import bundles
+
+    packed = bundles.bundle(names, output)
+    click.echo(
+        f"{output}: {len(packed)} files. On the other machine: "
+        f"python -m cnnlib data unpack {output}"
+    )
+
+
+@data.command("unpack")
+@click.argument("file", type=click.Path(dir_okay=False))
+def data_unpack(file: str) -> None:
+    """Verify a bundle and install what is in it."""
+    from cnnlab import bundles
+
+    click.echo("\n".join(bundles.unpack(file)))
+
+
+@data.command("list")
+def data_list() -> None:
+    """Show what of each data set is on this machine."""
+    from cnnlab import data
+
+    click.echo(data.table())
+
+
+@cli.command("site")
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Write the site there.  [default: site/ in the checkout]",
+)
+def site(folder: str | None) -> None:
+    """Build the course as a web site that opens without a network."""
+    from cnnlab import site
+
+    click.echo(f"Site: {site.build_site(folder)}")
+
+
+@cli.command("draw")
+@click.option("-o", "--output", "folder", help="Folder of the page.  [default: results/draw]")
+@click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
+def draw(folder: str | None, browser: bool) -> None:
+    """Open a page on which you draw a digit and nets of the course answer."""
+    import webbrowser
+
+    from cnnlab import output_paths
+    from cnnlab.site import draw_page
+
+    page = draw_page.write_page(
+        output_paths.output_folder(folder or storage.results_folder() / "draw")
+    ).resolve()
+    click.echo(f"Page: {page}")
+    if browser and not webbrowser.open(page.as_uri()):
+        click.echo("No browser was found: open the page by hand.")
+
+
+@cli.command("clean")
+@click.option("--checkpoints", is_flag=True, help="Also those of trainings that are not complete.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")
+def clean(checkpoints: bool, dry_run: bool) -> None:
+    """Remove what killed runs left behind, and show what it was."""
+    from cnnlab import leftovers
+
+    found = leftovers.find(checkpoints)
+    for each in found:
+        click.echo(each)
+    if not dry_run:
+        leftovers.remove(found)
+    size = sum(each.size for each in found)
+    verb = "would be removed" if dry_run else "removed"
+    click.echo(f"{len(found)} {verb}, {size / 1e6:.1f} MB")
+
+
+@cli.command("recipes")
+def recipes() -> None:
+    """List the recipes by which nets are trained."""
+    from cnnlib import recipes
+
+    for name in recipes.recipe_names():
+        click.echo(f"{name:15} {recipes.recipe(name).about}")
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m cnnlib")

@@ -1,0 +1,115 @@
+"""Copies of the course's notebooks: to work in, for students, for teachers.
+
+An exercise has cells with these tags: `answer` where the learner writes, `solution` for the
+solution and its text. Where an answer cell and a solution cell both carry `exercise-3`, say, the
+teacher's edition has the solution in the place of the answer, so that every check runs on the right
+answer.
+"""
+
+import os
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from cnnlab import notebooks, output_paths
+from cnnlib import storage
+from cnnlib.errors import InputError
+
+ANSWER, SOLUTION = "answer", "solution"
+
+
+def working_folder() -> pathlib.Path:
+    """Return the folder of working copies: beside notebooks/, so that their links lead on."""
+    return storage.ROOT / "work"
+
+
+def copy_for_work(folder: str | os.PathLike[str] | None = None) -> tuple[list[str], list[str]]:
+    """Copy the notebooks that `folder` does not have yet; yours are left as they are.
+
+    Args:
+        folder: None for `working_folder()`.
+
+    Returns:
+        The names of the notebooks that were copied, and of those that were there already.
+    """
+    folder = output_paths.output_folder(folder or working_folder())
+    copied, kept = [], []
+    for name in notebooks.names():
+        target = folder / f"{name}.ipynb"
+        if target.exists():
+            kept.append(name)
+            continue
+        storage.write_atomically(target, (storage.NOTEBOOKS / target.name).read_bytes())
+        copied.append(name)
+    return copied, kept
+
+
+def write_students(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
+    """Write the students' edition to `folder`: the notebooks without cells tagged `solution`."""
+    return _write(folder, without_solutions)
+
+
+def write_teachers(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
+    """Write the teachers' edition to `folder`: the notebooks with solutions in the answer cells."""
+    return _write(folder, with_answers)
+
+
+def without_solutions(nb: Any) -> Any:
+    """Return a notebook without its solution cells."""
+    nb.cells = [cell for cell in nb.cells if SOLUTION not in _tags(cell)]
+    return nb
+
+
+def with_answers(nb: Any) -> Any:
+    """Return a notebook whose answer cells have the solutions of their exercises.
+
+    A solution that is pasted keeps its own cell as well. Solutions of exercises without an answer
+    cell stay where they are.
+    """
+    solutions: dict[str, list[str]] = {}
+    for cell in nb.cells:
+        if cell.cell_type == "code" and SOLUTION in _tags(cell):
+            for exercise in _exercises(cell):
+                solutions.setdefault(exercise, []).append(cell.source)
+    for cell in nb.cells:
+        if cell.cell_type == "code" and ANSWER in _tags(cell):
+            sources = [text for each in _exercises(cell) for text in solutions.get(each, [])]
+            if sources:
+                cell.source = "\n".join(sources)
+                cell.outputs, cell.execution_count = [], None
+    return nb
+
+
+def _write(folder: str | os.PathLike[str], edit: Callable[[Any], Any]) -> list[pathlib.Path]:
+    import nbformat
+
+    folder = output_paths.output_folder(folder)
+    if folder.resolve() == storage.NOTEBOOKS.resolve():
+        raise InputError(f"{folder} has the course itself: give another folder")
+    written = []
+    for name in notebooks.names():
+        nb = edit(notebooks.read_notebook(storage.NOTEBOOKS / f"{name}.ipynb"))
+        for cell in nb.cells:
+            if cell.cell_type == "markdown":
+                cell.source = _with_web_links(cell.source)
+        path = folder / f"{name}.ipynb"
+        written.append(storage.write_atomically(path, nbformat.writes(nb) + "\n"))
+    return written
+
+
+def _with_web_links(text):
+    """Markdown whose links to other files of the repository lead to the web.
+
+    Links from notebook to notebook stay: an edition has them all.
+    """
+    base = f"{notebooks.repository_url()}/blob/main/"
+    return re.sub(r"\]\(\.\./", lambda _: f"]({base}", text)
+
+
+def _tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def _exercises(cell):
+    return [tag for tag in _tags(cell) if tag.startswith("exercise-")]

@@ -1,0 +1,90 @@
+"""The README's results, written from the ledger, and its pictures."""
+
+import base64
+import io
+import pathlib
+import re
+
+from cnnlab import notebooks
+from cnnlib import datasets, storage
+from cnnlib.errors import InputError
+from cnnlib.results import recaps, transfer_recaps
+
+THUMBNAILS = pathlib.PurePosixPath("docs/thumbnails")
+THUMBNAIL = "thumbnail"  # the tag of the cell whose picture stands for its notebook
+THUMBNAIL_SIZE = (220, 140)  # pixels, at most
+PICTURE = pathlib.PurePosixPath("docs/published_and_measured.svg")
+BEGIN, END = (
+    "<!-- results: begin (made by `python -m cnnlib results readme`) -->",
+    "<!-- results: end -->",
+)
+
+
+def update_readme(path: pathlib.Path = storage.ROOT / "README.md", check: bool = False) -> bool:
+    """Write the published rows between the two markers of README.md; return whether it changes.
+
+    The picture of published beside measured results, PICTURE, and the THUMBNAILS of the notebooks
+    are made anew as well. With `check` nothing is written. Raises InputError if a marker, or the
+    file, is missing.
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise InputError(
+            f"{path} lacks the line {END if begin else BEGIN} Put it where the results "
+            f"{'end' if begin else 'begin'}."
+        )
+    parts = {
+        datasets.info(name).title: recaps.recap_markdown(name, local=False)
+        for name in ("mnist", "cifar10")
+    }
+    if table := transfer_recaps.transfer_markdown(local=False):
+        parts["CIFAR-10, with VGG16 trained on ImageNet"] = table
+    updated = "\n".join(
+        [
+            before + BEGIN,
+            "",
+            *(f"**{title}**\n\n{table}\n" for title, table in parts.items()),
+            END + after,
+        ]
+    )
+    if updated != text and not check:
+        storage.write_atomically(path, updated)
+    if not check:
+        draw(storage.make_folder(path.parent / PICTURE.parent) / PICTURE.name)
+        make_thumbnails(storage.make_folder(path.parent / THUMBNAILS))
+    return updated != text
+
+
+def draw(path: pathlib.Path) -> None:
+    """Draw MNIST's published results beside the measured ones, from the ledger, as an SVG file."""
+    from cnnlib import plots
+
+    figure = plots.published_beside_measured(
+        recaps.recap("mnist", local=False), title="MNIST: published, and measured here"
+    )
+    plots.save(figure, path)
+
+
+def make_thumbnails(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Write a small picture for each notebook: the stored one of the cell that is tagged so.
+
+    Raises:
+        ValueError: a notebook has no such cell, or more than one, or no picture is stored in it.
+    """
+    from PIL import Image
+
+    written = []
+    for name in notebooks.names():
+        cells = notebooks.read_notebook(storage.NOTEBOOKS / f"{name}.ipynb").cells
+        (cell,) = (cell for cell in cells if THUMBNAIL in cell.metadata.get("tags", []))
+        html = "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
+        (encoded,) = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", html)
+        picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
+        picture.thumbnail(THUMBNAIL_SIZE)
+        path = folder / f"{name[:2]}.png"
+        with storage.replacing(path, suffix=".png") as temporary:
+            picture.quantize(64).save(temporary, optimize=True)
+        written.append(path)
+    return written

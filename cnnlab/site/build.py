@@ -1,0 +1,301 @@
+"""Collect the sources of the site in a temporary folder and build it with Sphinx."""
+
+import dataclasses
+import datetime
+import importlib
+import io
+import pathlib
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import cnnlib
+from cnnlab import environment, notebooks, output_paths
+from cnnlab.site import draw_page, notebook_pages, result_pages
+from cnnlib import results, storage
+from cnnlib.errors import InputError
+
+TITLE = "CNN image classifiers"
+# The modules whose docstrings are the API reference, in the order in which data flows.
+MODULES = (
+    "datasets",
+    "preprocessing",
+    "models",
+    "recipes",
+    "training",
+    "boosting",
+    "transfer",
+    "results",
+    "plots",
+    "exercises",
+    "digits",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One notebook that was run for a report."""
+
+    name: str
+    notebook: pathlib.Path  # the executed notebook; as far as it got if it failed
+    seconds: float
+    failure: str = ""  # why it failed, "" if it did not
+
+
+def build_site(folder: str | pathlib.Path | None = None) -> pathlib.Path:
+    """Build the site: notebooks with their stored outputs, results, glossary, API reference.
+
+    Args:
+        folder: where to write it; None for `site/` in the checkout. A site there is replaced.
+
+    Returns:
+        The path of its first page.
+
+    Raises:
+        InputError: the folder cannot be written to, or has something else than a site.
+    """
+    folder = output_paths.output_folder(folder or storage.ROOT / "site")
+    if any(folder.iterdir()) and not (folder / ".buildinfo").exists():
+        raise InputError(f"{folder} has other files than a site: give an empty folder")
+    paths = [storage.NOTEBOOKS / f"{name}.ipynb" for name in notebooks.names()]
+    entries = [Entry(path.stem, path, 0) for path in paths]
+    with tempfile.TemporaryDirectory(prefix="cnnlib-site-") as temporary:
+        source = pathlib.Path(temporary) / "source"
+        names = _write_notebooks(source, entries)
+        _write_documents(source)
+        result_pages.write_all(source / "results")
+        _write_reference(source)
+        alt = result_pages.figure(source / "published_and_measured.svg")
+        _write(source / "index.md", _site_index(source, names, alt))
+        built = _sphinx(source, pathlib.Path(temporary), TITLE)
+        draw_page.write_page(built / "draw", has_site=True)
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.copytree(built, folder, dirs_exist_ok=True)
+    return folder / "index.html"
+
+
+def build_report(folder: pathlib.Path, entries: Sequence[Entry]) -> pathlib.Path:
+    """Build the report of notebooks that were run, into the folder that has them.
+
+    Args:
+        folder: the report's folder.
+        entries: the notebooks.
+
+    Returns:
+        The path of its first page: what ran, what failed, published beside measured.
+    """
+    with tempfile.TemporaryDirectory(prefix="cnnlib-report-") as temporary:
+        source = pathlib.Path(temporary) / "source"
+        names = _write_notebooks(source, [each for each in entries if each.notebook.exists()])
+        result_pages.write_local(source / "results")
+        alt = result_pages.figure(source / "published_and_measured.svg")
+        _write(source / "index.md", _report_index(entries, names, alt))
+        built = _sphinx(source, pathlib.Path(temporary), f"{TITLE}: measured on this machine")
+        shutil.copytree(built, folder, dirs_exist_ok=True)
+    return folder / "index.html"
+
+
+def _write_notebooks(source: pathlib.Path, entries: Sequence[Entry]) -> dict[str, str]:
+    """Write notebooks to `source`/notebooks. Returns {name of the entry: name of its page}."""
+    import nbformat
+
+    names: dict[str, str] = {}
+    for entry in entries:
+        # The name of a page becomes part of addresses and of Sphinx' lists.
+        name = re.sub(r"[^\w.-]+", "_", entry.name)
+        while name in names.values():
+            name += "_"
+        nb = notebook_pages.prepared(entry.notebook, entry.name, entry.failure)
+        _write(source / "notebooks" / f"{name}.ipynb", nbformat.writes(nb))
+        names[entry.name] = name
+    return names
+
+
+def _write_documents(source):
+    """The pages of docs/, CONTRIBUTING.md and CHANGELOG.md."""
+    for path in sorted((storage.ROOT / "docs").glob("*.md")):
+        text = notebook_pages.without_requests(path.read_text(encoding="utf-8"))
+        _write(source / "docs" / path.name, text)
+    for name in ("CONTRIBUTING.md", "CHANGELOG.md"):
+        path = storage.ROOT / name
+        if path.exists():
+            text = notebook_pages.without_requests(path.read_text(encoding="utf-8"))
+            _write(source / name, text)
+
+
+def _write_reference(source):
+    """A page of the API reference for each module, made from its docstrings."""
+    for name in MODULES:
+        directive = f".. automodule:: cnnlib.{name}\n   :members:\n"
+        if hasattr(importlib.import_module(f"cnnlib.{name}"), "__all__"):  # a folder of modules
+            directive += "   :imported-members:\n"
+        text = f"# cnnlib.{name}\n\n```{{eval-rst}}\n{directive}```\n"
+        _write(source / "reference" / f"{name}.md", text)
+    entries = "\n".join(MODULES)
+    text = (
+        "# Reference\n\nThe functions and classes that the notebooks use.\n\n"
+        f"```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```\n"
+    )
+    _write(source / "reference" / "index.md", text)
+
+
+def _site_index(source, names, alt):
+    documents = [path.stem for path in sorted((source / "docs").glob("*.md"))]
+    others = [name for name in ("CONTRIBUTING", "CHANGELOG") if (source / f"{name}.md").exists()]
+    return "\n\n".join(
+        [
+            f"# {TITLE}",
+            "A course on image classification with convolutional networks, in notebooks that one "
+            "reads and runs: beside each published result is the one that the same net reaches "
+            "here, and how it was measured.",
+            f"![{alt}](published_and_measured.svg)",
+            _raw('<p><a href="draw/index.html">Draw a digit</a>, and five nets answer.</p>'),
+            "## Notebooks",
+            _course_map(source, names),
+            _toctree("Notebooks", [f"notebooks/{name}" for name in names.values()]),
+            _toctree("Results", ["results/index"]),
+            _toctree("Pages", [f"docs/{name}" for name in documents]),
+            _toctree("Code", ["reference/index", *others]),
+        ]
+    )
+
+
+def _course_map(source, names):
+    """A table of the notebooks: title and cost."""
+    lines = ["| Notebook | Cost |", "| --- | --- |"]
+    for name in names.values():
+        nb = notebooks.read_notebook(source / "notebooks" / f"{name}.ipynb")
+        title = notebook_pages.title_of(nb, name).replace("|", "\\|")
+        cost = notebook_pages.cost_of(nb).replace("|", "\\|")
+        lines.append(f"| [{title}](notebooks/{name}.ipynb) | {cost} |")
+    return "\n".join(lines)
+
+
+def _report_index(entries, names, alt):
+    failed = [entry for entry in entries if entry.failure]
+    kind = "danger" if failed else "tip"
+    outcome = (
+        f"{len(failed)} of {len(entries)} notebooks failed"
+        if failed
+        else f"All {len(entries)} notebooks ran to their end"
+    )
+    now = datetime.datetime.now()
+    machine = f"cnnlib {cnnlib.__version__}; {environment.versions()}; {environment.device()}"
+    rows = "\n".join(_report_row(entry, names.get(entry.name)) for entry in entries)
+    header = "<tr><th>Notebook</th><th>Status</th><th>Time</th></tr>"
+    table = f"<table class='table'>\n{header}\n{rows}\n</table>"
+    failures = [f"<h3>{escape(e.name)}</h3>\n<pre>{escape(e.failure)}</pre>" for e in failed]
+    return "\n\n".join(
+        [
+            f"# {TITLE}: measured on this machine",
+            f":::{{admonition}} {outcome}\n:class: {kind}\n\n{now:%Y-%m-%d %H:%M}\n:::",
+            _raw(table),
+            *map(_raw, failures),
+            "## Published beside measured",
+            f"![{alt}](published_and_measured.svg)",
+            results.recap_markdown("mnist"),
+            f"{machine}.",
+            _toctree("Notebooks", [f"notebooks/{name}" for name in names.values()]),
+            _toctree("Results", ["results/index"]),
+        ]
+    )
+
+
+def _report_row(entry, page):
+    name = escape(entry.name)
+    if page is not None:
+        name = f'<a href="notebooks/{page}.html">{name}</a>'
+    status = "failed" if entry.failure else "done"
+    return f"<tr><td>{name}</td><td>{status}</td><td>{entry.seconds:.0f} s</td></tr>"
+
+
+def _raw(html):
+    """HTML as Markdown passes it on, whatever is in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", html)), default=0))
+    return f"{fence}{{raw}} html\n{html}\n{fence}"
+
+
+def _toctree(caption, names):
+    entries = "\n".join(names)
+    return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{entries}\n```"
+
+
+def _write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _sphinx(source: pathlib.Path, temporary: pathlib.Path, title: str) -> pathlib.Path:
+    """Run Sphinx on `source`. Returns the folder with the pages."""
+    from sphinx.application import Sphinx
+
+    static = temporary / "static"
+    static.mkdir()
+    for name in ("site.css", "site.js"):
+        shutil.copy(pathlib.Path(__file__).parent / name, static)
+    built, messages = temporary / "html", io.StringIO()
+    with warnings.catch_warnings():
+        # Of Sphinx' extensions: each uses something that a later Sphinx will not have.
+        warnings.simplefilter("ignore")
+        app = Sphinx(
+            srcdir=source,
+            confdir=None,
+            outdir=built,
+            doctreedir=temporary / "doctrees",
+            buildername="html",
+            confoverrides=_settings(title, static),
+            status=None,
+            warning=messages,
+            parallel=1,
+        )
+        app.build()
+    if app.statuscode:
+        raise RuntimeError(f"Sphinx could not build the site:\n{messages.getvalue()[-2000:]}")
+    return built
+
+
+def _settings(title: str, static: pathlib.Path) -> dict[str, Any]:
+    return {
+        "project": title,
+        "html_title": title,
+        "release": cnnlib.__version__,
+        "language": "en",
+        "highlight_language": "text",
+        "extensions": [
+            "myst_nb",
+            "sphinx_copybutton",
+            "sphinx.ext.autodoc",
+            "sphinx.ext.napoleon",
+            "cnnlab.site.mathml",
+        ],
+        "exclude_patterns": ["**.svg"],
+        "html_theme": "sphinx_book_theme",
+        "html_math_renderer": "mathml",
+        "html_static_path": [str(static)],
+        "html_css_files": ["site.css"],
+        "html_js_files": ["site.js"],
+        "autodoc_typehints": "none",  # the docstrings give shapes and types in words
+        "html_show_copyright": False,
+        "html_context": {"default_mode": "auto"},  # light or dark as the reader has it
+        "html_show_search_summary": False,  # it reads pages by requests that file:// refuses
+        "html_theme_options": {
+            "repository_url": notebooks.repository_url(),
+            "use_repository_button": True,
+            "navbar_persistent": [],  # the search is in the side bar
+            "footer_content_items": [],
+            "show_toc_level": 2,
+            "navigation_with_keys": True,
+        },
+        "nb_execution_mode": "off",
+        "nb_merge_streams": True,
+        "myst_enable_extensions": ["amsmath", "colon_fence", "dollarmath"],
+        "myst_heading_anchors": 4,
+        "autodoc_member_order": "bysource",
+        "copybutton_selector": "div.highlight pre",
+        "suppress_warnings": ["myst.xref_missing", "myst.header", "mystnb.unknown_mime_type"],
+    }

@@ -1,0 +1,126 @@
+"""All notebooks in a row, and the report."""
+
+import re
+import subprocess
+import sys
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from cnnlab import course, results_listing
+from cnnlib import storage
+from cnnlib.errors import InputError
+
+
+def write(path, *cells):
+    """Write a notebook of these cells; text that starts with "# " is Markdown."""
+    made = [new_markdown_cell(c) if c.startswith("# ") else new_code_cell(c) for c in cells]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=made), path)
+    return path
+
+
+@pytest.fixture
+def course_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(storage, "NOTEBOOKS", folder)
+    return folder
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """The report, which takes a while, is not built."""
+    monkeypatch.setattr(course, "build_report", lambda folder, entries: folder / "index.html")
+
+
+def links(folder):
+    """The pages of notebooks that the report's first page links in its table, as paths."""
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    return [folder / unquote(link) for link in re.findall(r'<td><a href="([^"]+)"', index)]
+
+
+def test_it_goes_on_after_a_failure_and_says_so(course_folder, tmp_path, capsys):
+    write(course_folder / "01_good.ipynb", "# One", "print('fine')")
+    write(course_folder / "02_bad.ipynb", "raise ValueError('<no> data')")
+    write(course_folder / "03_last.ipynb", "print('last')")
+    folder = tmp_path / "report"
+    assert course.run(folder=folder) == ["02_bad"]
+    out = capsys.readouterr().out
+    assert re.findall(r"^\[.*", out, re.MULTILINE) == [
+        "[1/3] 01_good ...",
+        "[2/3] 02_bad ...",
+        "[3/3] 03_last ...",
+    ]
+    assert "02_bad: cell 1, In [1], raised ValueError: <no> data" in out
+    assert "1 of 3 notebooks failed: 02_bad" in out
+    assert results_listing.text() in out and str(folder / "index.html") in out
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    assert "<no>" not in index and "&lt;no&gt; data" in index and "LeNet-5" in index
+    pages = ["01_good.html", "02_bad.html", "03_last.html"]
+    assert links(folder) == [folder / "notebooks" / page for page in pages]
+    assert all(page.is_file() for page in links(folder))
+    assert "last\n" in (folder / "03_last.ipynb").read_text(encoding="utf-8").replace("\\n", "\n")
+
+
+def test_of_named_notebooks(course_folder, no_report):
+    write(course_folder / "01_good.ipynb")
+    write(course_folder / "02_other.ipynb")
+    assert course.run(["02"], progress=False) == []
+    names = {p.name for p in (storage.results_folder() / "course").iterdir()}
+    assert names == {"02_other.ipynb"}
+
+
+def test_copies_are_no_notebooks_of_the_course(course_folder, no_report):
+    write(course_folder / "01_good.ipynb")
+    write(course_folder / "01_good-Copy1.ipynb", "1 / 0")
+    assert course.run(progress=False) == []
+
+
+def test_without_notebooks(course_folder):
+    with pytest.raises(InputError, match="there are no notebooks"):
+        course.run()
+
+
+def test_every_link_of_the_report_leads_to_a_file_whatever_the_paths(course_folder, tmp_path):
+    for name in ("50% done?", "a#b", "a b", "a_b"):
+        write(course_folder / f"{name}.ipynb")
+    folder = tmp_path / "report #1 100%?"
+    paths = sorted(course_folder.glob("*.ipynb"))
+    assert course.run(paths, folder, progress=False) == []
+    assert len(set(links(folder))) == len(paths)
+    assert all(page.is_file() for page in links(folder))
+
+
+def test_a_kernel_that_cannot_start_is_in_the_report(course_folder, tmp_path, monkeypatch):
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00.py").write_text("import os; os._exit(1)")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    for name in ("01_a", "02_b"):
+        write(course_folder / f"{name}.ipynb", "x = 1")
+    folder = tmp_path / "report"
+    assert course.run(folder=folder, progress=False) == ["01_a", "02_b"]
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    assert index.count("its kernel could not start") == 2
+    assert all(page.is_file() for page in links(folder))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a small file system is made with mount")
+def test_a_disk_that_becomes_full_leaves_a_report(course_folder, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may not mount a small file system")
+    try:
+        write(course_folder / "01_large.ipynb", "print('x' * 15_000_000)")
+        write(course_folder / "02_small.ipynb", "print(1)")
+        failed = course.run(folder=disk, progress=False)
+        index = (disk / "index.html").read_text(encoding="utf-8")
+        assert "01_large" in failed and "No space left on device" in index
+        assert all(page.is_file() for page in links(disk))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -1,0 +1,162 @@
+"""A hosted session gets what it lacks, and keeps what it has."""
+
+import ast
+import importlib.metadata
+import os
+import pathlib
+import subprocess
+import sys
+import tomllib
+import venv
+
+import pytest
+
+from cnnlab import hosted, notebooks
+from cnnlib import storage
+
+HASH = f"--hash=sha256:{'0' * 64}"
+LOCK = f"""\
+keras==3.13.2 \\
+    {HASH} \\
+    {HASH}
+    # via cnnlib
+only-windows==1 ; sys_platform == 'nowhere' \\
+    {HASH}
+papermill==2.7.0 \\
+    {HASH}
+tensorflow-metadata==1.17.3 \\
+    {HASH}
+"""
+
+
+def names(installed):
+    return [entry.split("==")[0] for entry in hosted.missing(LOCK, installed.get)]
+
+
+@pytest.mark.parametrize(
+    ("installed", "expected"),
+    [
+        ({}, ["keras", "papermill", "tensorflow-metadata"]),
+        # whatever their versions, packages stay; only this one breaks an import
+        ({"keras": "3.99", "tensorflow-metadata": "1.21.0"}, ["papermill", "tensorflow-metadata"]),
+        ({"keras": "3.8", "papermill": "1.0", "tensorflow-metadata": "1.17.1"}, []),
+    ],
+)
+def test_only_what_is_missing_is_installed(installed, expected):
+    assert names(installed) == expected
+
+
+def test_an_entry_keeps_its_hashes_and_nothing_else():
+    (keras, *_) = hosted.missing(LOCK, {}.get)
+    assert keras == f"keras==3.13.2 \\\n    {HASH} \\\n    {HASH}"
+
+
+def test_the_lock_has_what_notebooks_and_commands_import():
+    found = {entry.split("==")[0] for entry in hosted.missing(hosted.LOCK.read_text(), {}.get)}
+    assert {"keras", "papermill", "pydantic", "importlib-resources", "tensorflow-metadata"} <= found
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """A session that lacks two packages, whose pip does nothing but tell what it was asked for."""
+    asked = []
+
+    def pip(command, check):
+        file = pathlib.Path(command[command.index("--requirement") + 1])
+        asked.append((command, file.read_text(encoding="utf-8")))
+
+    have = dict.fromkeys(importlib.metadata.packages_distributions(), "1.17.3")
+    monkeypatch.setattr(subprocess, "run", pip)
+    monkeypatch.setattr(hosted, "LOCK", tmp_path / "lock")
+    hosted.LOCK.write_text(LOCK)
+    monkeypatch.setattr(hosted, "installed_version", lambda name: have.get(name))
+    monkeypatch.setattr(hosted, "summary", lambda: "one line")
+    monkeypatch.setattr(hosted.sysconfig, "get_path", lambda name: str(tmp_path))
+    return tmp_path, have, asked
+
+
+def test_preparing_installs_with_hashes_and_twice_is_harmless(session, capsys):
+    folder, have, asked = session
+    have.update({"keras": "3.13.2"})
+    have.pop("papermill", None)
+    hosted.prepare()
+    ((command, text),) = asked
+    assert {"--require-hashes", "--no-deps", "--no-build-isolation"} <= set(command)
+    assert text.startswith("papermill==2.7.0 \\\n") and "keras" not in text
+    have.update({"papermill": "2.7.0", "tensorflow-metadata": "1.17.3"})
+    hosted.prepare()
+    assert len(asked) == 1 and capsys.readouterr().out == "one line\none line\n"
+    assert (folder / "cnn_image_classifiers.pth").read_text() == f"{hosted.ROOT}\n"
+
+
+def test_the_line_says_device_versions_and_folder(tmp_path):
+    line = hosted.summary()
+    assert "Keras 3." in line and "TensorFlow 2." in line and str(tmp_path / "results") in line
+    assert "CPU" in line or "GPU" in line
+
+
+@pytest.mark.slow
+class TestFirstCell:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def python(tmp_path_factory):
+        """A Python without cnnlib."""
+        folder = tmp_path_factory.mktemp("bare")
+        venv.create(folder, with_pip=False)
+        return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+    def run(self, python, folder, address):
+        cell = hosted.FIRST_CELL.replace("{repository}", str(address))
+        environment = {
+            name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ
+        }
+        return subprocess.run(
+            [python, "-c", cell], cwd=folder, env=environment, capture_output=True, text=True
+        )
+
+    @pytest.fixture
+    def repository(self, tmp_path):
+        """A repository whose `hosted.prepare` says that it was called."""
+        folder = tmp_path / "origin"
+        (folder / "cnnlib").mkdir(parents=True)
+        (folder / "cnnlab").mkdir()
+        (folder / "tests").mkdir()
+        (folder / "cnnlib" / "__init__.py").touch()
+        (folder / "cnnlab" / "__init__.py").touch()
+        (folder / "tests" / "x").touch()
+        (folder / "cnnlab" / "hosted.py").write_text("def prepare(drive): print('prepared', drive)")
+        git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", folder]
+        for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+            subprocess.run([*git, *command], check=True)
+        return folder
+
+    def test_clones_once_and_reuses_a_clone_but_not_half_of_one(self, python, repository, tmp_path):
+        work = tmp_path / "work"
+        (work / "cnn-image-classifiers" / "cnnlib").mkdir(parents=True)  # a clone that broke off
+        first = self.run(python, work, repository)
+        assert first.stdout == "prepared False\n", first.stderr
+        (repository / "tests" / "x").unlink()
+        again = self.run(python, work, tmp_path / "nowhere")
+        assert again.stdout == "prepared False\n", again.stderr
+
+    def test_in_a_checkout_it_names_the_kernel_and_clones_nothing(self, python, tmp_path):
+        (tmp_path / "cnnlib").mkdir()
+        (tmp_path / "notebooks").mkdir()
+        result = self.run(python, tmp_path / "notebooks", tmp_path / "nowhere")
+        assert "choose that of .venv" in result.stderr
+        assert list((tmp_path / "notebooks").iterdir()) == []
+
+    def test_it_is_plain_python(self):
+        ast.parse(hosted.FIRST_CELL)
+
+
+@pytest.mark.parametrize("name", notebooks.names())
+def test_every_notebook_begins_with_this_cell_and_has_a_kaggle_badge(name):
+    path = storage.NOTEBOOKS / f"{name}.ipynb"
+    project = tomllib.loads((storage.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    address = project["project"]["urls"]["Repository"]
+    cells = notebooks.cells(path)
+    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    assert code[0] == hosted.FIRST_CELL.replace("{repository}", address)
+    badge = f"kaggle.com/kernels/welcome?src={address}/blob/main/notebooks/{name}.ipynb)"
+    assert badge in "".join(cell["source"] for cell in cells[:3])

@@ -1,0 +1,488 @@
+"""The notebooks' parameters, and strict runs through the real papermill."""
+
+import datetime
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from cnnlab import execution, notebooks
+from cnnlib import storage
+from cnnlib.errors import InputError
+
+PARAMETERS = """# what a run may change
+epochs = 3  # passes over the images
+learning_rate = 1e-3  # step size
+hidden = (300, 100)  # units of each layer
+shift = -2
+dataset = "mnist"  # which images
+augment = False  # distort them
+train_size = None  # all
+"""
+
+
+def write(path, *cells, parameters=PARAMETERS):
+    """Write a notebook of a parameters cell and these; text that starts with "# " is Markdown."""
+    tagged = [new_code_cell(parameters, metadata={"tags": ["parameters"]})] if parameters else []
+    others = [new_markdown_cell(c) if c.startswith("# ") else new_code_cell(c) for c in cells]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=[*tagged, *others], metadata=metadata), path)
+    return path
+
+
+def printed(path):
+    """All that the cells of an executed notebook printed."""
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(
+        o.text
+        for c in cells
+        if c.cell_type == "code"
+        for o in c.outputs
+        if o.output_type == "stream"
+    )
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    return write(
+        tmp_path / "03_net.ipynb",
+        "print('epochs', epochs, 'rate', learning_rate, 'hidden', hidden)",
+    )
+
+
+@pytest.fixture
+def course_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(storage, "NOTEBOOKS", folder)
+    return folder
+
+
+class TestParameters:
+    def test_names_defaults_and_comments_in_order(self, notebook):
+        assert [(p.name, p.default, p.comment) for p in notebooks.parameters(notebook)] == [
+            ("epochs", 3, "passes over the images"),
+            ("learning_rate", 0.001, "step size"),
+            ("hidden", (300, 100), "units of each layer"),
+            ("shift", -2, ""),
+            ("dataset", "mnist", "which images"),
+            ("augment", False, "distort them"),
+            ("train_size", None, "all"),
+        ]
+
+    def test_comment_sign_in_a_string_is_no_comment_and_a_value_may_take_lines(self, tmp_path):
+        path = write(
+            tmp_path / "a.ipynb",
+            parameters='colour = "#fff"  # of ink\nsizes = [\n    1,\n    2,\n]  # two\n',
+        )
+        assert [(p.default, p.comment) for p in notebooks.parameters(path)] == [
+            ("#fff", "of ink"),
+            ([1, 2], "two"),
+        ]
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "steps = epochs * 2",
+            "a = b = 1",
+            "import os",
+            "a.b = 1",
+            "a, b = 1, 2",
+            "a += 1",
+            "a = f()",
+        ],
+    )
+    def test_anything_but_a_literal_is_refused_with_its_line(self, tmp_path, line):
+        path = write(tmp_path / "a.ipynb", parameters=f"epochs = 1\n\n{line}\n")
+        with pytest.raises(
+            InputError, match=r"a\.ipynb, line 3 of the parameters cell: `" + re.escape(line)
+        ):
+            notebooks.parameters(path)
+
+    def test_a_magic_is_refused_with_its_line(self, tmp_path):
+        with pytest.raises(InputError, match=r"line 2 of the parameters cell"):
+            notebooks.parameters(
+                write(tmp_path / "a.ipynb", parameters="epochs = 1\n%matplotlib inline\n")
+            )
+
+    def test_no_parameters_cell(self, tmp_path):
+        assert notebooks.parameters(write(tmp_path / "a.ipynb", "print(1)", parameters=None)) == []
+
+    def test_not_a_notebook(self, tmp_path):
+        path = tmp_path / "a.ipynb"
+        path.write_text("{")
+        with pytest.raises(InputError, match=r"a\.ipynb is not a notebook"):
+            notebooks.parameters(path)
+
+
+class TestFind:
+    def test_by_name_number_and_path(self, course_folder):
+        path = write(course_folder / "03_lenet1.ipynb")
+        for name in ("03_lenet1", "03", "3", "03_lenet1.ipynb", path, str(path)):
+            assert notebooks.find(name) == path
+
+    def test_a_missing_one_lists_those_that_exist_closest_first(self, course_folder):
+        for name in ("02_linear", "03_lenet1", "05_lenet5"):
+            write(course_folder / f"{name}.ipynb")
+        with pytest.raises(
+            InputError,
+            match=r"unknown notebook '05_lenet'\. Known: 05_lenet5, 03_lenet1, 02_linear",
+        ):
+            notebooks.find("05_lenet")
+
+    def test_a_copy_does_not_take_over_the_number(self, course_folder):
+        path = write(course_folder / "03_lenet1.ipynb")
+        copy = write(course_folder / "03_lenet1-Copy1.ipynb")
+        write(course_folder / "Untitled.ipynb")
+        assert notebooks.find("03") == path
+        assert notebooks.names() == ["03_lenet1"]
+        assert notebooks.find("03_lenet1-Copy1") == copy  # by its whole name
+
+    def test_a_number_of_two_notebooks_is_refused(self, course_folder):
+        write(course_folder / "03_lenet1.ipynb")
+        write(course_folder / "03_lenet1_mine.ipynb")
+        with pytest.raises(InputError, match=r"'3' may be 03_lenet1 or 03_lenet1_mine: give the"):
+            notebooks.find("3")
+        assert notebooks.find("03_lenet1").name == "03_lenet1.ipynb"
+
+    @pytest.mark.parametrize("text", ["", ".", "..", "../notebooks/03", "a/b", "\0", "٣"])
+    def test_other_text_is_an_unknown_notebook(self, course_folder, text):
+        write(course_folder / "03_lenet1.ipynb")
+        with pytest.raises(InputError, match="unknown notebook"):
+            notebooks.find(text)
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("text", "default", "value"),
+        [
+            ("1e-4", 1e-3, 1e-4),
+            ("2", 1e-3, 2.0),
+            ("5", 3, 5),
+            ("-5", 3, -5),
+            ("true", False, True),
+            ("False", True, False),
+            ("10", "mnist", "10"),
+            ("[300, 100]", (20,), [300, 100]),
+            ("(300,)", (20,), (300,)),
+            ("1000", None, 1000),
+            ("1e-4", None, 1e-4),
+            ("None", None, None),
+            ("null", None, None),
+            ("cifar10", None, "cifar10"),
+        ],
+    )
+    def test_text_becomes_the_type_of_the_default(self, text, default, value):
+        parsed = notebooks.parse(text, default)
+        assert parsed == value and type(parsed) is type(value)
+
+    def test_what_does_not_fit_is_left_for_the_check_to_name(self):
+        assert [
+            notebooks.parse("2.5", 3),
+            notebooks.parse("fast", 1e-3),
+            notebooks.parse("1", True),
+        ] == [2.5, "fast", "1"]
+
+    def test_unknown_name_lists_the_parameters_closest_first(self, notebook):
+        with pytest.raises(InputError, match=r"03_net\.ipynb has no parameter 'epoch'") as error:
+            notebooks.checked(notebook, {"epoch": 2})
+        assert str(error.value).splitlines()[1].split() == [
+            "epochs",
+            "=",
+            "3",
+            "#",
+            "passes",
+            "over",
+            "the",
+            "images",
+        ]
+        assert "learning_rate = 0.001  # step size" in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("epochs", 2.0),
+            ("epochs", True),
+            ("epochs", "2"),
+            ("epochs", None),
+            ("learning_rate", "0.1"),
+            ("learning_rate", True),
+            ("augment", 1),
+            ("augment", "true"),
+            ("dataset", 10),
+            ("hidden", 300),
+            ("hidden", ["a"]),
+            ("hidden", "300"),
+        ],
+    )
+    def test_another_type_is_refused(self, notebook, name, value):
+        with pytest.raises(
+            InputError, match=rf"{name} of 03_net\.ipynb must be .* got {re.escape(repr(value))}"
+        ):
+            notebooks.checked(notebook, {name: value})
+
+    def test_what_stands_for_the_type_is_taken(self, notebook):
+        values = notebooks.checked(
+            notebook, {"learning_rate": 1, "hidden": (20,), "train_size": "all", "epochs": 2}
+        )
+        assert (
+            json.dumps(values)
+            == '{"learning_rate": 1.0, "hidden": [20], "train_size": "all", "epochs": 2}'
+        )
+
+    def test_a_number_that_yaml_reads_as_text(self, notebook, tmp_path):
+        file = tmp_path / "values.yaml"
+        file.write_text("learning_rate: 1e-4\n")
+        values = notebooks.read_values(file)
+        assert values == {"learning_rate": "1e-4"}
+        with pytest.raises(InputError, match=r"1\.0e-4, not 1e-4"):
+            notebooks.checked(notebook, values)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            datetime.date(2026, 1, 1),
+            datetime.datetime(2026, 1, 1),
+            {1, 2},
+            b"bytes",
+            1j,
+            10**30,
+            [datetime.date(2026, 1, 1)],
+            {"a": {1}},
+            {1: "a"},
+            ...,
+        ],
+        ids=repr,
+    )
+    def test_what_json_cannot_hold_is_refused(self, notebook, value):
+        with pytest.raises(
+            InputError, match=r"train_size of 03_net\.ipynb must be text, a number,"
+        ):
+            notebooks.checked(notebook, {"train_size": value})
+
+    @pytest.mark.parametrize("text", ["2026-01-01", "!!set {a}", "!!binary eA==", "&a [*a]"])
+    def test_a_file_with_dates_sets_or_bytes_is_refused_where_they_are(self, tmp_path, text):
+        file = tmp_path / "values.yaml"
+        file.write_text(f"epochs: 1\ntrain_size: {text}\n")
+        with pytest.raises(InputError, match=r"values\.yaml:2: "):
+            notebooks.read_values(file)
+
+    @pytest.mark.parametrize("content", ["- a\n", "a: [\n", "text"])
+    def test_a_file_without_names_and_values_is_refused(self, tmp_path, content):
+        file = tmp_path / "values.yaml"
+        file.write_text(content)
+        with pytest.raises(InputError, match=r"values\.yaml"):
+            notebooks.read_values(file)
+
+
+class TestRun:
+    def test_parameters_python_and_folder(self, tmp_path, monkeypatch):
+        path = write(
+            tmp_path / "a.ipynb",
+            "import os, sys, cnnlib; print(sys.executable, os.getcwd(), sep='\\n')",
+            "print(epochs, learning_rate, hidden, dataset)",
+        )
+        broken = (
+            tmp_path / "jupyter" / "kernels" / "python3"
+        )  # a kernel of the same name that stands before this Python's own
+        broken.mkdir(parents=True)
+        spec = {
+            "argv": ["no-such-python", "{connection_file}"],
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        (broken / "kernel.json").write_text(json.dumps(spec))
+        monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+        output = notebooks.run(
+            path,
+            {"learning_rate": 1, "hidden": (20,)},
+            tmp_path / "out" / "b.ipynb",
+            progress=False,
+        )
+        assert output == tmp_path / "out" / "b.ipynb"
+        assert printed(output).splitlines() == [
+            sys.executable,
+            os.path.realpath(tmp_path),
+            "3 1.0 [20] mnist",
+        ]
+        assert [p.name for p in output.parent.iterdir()] == [output.name]
+        assert str(tmp_path) not in json.dumps(nbformat.read(output, as_version=4).metadata)
+
+    def test_braces_in_paths_are_no_parameters(self, tmp_path):
+        path = write(tmp_path / "{epochs}" / "a{x}{.ipynb", "import os; print(os.getcwd())")
+        output = notebooks.run(path, {"epochs": 2}, tmp_path / "b {0} }{.ipynb", progress=False)
+        assert output == tmp_path / "b {0} }{.ipynb"
+        assert printed(output) == f"{os.path.realpath(path.parent)}\n"
+
+    def test_figures_are_kept_whatever_backend_the_user_has(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("MPLBACKEND", "Agg")
+        path = write(
+            tmp_path / "a.ipynb", "import matplotlib.pyplot as plt; plt.plot([1]); plt.show()"
+        )
+        output = notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+        outputs = nbformat.read(output, as_version=4).cells[-1].outputs
+        assert any("image/png" in each.get("data", {}) for each in outputs)
+
+    def test_default_output_is_in_the_results_folder(self, notebook):
+        output = notebooks.run(notebook, progress=False)
+        assert output == storage.results_folder() / "notebooks" / "03_net.ipynb"
+
+    def test_progress_names_the_sections(self, tmp_path, capsys):
+        notebooks.run(
+            write(tmp_path / "a.ipynb", "# First part\ntext", "x = 1", "# Second part"),
+            output=tmp_path / "b.ipynb",
+        )
+        assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+            "2/4 First part",
+            "4/4 Second part",
+        ]
+
+    def test_a_failing_cell_leaves_the_earlier_output_alone(self, tmp_path):
+        output = notebooks.run(
+            write(tmp_path / "a.ipynb", "print('good')"),
+            output=tmp_path / "out" / "a.ipynb",
+            progress=False,
+        )
+        path = write(tmp_path / "a.ipynb", "print('before')", "net = 1\nnet / 0", "print('after')")
+        with pytest.raises(notebooks.NotebookError) as error:
+            notebooks.run(path, {"epochs": 1}, output, progress=False)
+        message = str(error.value)
+        assert message.startswith("a: cell 3, In [4], raised ZeroDivisionError: division by zero\n")
+        assert message.splitlines()[1:3] == ["    net = 1", "    net / 0"]
+        failed = output.with_name("a.failed.ipynb")
+        assert str(failed) in message
+        assert (
+            "good" in printed(output)
+            and "before" in printed(failed)
+            and "after" not in printed(failed)
+        )
+        assert sorted(p.name for p in output.parent.iterdir()) == ["a.failed.ipynb", "a.ipynb"]
+        notebooks.run(write(tmp_path / "a.ipynb", "print('mended')"), output=output, progress=False)
+        assert "mended" in printed(output) and not failed.exists()
+
+    def test_a_kernel_that_dies(self, tmp_path):
+        path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
+        with pytest.raises(notebooks.NotebookError, match="its Python process died"):
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+        assert not (tmp_path / "b.ipynb").exists()
+
+    @pytest.mark.parametrize("source", ["import sys; sys.exit(0)", "raise SystemExit", "exit(3)"])
+    def test_a_cell_that_leaves_is_a_failure(self, tmp_path, source):
+        path = write(tmp_path / "a.ipynb", source, "print('after')", parameters=None)
+        with pytest.raises(notebooks.NotebookError):
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+        assert not (tmp_path / "b.ipynb").exists()
+
+    def test_the_cell_that_left_is_named(self, tmp_path):
+        path = write(tmp_path / "a.ipynb", "x = 1", "import sys; sys.exit()", "x", "x")
+        message = r"^a: cell 3, In \[3\], left the notebook \(SystemExit\), so 2 cells after it"
+        with pytest.raises(notebooks.NotebookError, match=message):
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+
+    def test_a_kernel_that_cannot_start(self, tmp_path, monkeypatch):
+        startup = tmp_path / "ipython" / "profile_default" / "startup"
+        startup.mkdir(parents=True)
+        program = "import os, sys\nsys.__stderr__.write('no licence')\nsys.__stderr__.flush()\n"
+        (startup / "00.py").write_text(program + "os._exit(3)\n")
+        monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+        path = write(tmp_path / "a.ipynb", "x = 1")
+        with pytest.raises(notebooks.NotebookError) as error:
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+        message = str(error.value)
+        assert message.startswith("a: its kernel could not start") and "start-up file" in message
+        assert "It printed:\n    no licence" in message
+
+    def test_a_machine_without_loopback(self, tmp_path, monkeypatch):
+        def unreachable(*_, **__):
+            raise OSError(101, "Network is unreachable")
+
+        monkeypatch.setattr(execution.socket, "create_connection", unreachable)
+        path = write(tmp_path / "a.ipynb", "x = 1")
+        with pytest.raises(notebooks.NotebookError, match="no loopback network"):
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+        assert [p.name for p in tmp_path.iterdir()] == ["a.ipynb"]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+    def test_a_low_limit_of_open_files(self, tmp_path):
+        path = write(tmp_path / "a.ipynb", "x = 1")
+        command = shlex.join(
+            [sys.executable, *f"-m cnnlib run {path} -o".split(), str(tmp_path / "b.ipynb")]
+        )
+        for limit, code in (("-n 60", 1), ("-Sn 60", 0)):  # the second may be raised
+            run = subprocess.run(
+                ["bash", "-c", f"ulimit {limit}; {command}"], capture_output=True, text=True
+            )
+            assert run.returncode == code and "Traceback" not in run.stderr, run.stderr
+            assert code == 0 or "may open 60 files here" in run.stderr
+
+    def test_a_full_disk_is_an_error_of_the_place(self, tmp_path, monkeypatch):
+        import papermill
+
+        def full(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(papermill, "execute_notebook", full)
+        path = write(tmp_path / "a.ipynb", "x = 1")
+        with pytest.raises(InputError, match=r"cannot write .*No space left on device.*make room"):
+            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+
+    def test_stored_outputs_can_be_renewed_but_not_with_other_parameters(self, notebook):
+        notebooks.run(notebook, output=notebook, progress=False)
+        assert "epochs 3" in printed(notebook)
+        with pytest.raises(InputError, match="is the notebook itself"):
+            notebooks.run(notebook, {"epochs": 1}, output=notebook, progress=False)
+
+    def test_nothing_runs_with_a_wrong_parameter(self, tmp_path):
+        path = write(tmp_path / "a.ipynb", f"open({str(tmp_path / 'trace')!r}, 'w')")
+        with pytest.raises(InputError):
+            notebooks.run(path, {"epochs": "many"}, tmp_path / "b.ipynb", progress=False)
+        assert not (tmp_path / "trace").exists() and not (tmp_path / "b.ipynb").exists()
+
+
+class TestOutput:
+    """Where a notebook may be written."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_runs(self, monkeypatch):
+        monkeypatch.setattr(execution, "execute", None)
+
+    @pytest.mark.parametrize("output", ["s3://bucket/a.ipynb", "gs://b/a", "https://a/b.ipynb"])
+    def test_an_address_is_refused(self, notebook, tmp_path, monkeypatch, output):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(InputError, match=r"only paths of this machine .*--copy-to"):
+            notebooks.run(notebook, output=output)
+        assert [p.name for p in tmp_path.iterdir()] == [notebook.name]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+    def test_devices_pipes_and_folders_are_refused(self, notebook, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "folder").mkdir()
+        for path in ("/dev/null", tmp_path / "pipe", tmp_path / "folder", "/dev/null/a", "", "\0"):
+            with pytest.raises(InputError, match="cannot write"):
+                notebooks.run(notebook, output=path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows needs a right to make links")
+def test_a_link_stays_a_link(notebook, tmp_path):
+    target, link = tmp_path / "elsewhere" / "b.ipynb", tmp_path / "link.ipynb"
+    target.parent.mkdir()
+    target.write_text("old")
+    link.symlink_to(target)
+    notebooks.run(notebook, output=link, progress=False)
+    assert link.is_symlink() and "epochs 3" in printed(target)
+
+
+def test_colab_url():
+    assert notebooks.colab_url("notebooks/04_lenet1.ipynb") == notebooks.colab_url("04_lenet1")
+    assert re.fullmatch(
+        r"https://colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/main/"
+        r"notebooks/04_lenet1\.ipynb",
+        notebooks.colab_url("04_lenet1"),
+    )

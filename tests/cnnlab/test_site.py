@@ -1,0 +1,179 @@
+"""The site and the report: what is on their pages, and that no page needs the network."""
+
+import html.parser
+import json
+import re
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from cnnlab.site import build, mathml, notebook_pages, result_pages
+from cnnlib import storage
+from cnnlib.errors import InputError
+from cnnlib.results import rows
+
+BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://a.b)"
+
+
+class References(html.parser.HTMLParser):
+    """Collects what a page loads and what it links."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loaded, self.linked, self.ids = [], [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.ids.add(values.get("id"))
+        if tag in ("script", "img", "iframe", "source", "video", "audio") and values.get("src"):
+            self.loaded.append(values["src"])
+        if tag == "link" and values.get("rel") not in ("search", "index", "next", "prev"):
+            self.loaded.append(values.get("href"))
+        if tag == "a" and values.get("href"):
+            self.linked.append(values["href"])
+
+
+def check(folder):
+    """Assert that every page loads files of the folder only, and that its links lead on."""
+    pages = sorted(folder.rglob("*.html"))
+    pages = [path for path in pages if "_static" not in path.parts]
+    found = {path: References(path.read_text(encoding="utf-8")) for path in pages}
+    for path, page in found.items():
+        for address in page.loaded:
+            assert not urlsplit(address).netloc, f"{path.name} loads {address}"
+            target = path.parent / unquote(urlsplit(address).path)
+            assert address.startswith("data:") or target.is_file(), f"{path.name}: {address}"
+        for address in page.linked:
+            parts = urlsplit(address)
+            if parts.scheme or parts.netloc or not parts.path:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve()
+            assert target.is_file(), f"{path.name} links {address}"
+    for path in folder.rglob("*.css"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(@import|url\()\s*['\"]?(https?:)?//", text), path
+    return {path.relative_to(folder).as_posix() for path in pages}
+
+
+@pytest.fixture
+def executed(tmp_path):
+    """An executed notebook with a badge, formulas, a figure and a table."""
+    text = (
+        f"# Softmax\n{BADGE}\n\nThe softmax $e^{{z}}$, the price `$5`, [doc](../docs/batch.md), "
+        "[code](../cnnlib/plots.py), and\n\n$$\\sum_j w_j$$"
+    )
+    pixel = (
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5Er"
+    )
+    pixel += "kJggg=="
+    figure = new_output(
+        "display_data",
+        data={"image/png": pixel, "text/plain": "<Figure>"},
+        metadata={"image/png": {"alt": "A black pixel."}},
+    )
+    table = "<table><tr><td>1</td></tr></table><img src='https://a.b/c.png'>"
+    html = new_output("display_data", data={"text/html": table, "text/plain": "1"})
+    cells = [
+        new_markdown_cell(text),
+        new_code_cell("plot()", outputs=[figure], execution_count=1),
+        new_code_cell("table", outputs=[html], execution_count=2),
+        new_code_cell("print('<b>')", outputs=[new_output("stream", text="<b>\n")]),
+    ]
+    path = tmp_path / "executed" / "02_softmax.ipynb"
+    path.parent.mkdir()
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+def test_the_report(executed, tmp_path):
+    folder = tmp_path / "report"
+    folder.mkdir()
+    row = next(iter(rows.read_ledger("mnist").values())) | {"run_id": "mine-0", "seed": 77}
+    storage.write_atomically(rows.local_file("mine-0"), json.dumps(row))
+    failure = "cell 3 raised ValueError: <no> ``` data"
+    entries = [
+        build.Entry("02_softmax", executed, 3.2),
+        build.Entry("50% done? #1", executed, 1.0, failure),
+        build.Entry("03_never_began", tmp_path / "no.ipynb", 0.1, "its kernel could not start"),
+    ]
+    assert build.build_report(folder, entries) == folder / "index.html"
+    pages = check(folder)
+    assert {"index.html", "notebooks/02_softmax.html", "notebooks/50_done_1.html"} <= pages
+    assert sum(page.startswith("results/mnist-") for page in pages) == 1
+
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    assert "2 of 3 notebooks failed" in index and "its kernel could not start" in index
+    assert "&lt;no&gt; ``` data" in index and "<no>" not in index
+    assert re.search(r'<img alt="Test errors of \d+ nets[^"]*" src="_images/published', index)
+
+    page = (folder / "notebooks" / "02_softmax.html").read_text(encoding="utf-8")
+    assert page.count("<math") == 2 and "<msup>" in page and "mathjax.js" not in page.lower()
+    assert ">Open in Colab</a>" in page and "https://a.b/c.png" not in page
+    assert 'alt="A black pixel."' in page and "&lt;b&gt;" in page
+    failed = (folder / "notebooks" / "50_done_1.html").read_text(encoding="utf-8")
+    assert "did not run to its end" in failed and "&lt;no&gt; ``` data" in failed
+
+
+def test_the_site(executed, tmp_path, monkeypatch):
+    """With one notebook, a few results and two modules."""
+    monkeypatch.setattr(storage, "NOTEBOOKS", executed.parent)
+    monkeypatch.setattr(build, "MODULES", ("recipes", "exercises"))
+    groups = result_pages._groups
+    monkeypatch.setattr(
+        result_pages, "_groups", lambda *given, **named: groups(*given, **named)[:1]
+    )
+    folder = tmp_path / "site"
+    build.build_site(folder)
+    pages = check(folder)
+    expected = {"index.html", "docs/glossary.html", "reference/recipes.html", "search.html"}
+    assert expected <= pages
+    index = (folder / "index.html").read_text(encoding="utf-8")
+    assert 'href="notebooks/02_softmax.html"' in index
+    reference = (folder / "reference" / "exercises.html").read_text(encoding="utf-8")
+    assert "cnnlib.exercises.check" in reference
+    (result,) = folder.glob("results/mnist-*.html")
+    text = result.read_text(encoding="utf-8")
+    assert "python -m cnnlib train" in text
+    assert 'alt="Loss and training error by epoch' in text
+    assert "receptive" in (folder / "searchindex.js").read_text(encoding="utf-8")
+    (folder / "old.html").write_text("old")
+    build.build_site(folder)  # in the place of the old one
+    assert not (folder / "old.html").exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="has other files than a site: give an empty folder"):
+        build.build_site(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_every_published_run_has_one_page():
+    for benchmark in result_pages.BENCHMARKS:
+        groups = result_pages._groups(benchmark, local=False)
+        runs = [row["run_id"] for group in groups for row in group]
+        assert sorted(runs) == sorted(rows.read_ledger(benchmark))
+        names = [result_pages._file_name(group[0]) for group in groups]
+        assert len(set(names)) == len(names)
+
+
+def test_a_page_marks_the_seconds_of_a_gpu():
+    row = {"seed": 0, "value": 94.2, "train_seconds": 750.0, "date": "2026-11-27T00:00:00Z"}
+    for device, text in (("1 GPU NVIDIA H200; a CPU", "750 (GPU)"), ("a CPU", "750")):
+        assert f"| {text} |" in result_pages._table([row | {"device": device}], "test accuracy")
+
+
+def test_formulas():
+    assert mathml.mathml("x_1^2", "inline").startswith("<math")
+    assert mathml.mathml(r"\left( < x", "inline") == "<code>\\left( &lt; x</code>"
+
+
+def test_what_a_page_shows_of_a_notebook():
+    cells = [new_markdown_cell("# A | B\n\n**Cost**: one minute on two cores"), new_code_cell("x")]
+    nb = new_notebook(cells=cells)
+    assert notebook_pages.title_of(nb, "name") == "A | B"
+    assert notebook_pages.cost_of(nb) == "one minute on two cores"
+    assert notebook_pages.title_of(new_notebook(), "name") == "name"

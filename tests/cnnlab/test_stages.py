@@ -1,0 +1,223 @@
+"""Stages keep their results: no training is repeated, whichever row it was done for."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from cnnlab import experiment, feature_cache, ledger, stages
+from cnnlib import datasets, models, recipes, results, storage, training, transfer
+from cnnlib.errors import InputError
+from cnnlib.models import vgg
+from cnnlib.transfer import fine_tuning as core
+
+SMALL = {"trainable": "block5", "batch_size": 16, "epochs": 1}
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    monkeypatch.setattr(vgg, "_keras_has_them", lambda include_top: False)
+
+
+@pytest.fixture(autouse=True)
+def chain(monkeypatch):
+    """Three recipes that continue from each other: a head with dropout, 32x32, 64x64."""
+
+    def add(name, base, **changes):
+        changed = recipes.recipe(base, **changes).model_copy(update={"name": name})
+        monkeypatch.setitem(recipes.RECIPES, name, changed)
+
+    add("head", "frozen-32-all-mlp", hidden=20, epochs=1, batch_size=16)
+    add("at-32", "fine-tuned-32", init_from="head", **SMALL)
+    add("at-64", "fine-tuned-64", init_from="at-32", **SMALL)
+
+
+@pytest.fixture(autouse=True)
+def small_data(monkeypatch):
+    sample = datasets.load("fashion_mnist", train_size=16, test_size=30, sample=True)
+    monkeypatch.setattr(datasets, "load", lambda name, train_size=None, seed=0: sample)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The recipes that nets are trained by, in order."""
+    found, train = [], training.train
+
+    def note(model, images, labels, recipe, *others, **options):
+        found.append(recipe.name)
+        return train(model, images, labels, recipe, *others, **options)
+
+    monkeypatch.setattr(training, "train", note)
+    return found
+
+
+def row_of(recipe, **options):
+    return experiment.train_row("vgg16", "fashion_mnist", recipe, train_size=16, **options)
+
+
+def stage_of(recipe):
+    return stages.folder(experiment.plan("vgg16", "fashion_mnist", recipe, 0, 16)["run_id"])
+
+
+def files_of(recipe):
+    folder = stage_of(recipe)
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def weights_of(row):
+    return keras.saving.load_model(ledger.net_path(row["run_id"])).get_weights()
+
+
+def assert_same(one, other):
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_no_earlier_stage_is_trained_again(trained, monkeypatch):
+    row_of("at-32")
+    assert trained == ["head", "at-32"]
+    assert files_of("head") == files_of("at-32") == ["result.npz"]
+    with monkeypatch.context() as patch:  # nor are the features of the head
+        patch.setattr(feature_cache, "features", lambda *arguments, **options: 1 / 0)
+        continued = row_of("at-64")
+    assert trained == ["head", "at-32", "at-64"]
+    assert files_of("at-64") == []
+    # Bit for bit the net of a training that started with nothing.
+    expected = weights_of(continued)
+    for recipe in ("head", "at-32"):
+        (stage_of(recipe) / "result.npz").unlink()
+    row_of("at-64", again=True)
+    assert trained[3:] == ["head", "at-32", "at-64"]
+    assert_same(weights_of(continued), expected)
+
+
+def test_a_row_whose_stage_was_an_earlier_one_is_not_trained_again(trained):
+    row_of("at-64")
+    assert trained == ["head", "at-32", "at-64"]
+    row = row_of("at-32")
+    assert trained == ["head", "at-32", "at-64"]
+    assert (row["epochs"], row["trainable_parameters"] > 7_000_000) == (1, True)
+    assert len(results.histories("fashion_mnist").query("run_id == @row['run_id']")) == 1
+    row_of("at-32", again=True)
+    assert trained == ["head", "at-32", "at-64", "at-32"]
+
+
+def test_a_run_that_was_killed_continues_in_the_stage_that_it_was_in(trained, monkeypatch):
+    begun, train = [], core.training.train
+
+    def die(model, images, labels, recipe, *others, **options):
+        if recipe.name == "at-64" and not begun:
+            begun.append(recipe.name)
+            raise KeyboardInterrupt
+        return train(model, images, labels, recipe, *others, **options)
+
+    monkeypatch.setattr(training, "train", die)
+    with pytest.raises(KeyboardInterrupt):
+        row_of("at-64")
+    assert trained == ["head", "at-32"]
+    row_of("at-64")
+    assert trained == ["head", "at-32", "at-64"]
+
+
+def test_a_result_of_other_images_settings_or_weights_is_refused():
+    row_of("head")
+    path = stage_of("head") / "result.npz"
+    data = datasets.load("fashion_mnist")
+    images, labels = transfer.rgb(data.train.images), data.train.labels
+    other = models.vgg16_weights()
+    other = vgg.Weights((other.arrays[0] + 1, *other.arrays[1:]), "other")
+    for change in [
+        {"images": images[::-1].copy()},
+        {"seed": 1},
+        {"recipe": recipes.recipe("head", epochs=2)},
+        {"weights": other},
+    ]:
+        arguments = {"images": images, "labels": labels, "recipe": recipes.recipe("head")}
+        arguments |= {"seed": 0, "classes": 10, "folder_of": lambda recipe: path.parent}
+        with pytest.raises(InputError, match=r"is of other images, settings or pretrained .*de"):
+            stages.train_transfer(**arguments | change)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_result_is_refused(damage):
+    row_of("head")
+    path = stage_of("head") / "result.npz"
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+    path.write_bytes({"cut": content[:-200], "flip": content, "empty": b""}[damage])
+    with pytest.raises(InputError, match=r"result.npz .*delete it to train that stage again"):
+        row_of("at-32")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_stage_that_another_process_trains_is_waited_for(tmp_path, capfd):
+    stage = stage_of("head")
+    storage.make_folder(stage)
+    program = f"""
+import filelock, sys, time
+with filelock.FileLock({str(stage.with_name(f".{stage.name}.lock"))!r}):
+    print("locked", flush=True); sys.stdin.readline()
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    other = subprocess.Popen([sys.executable, "-c", program], **pipes)
+    assert other.stdout.readline() == "locked\n"
+    found = []
+    thread = threading.Thread(target=lambda: found.append(row_of("head")))
+    thread.start()
+    notes = ""
+    while "waiting for another process that trains head here" not in notes and thread.is_alive():
+        thread.join(timeout=0.1)
+        notes += capfd.readouterr().err
+    assert thread.is_alive() and not found
+    os.kill(other.pid, signal.SIGKILL)  # its lock goes with it
+    thread.join()
+    other.wait()
+    assert found[0]["recipe"] == "head"
+
+
+class TestRows:
+    """Rows of transfer learning, with the real recipes."""
+
+    def test_a_frozen_row_says_how_it_was_made(self):
+        row = row_of("quick-frozen")
+        expected = ("frozen-32", "quick-frozen", 12_810, "")
+        columns = ("protocol", "recipe", "trainable_parameters", "row_id")
+        assert tuple(row[column] for column in columns) == expected
+        source = "; weights embedded data/weights/vgg16_notop.float16.npz"
+        assert row["data_source"].endswith(source)
+        assert experiment.is_done("vgg16", "fashion_mnist", "quick-frozen", train_size=16)
+        kept = keras.saving.load_model(ledger.net_path(row["run_id"]))
+        assert kept.input_shape == (None, 1280)  # the head alone: the rest is the same for all
+        assert len(results.histories("fashion_mnist")) == row["epochs"] == 20
+
+    @pytest.mark.parametrize(("recipe", "views"), [("", 1), (",test_views=2", 2)])
+    def test_a_fine_tuned_row_keeps_the_whole_net(self, recipe, views):
+        row = row_of(f"quick-fine-tuned{recipe}")
+        found = (row["protocol"], row["trainable_parameters"])
+        assert found == ("fine-tuned-32", 12_810 + 7_079_424)
+        kept = keras.saving.load_model(ledger.net_path(row["run_id"]))
+        test = datasets.load("fashion_mnist").test
+        images = np.repeat(test.images, 3, axis=3).astype("float32")
+        logits = kept.predict_on_batch(images)
+        if views == 2:
+            logits = logits + kept.predict_on_batch(images[:, :, ::-1])
+        assert 100 * np.mean(logits.argmax(axis=1) != test.labels) == pytest.approx(row["value"])
+
+    @pytest.mark.parametrize(
+        ("model", "recipe", "message"),
+        [
+            ("vgg16", "plain", "plain is for training from the start, and vgg16 takes .* use one"),
+            ("lenet-5", "quick-frozen", "quick-frozen is for transfer learning, and lenet-5 takes"),
+            ("boosted-vgg16", "plain", "unknown model 'boosted-vgg16'"),
+        ],
+    )
+    def test_a_recipe_for_another_net_is_refused(self, model, recipe, message):
+        with pytest.raises(InputError, match=message):
+            experiment.train_row(model, "fashion_mnist", recipe)
