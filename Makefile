@@ -18,7 +18,7 @@ help:
 	@echo "make test-colab  run every notebook with the versions that Google Colab has"
 	@echo "make lab         open copies of the notebooks, in work/, in JupyterLab"
 	@echo "make site        build the course as a web site, in site/, that opens without a network"
-	@echo "make lint        check style, imports, type hints, spelling and generated lists"
+	@echo "make lint        check style, imports, type hints and spelling"
 	@echo "make lock        renew requirements.lock from pyproject.toml"
 	@echo "make clean       remove .venv, .venv-colab and caches; results/ and work/ stay"
 	@echo "PYTHON=/path/to/python3.12 chooses the Python (3.11 to 3.13) that .venv is made of."
@@ -71,7 +71,6 @@ lint: $(READY)
 	@.venv/bin/lint-imports
 	@$(VENV) -m mypy
 	@$(VENV) -m codespell_lib
-	@$(VENV) -m cnnlab.public_names --check
 
 # uv comes from the lock itself. Only promise has no wheel: uv builds it with the setuptools of .venv,
 # and nothing else is ever built. The second file is what has to be there before pip builds anything.

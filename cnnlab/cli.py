@@ -167,21 +167,6 @@ def notebooks_teacher(folder: str) -> None:
     "--train-size", type=click.IntRange(min=1), help="Train on so many images.  [default: all]"
 )
 @click.option("--again", is_flag=True, help="Train it although the results have it.")
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    help="Share each batch among so many processes, on Keras' JAX backend.",
-)
-@click.option(
-    "--coordinator",
-    metavar="HOST:PORT",
-    help="Train on several machines: the address of process 0, the same for all.",
-)
-@click.option(
-    "--process-id",
-    type=click.IntRange(min=0),
-    help="Say which of the processes this machine runs: 0, 1, ...",
-)
 def train(
     model: str,
     dataset: str,
@@ -189,45 +174,12 @@ def train(
     seed: int,
     train_size: int | None,
     again: bool,
-    processes: int | None,
-    coordinator: str | None,
-    process_id: int | None,
 ) -> None:
     """Train one net, test it once, record the row."""
-    from cnnlab import distributed, experiment
-    from cnnlib.models import registry
+    from cnnlab import experiment
 
-    if processes or coordinator or process_id is not None:
-        if not processes:
-            raise click.UsageError(
-                "--coordinator and --process-id need --processes: how many there are on all "
-                "machines together"
-            )
-        experiment.plan(
-            model, dataset, recipe, seed, train_size
-        )  # a wrong name is one error, not one of each process
-        if registry.net(model).training != "gradient":
-            raise InputError(
-                f"{model} is trained in several steps that are not shared among processes: train "
-                "it without --processes"
-            )
-        arguments = [
-            "train",
-            model,
-            dataset,
-            "--recipe",
-            recipe,
-            "--seed",
-            str(seed),
-            *(["--again"] if again else []),
-        ]
-        arguments += ["--train-size", str(train_size)] if train_size else []
-        raise SystemExit(distributed.launch(arguments, processes, coordinator, process_id))
-    distributed.join()
     known = not again and experiment.is_done(model, dataset, recipe, seed, train_size)
     row = experiment.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
-    if not distributed.joined().is_first:
-        return
     note = " (already in the results: --again trains it anew)" if known else ""
     measure = row["metric"].removesuffix("_percent").replace("_", " ")
     click.echo(
@@ -444,16 +396,6 @@ def results_remove(run_ids: tuple[str, ...]) -> None:
 
     removed = ledger.remove(run_ids)
     click.echo("\n".join(["Deleted:", *map(str, removed)]))
-
-
-@results.command("migrate")
-def results_migrate() -> None:
-    """Bring rows of the first edition up to date; nothing is measured again."""
-    from cnnlab import migration
-
-    renamed = migration.migrate()
-    lines = [f"{old} -> {new}" for old, new in renamed.items()]
-    click.echo("\n".join([*lines, f"{len(lines)} rows brought up to date"]))
 
 
 @results.command("verify")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnlab import distributed, environment, identity, ledger
+from cnnlab import environment, identity, ledger
 from cnnlib import backend, datasets, recipes, results, storage
 from cnnlib.errors import InputError
 from cnnlib.models import registry
@@ -191,8 +191,7 @@ def train_row(
     """Train one net, test it once after the last epoch, record the row and return it.
 
     A row that the results have is returned as it is, unless `again`. A run that was killed
-    continues from its last whole epoch. Of a training over several processes the first process does
-    all of this, and the others return the plan. Arguments as for `plan`.
+    continues from its last whole epoch. Arguments as for `plan`.
 
     Raises InputError for data that the net cannot take, datasets.Unavailable without data.
     """
@@ -211,8 +210,6 @@ def train_row(
     if again:
         (folder / stages.RESULT).unlink(missing_ok=True)
     net, trained = train(model, data, recipe, seed, folder_of)
-    if not distributed.joined().is_first:
-        return planned
     row = _keep(planned, net, trained, data)
     stages.finish(folder)
     return row
@@ -257,19 +254,9 @@ def train(
     keras.utils.set_random_seed(seed)
     with training.precision(recipe):
         net = models.build(model, input_shape=images.shape[1:], classes=classes)
-    processes = distributed.joined()
     history = training.train(
-        net,
-        images,
-        labels,
-        recipe,
-        seed,
-        checkpoint=folder / stages.CHECKPOINT,
-        processes=processes,
+        net, images, labels, recipe, seed, checkpoint=folder / stages.CHECKPOINT
     )
-    net = distributed.gather(net)
-    if processes.count > 1:
-        history = dataclasses.replace(history, weights=training.weights_digest(net))
     return net, history
 
 
@@ -370,11 +357,8 @@ def _result(dataset, error):
 
 def _device(recipe):
     """The column `device` if there is more to say than the processor; else nothing."""
-    names, count = environment.gpus(), distributed.joined().count
-    parts = [
-        *([f"{count} processes"] if count > 1 else []),
-        *(f"{names.count(name)} GPU {name}" for name in dict.fromkeys(names)),
-    ]
+    names = environment.gpus()
+    parts = [f"{names.count(name)} GPU {name}" for name in dict.fromkeys(names)]
     note = []
     if recipe.precision == "bfloat16" and not backend.has_bfloat16():
         note = ["float32 in the place of bfloat16"]

@@ -178,7 +178,6 @@ class Recipe(_Settings):
         Fields of `transfer` are given by their own names. Raises InputError for an unknown field or
         a value that cannot be.
         """
-        changes = {_OLD_FIELDS.get(field, field): value for field, value in changes.items()}
         for field in changes:
             check_name("recipe field", field, _fields(self))
         for field, value in changes.items():
@@ -207,10 +206,6 @@ class Recipe(_Settings):
             if name in RECIPES and value == _value(RECIPES[name], field):
                 del written[field]
         return ",".join([name, *(f"{field}={value}" for field, value in sorted(written.items()))])
-
-
-# Names of fields in the first edition, still understood in batch files and commands.
-_OLD_FIELDS = {"places": "pool_grid", "trained": "trainable", "head": "init_from"}
 
 
 def _fields(base: Recipe) -> list[str]:
@@ -500,7 +495,7 @@ def _parsed(text: str) -> Recipe:
 def _parse_change(base: Recipe, text: str) -> tuple[str, Any]:
     """Return ("epochs", 3) for "epochs=3": a value of the type that the field has."""
     field, equals, value = (part.strip() for part in text.partition("="))
-    field = check_name("recipe field", _OLD_FIELDS.get(field, field), _fields(base))
+    field = check_name("recipe field", field, _fields(base))
     before = _value(base, field)
     try:
         if isinstance(before, bool):

@@ -13,7 +13,7 @@ import pathlib
 import time
 import zlib
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal
 
 import keras
 import numpy as np
@@ -40,7 +40,6 @@ from cnnlib.validation import Count, InstanceOf, Seed, WholeNumber, validated
 
 __all__ = [
     "History",
-    "Processes",
     "Recipe",
     "check",
     "check_labels",
@@ -87,41 +86,6 @@ class History:
         return self.weights == weights_digest(model)
 
 
-@runtime_checkable
-class Processes(Protocol):
-    """The processes that share one training; `cnnlab.distributed` starts them."""
-
-    count: int
-
-    @property
-    def is_first(self) -> bool:
-        """True in the process that shows progress and writes checkpoints."""
-
-    def part(
-        self, images: np.ndarray, labels: np.ndarray, batch_size: int
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return this process' part of each batch, and how many images its batches have."""
-
-    def check_same(self, what: str, value: int) -> None:
-        """Raise InputError unless all processes have the same `value`."""
-
-
-class OneProcess:
-    """A training by this process alone."""
-
-    count = 1
-    is_first = True
-
-    def part(
-        self, images: np.ndarray, labels: np.ndarray, batch_size: int
-    ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return everything."""
-        return images, labels, batch_size
-
-    def check_same(self, what: str, value: int) -> None:
-        """Accept any value."""
-
-
 @validated
 def train(
     model: InstanceOf[keras.Model],
@@ -132,7 +96,6 @@ def train(
     validation: tuple[Any, Any] | None = None,
     checkpoint: str | pathlib.Path | None = None,
     progress: bool = True,
-    processes: InstanceOf[Processes] | None = None,
 ) -> History:
     """Train `model` in place.
 
@@ -150,7 +113,6 @@ def train(
         checkpoint: file to which the state is written after each epoch. A run that was killed
             continues from it, to the same weights.
         progress: show one line that updates in place.
-        processes: the Processes that share this training; None for this one alone.
 
     Returns:
         The history of this training; it knows the weights that it ended with.
@@ -159,7 +121,6 @@ def train(
         InputError: if an argument does not fit, a checkpoint is of another run, or the loss is no
             longer finite.
     """
-    processes = processes or OneProcess()
     for inputs, answers in [(images, labels), *([validation] if validation else [])]:
         check(model, inputs)
         check_labels(answers, len(inputs), model.output_shape[-1], model.name)
@@ -171,29 +132,28 @@ def train(
     data = fingerprint(images, labels)
     run = {"recipe": recipe.settings(), "seed": seed, "data": data}
     rows = checkpoints.restore(checkpoint, model, run) if checkpoint else []
-    processes.check_same("epochs in the checkpoint", len(rows))
-    shown = Progress(recipe.epochs, steps) if progress and processes.is_first else None
+    shown = Progress(recipe.epochs, steps) if progress else None
     by_epoch = {}
-    if compiled_epochs.is_supported() and processes.count == 1:
+    if compiled_epochs.is_supported():
         by_epoch = {net: compiled_epochs.CompiledEpochs(net) for net in {model, small}}
     start = time.perf_counter()
     prepared = _epochs(
         range(len(rows), recipe.epochs),
-        lambda epoch: _epoch(images, labels, recipe, seed, epoch, processes),
+        lambda epoch: _epoch(images, labels, recipe, seed, epoch),
         ahead=bool(by_epoch),
     )
-    for epoch, (inputs, targets, batch_size) in prepared:
+    for epoch, (inputs, targets) in prepared:
         learner = small if epoch < recipe.small_epochs else model
         decays = None
         if recipe.lookahead:
             decays = shortcuts.decays(recipe.lookahead, steps, epoch, recipe.epochs)
         if by_epoch:
-            logs = by_epoch[learner].fit(inputs, targets, batch_size, decays)
+            logs = by_epoch[learner].fit(inputs, targets, recipe.batch_size, decays)
         else:
             callbacks: list[keras.callbacks.Callback] = [shown] if shown else []
             if decays is not None:
                 callbacks.append(shortcuts.Lookahead(model, decays))
-            batches = _batches(inputs, targets, batch_size)
+            batches = _batches(inputs, targets, recipe.batch_size)
             past = learner.fit(**batches, shuffle=False, verbose=0, callbacks=callbacks)
             logs = {name: values[0] for name, values in past.history.items()}
         losses = {"loss": logs["loss"], "train_error": logs["error_percent"]}
@@ -203,13 +163,12 @@ def train(
             error = evaluate(model, *validation, views=recipe.test_views)
         seconds = time.perf_counter() - start
         rows.append({"epoch": epoch + 1, **losses, "validation_error": error, "seconds": seconds})
-        if checkpoint and processes.is_first:
+        if checkpoint:
             checkpoints.save(checkpoint, model, run, rows)
         if shown:
             shown.epoch_done(rows)
         start = time.perf_counter()
-    # The nets of several processes become one net afterwards, which has the digest.
-    weights = weights_digest(model) if processes.count == 1 else ""
+    weights = weights_digest(model)
     seconds = sum(row["seconds"] for row in rows)
     return History(pd.DataFrame(rows), seconds, recipe, seed, data, weights)
 
@@ -251,15 +210,14 @@ def _for_small_images(model, recipe):
     return small
 
 
-def _epoch(images, labels, recipe, seed, epoch, processes):
-    """Return the images and labels of an epoch in their order, and how many make a batch."""
+def _epoch(images, labels, recipe, seed, epoch):
+    """Return the images and labels of an epoch in their order."""
     # The order depends on nothing before, so that a run that continues is the same run.
     order = np.random.RandomState((seed, epoch)).permutation(len(images))
     inputs = epoch_images(images, order, recipe, seed, epoch)
-    inputs, targets, batch_size = processes.part(inputs, labels[order], recipe.batch_size)
     if epoch < recipe.small_epochs:
         inputs = shortcuts.smaller(inputs, recipe.small_size)
-    return inputs, targets, batch_size
+    return inputs, labels[order]
 
 
 def _epochs(epochs, prepare, ahead):

@@ -20,7 +20,6 @@ SLOW_FILES = (
     "cnnlab/batch/test_dispatch.py",
     "cnnlab/batch/test_supervisor.py",
     "cnnlab/test_course.py",
-    "cnnlab/test_distributed.py",
     "cnnlab/test_editions.py",
     "cnnlab/test_experiment.py",
     "cnnlab/test_notebooks.py",

@@ -48,7 +48,7 @@ def calls():
         "train": (
             training.train,
             {"model": net, **data, "recipe": recipe, "seed": 1, "validation": (images, labels)}
-            | {"checkpoint": None, "progress": False, "processes": None},
+            | {"checkpoint": None, "progress": False},
         ),
         "predict": (
             training.predict,

@@ -1,6 +1,5 @@
 """The package as a whole: what its files say about one another is true."""
 
-import json
 import pathlib
 import re
 import subprocess
@@ -14,10 +13,12 @@ from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from cnnlab import notebooks, public_names, readme
+from cnnlab import notebooks, readme
 from cnnlib import storage
 
-MODULES = sorted((storage.ROOT / "cnnlib").rglob("*.py"))
+MODULES = sorted(
+    path for room in ("cnnlib", "cnnlab") for path in (storage.ROOT / room).rglob("*.py")
+)
 
 
 def read(name):
@@ -31,36 +32,6 @@ REPOSITORY = tomllib.loads((storage.ROOT / "pyproject.toml").read_text(encoding=
 
 def test_imports_keep_to_the_contracts_of_pyproject():
     assert lint_imports(config_filename=str(storage.ROOT / "pyproject.toml")) == 0
-
-
-def test_the_list_of_shared_names_is_written_between_its_markers():
-    """`make lint` compares it with the notebooks of this moment."""
-    page = public_names.updated_page()
-    assert public_names.BEGIN in page and "`cnnlib.datasets`" in page.split(public_names.END)[0]
-
-
-def test_a_name_is_shared_when_two_notebooks_use_it(tmp_path):
-    def notebook(name, code):
-        path = tmp_path / name
-        cells = [{"cell_type": "code", "source": [code]}, {"cell_type": "markdown", "source": [""]}]
-        path.write_text(json.dumps({"cells": cells}))
-        return path
-
-    first = notebook(
-        "1.ipynb", "from cnnlib import models as m, datasets as d\nm.layers.f(d.load, m.build)"
-    )
-    second = notebook(
-        "2.ipynb",
-        "from cnnlib.datasets import load\nfrom cnnlib import models\nload, models.layers",
-    )
-    assert public_names.used_names(first) == {
-        "cnnlib.models",
-        "cnnlib.datasets",
-        "cnnlib.models.layers",
-        "cnnlib.datasets.load",
-        "cnnlib.models.build",
-    }
-    assert public_names.shared_names([first, second]) == {"cnnlib.datasets": ["load"]}
 
 
 def test_the_page_on_architecture_says_what_each_module_is_for():

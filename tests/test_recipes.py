@@ -12,12 +12,6 @@ def test_a_recipe_is_known_by_its_name_and_its_changes():
     assert recipes.recipe(changed.name) == changed  # as a command makes it from the ledger's name
 
 
-def test_names_of_the_first_edition_are_understood():
-    changed = recipes.recipe("fine-tuned-32,head=quick-frozen,trained=all")
-    assert (changed.transfer.init_from, changed.transfer.trainable) == ("quick-frozen", "all")
-    assert changed.name == "fine-tuned-32,init_from=quick-frozen,trainable=all"
-
-
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [

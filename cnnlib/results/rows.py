@@ -100,13 +100,7 @@ class Row(pydantic.BaseModel):
             wrong = " and ".join(
                 f"{what} {', '.join(map(str, names))}" for what, names in parts if names
             )
-            hint = (
-                ": it is of the first edition, `python -m cnnlib results migrate` brings it up to "
-                "date"
-                if set(missing) >= {"settings", "results_version"} and "value" in values
-                else f". The columns are {', '.join(Row.model_fields)}"
-            )
-            raise InputError(f"the row {wrong}{hint}")
+            raise InputError(f"the row {wrong}. The columns are {', '.join(Row.model_fields)}")
         try:
             super().__init__(**values)
         except pydantic.ValidationError as error:
