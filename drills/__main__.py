@@ -18,21 +18,19 @@ from collections.abc import Callable
 
 from cnnlab import environment
 from cnnlib import digits, storage
-from drills import batch_files, batch_kills, calls, calls_of_models, damage, pictures
+from drills import batch_files, batch_kills, damage, doors, pictures
 from drills import training_kills as training
 
 PAGE = storage.ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- drills: begin (made by `python -m drills`) -->", "<!-- drills: end -->"
 
 
-def wrong_calls(count: int) -> tuple[str, bool]:
-    found = calls.problems(count)
-    of_models = calls_of_models.faults(count)
-    accepted = sum(n for (_, problem, _), n in found.items() if problem == "accepted")
-    accepted += sum(each.endswith("accepted") for each in of_models)
-    raw = sum(found.values()) + len(of_models) - accepted
-    text = f"{2 * count:,} calls, each with arguments that cannot be meant: {accepted} accepted, "
-    return text + f"{raw} ended in another error than InputError", not accepted and not raw
+def wrong_arguments(count: int) -> tuple[str, bool]:
+    wrong = sum(doors.problems(count).values())
+    return (
+        f"{count:,} calls: {wrong} accepted, or ended in another error than InputError",
+        not wrong,
+    )
 
 
 def outcomes(found: Counter, good: tuple[str, ...]) -> tuple[str, bool]:
@@ -73,7 +71,7 @@ def killed_batches(kills: int) -> tuple[str, bool]:
 
 # What is done, and how often: in the whole drill and in the short one.
 DRILLS: dict[str, tuple[Callable[[int], tuple[str, bool]], int, int]] = {
-    "Wrong calls": (wrong_calls, 10_000, 300),
+    "Wrong arguments at the doors": (wrong_arguments, 5_000, 500),
     "A bit flipped or the end cut off in a file of data/": (damaged_data, 400, 25),
     "The same in a picture that a reader hands in": (damaged_pictures, 2_000, 100),
     "Damaged batch files": (damaged_batch_files, 2_000, 100),

@@ -1,11 +1,11 @@
 """A few cases of each drill; `python -m drills` makes many and writes docs/reliability.md.
 
-Wrong calls, digits on paper and killed batches are in test_bad_calls, test_digits and
-lab/batch/test_dispatch.
+Digits on paper and killed batches are in test_digits and cnnlab/batch.
 """
 
 import pytest
 
+from drills import doors
 from drills.__main__ import DRILLS
 
 
@@ -13,6 +13,7 @@ from drills.__main__ import DRILLS
 @pytest.mark.parametrize(
     "title",
     [
+        "Wrong arguments at the doors",
         "A bit flipped or the end cut off in a file of data/",
         "The same in a picture that a reader hands in",
         "Damaged batch files",
@@ -24,3 +25,10 @@ def test_nothing_is_silently_wrong(title):
     drill, _, few = DRILLS[title]
     outcome, is_good = drill(few)
     assert is_good, outcome
+
+
+def test_the_good_arguments_are_good():
+    """Else a call would be refused for them, and the wrong ones would never be looked at."""
+    for function, good, _ in doors.doors():
+        if function is not doors.command:  # it would train
+            function(**good)
