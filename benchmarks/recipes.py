@@ -16,8 +16,7 @@ import subprocess
 import sys
 
 from cnnlab import environment
-from cnnlib import storage
-from cnnlib.models import registry
+from cnnlib import registry, storage
 from cnnlib.recipes import recipe
 
 PATH = storage.ROOT / "benchmarks" / "recipes.csv"

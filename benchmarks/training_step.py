@@ -22,9 +22,8 @@ import sys
 import time
 
 from cnnlab import environment
-from cnnlib import storage
+from cnnlib import registry, storage
 from cnnlib.errors import check_name
-from cnnlib.models import registry
 
 PATH = storage.ROOT / "benchmarks" / "training_step.csv"
 NETS = [name for name in registry.names() if name.startswith("cifar10/")]

@@ -25,8 +25,7 @@ import time
 import psutil
 
 from cnnlab import environment, manifest
-from cnnlib import datasets, integrity
-from cnnlib.models import registry
+from cnnlib import datasets, integrity, registry
 from cnnlib.results import rows
 
 PATH = rows.MEASURED / "costs.csv"

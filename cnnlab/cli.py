@@ -431,7 +431,7 @@ def results_readme(check: bool) -> None:
 @cli.command("models")
 def models() -> None:
     """List the nets that can be trained."""
-    from cnnlib.models import registry
+    from cnnlib import registry
 
     for net in map(registry.net, registry.names()):
         click.echo(f"{net.name:27} input {net.input_format:9} {net.about}")

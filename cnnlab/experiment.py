@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnlab import environment, identity, ledger
-from cnnlib import backend, datasets, recipes, results, storage
+from cnnlib import backend, datasets, recipes, registry, results, storage
 from cnnlib.errors import InputError
-from cnnlib.models import registry
 from cnnlib.results import rows
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from cnnlib.models import registry
+from cnnlib import registry
 
 # Raise it by one, with a line in CHANGELOG.md, when a change of the code alters results that rows
 # with the same settings have. It is part of every run_id: rows measured before are kept, and count

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from cnnlab import ledger, locks, manifest
 from cnnlib import datasets, recipes
 from cnnlib.errors import InputError, check_name
-from cnnlib.models.trained import trained_path
 from cnnlib.results import history_files, prediction_files, rows
 
 LARGEST_COURSE_NET = 1_000_000  # bytes; of larger ones the predictions are kept
@@ -84,6 +83,8 @@ def _publish_net(row):
     These are nets of seed 0 for a row of the lecture that are small (LARGEST_COURSE_NET), with what
     the filters of a boosted one counted. A net trained anew takes the place of the old one.
     """
+    from cnnlib.models import trained_path
+
     net = ledger.net_path(row["run_id"])
     is_wanted = row["seed"] == 0 and row["row_id"] and net.exists()
     if not is_wanted or net.stat().st_size > LARGEST_COURSE_NET:

@@ -9,9 +9,8 @@ import statistics
 import textwrap
 from typing import Any
 
-from cnnlib import datasets
+from cnnlib import datasets, registry
 from cnnlib.errors import check_name
-from cnnlib.models import registry
 from cnnlib.results import rows
 
 # What runs have in common that differ by their seed only.

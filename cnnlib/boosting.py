@@ -35,8 +35,8 @@ from pydantic import Field
 
 from cnnlib import augment, models, storage, training
 from cnnlib.errors import InputError, check_name
+from cnnlib.models import committee, members
 from cnnlib.models.checks import Classes
-from cnnlib.models.committee import committee, members
 from cnnlib.progress import Line
 from cnnlib.recipes import Recipe
 from cnnlib.validation import InstanceOf, Seed, WholeNumber, validated

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cnnlib import registry
 from cnnlib.errors import InputError, check_name
-from cnnlib.models import registry
 from cnnlib.recipes import Recipe
 from cnnlib.validation import InstanceOf, validated
 

@@ -35,9 +35,8 @@ from pydantic import (
 from cnnlab import notebooks, strict_yaml
 from cnnlab.batch.runs import Limits, NotebookRun, Run, TrainingRun
 from cnnlab.strict_yaml import short
-from cnnlib import datasets, recipes
+from cnnlib import datasets, recipes, registry
 from cnnlib.errors import InputError, check_name
-from cnnlib.models import registry
 
 MAX_RUNS = 10_000  # of a file
 UNITS = {"MB": 10**6, "GB": 10**9, "MiB": 2**20, "GiB": 2**30}

@@ -132,7 +132,7 @@ def _write_reference(source):
     """A page of the API reference for each module, made from its docstrings."""
     for name in MODULES:
         directive = f".. automodule:: cnnlib.{name}\n   :members:\n"
-        if hasattr(importlib.import_module(f"cnnlib.{name}"), "__all__"):  # a folder of modules
+        if hasattr(importlib.import_module(f"cnnlib.{name}"), "__path__"):  # a folder of modules
             directive += "   :imported-members:\n"
         text = f"# cnnlib.{name}\n\n```{{eval-rst}}\n{directive}```\n"
         _write(source / "reference" / f"{name}.md", text)

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnlib import datasets, models, results
-from cnnlib.models import registry
-from cnnlib.models.committee import members
+from cnnlib import datasets, models, registry, results
+from cnnlib.models import members
 
 SOURCES = pathlib.Path(__file__).parent / "draw"
 # Nets of data/nets, the oldest first: name, recipe, title.

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnlib import datasets, preprocessing, results, storage
+from cnnlib import datasets, preprocessing, registry, results, storage
 from cnnlib.digits.pictures import read_page
 from cnnlib.errors import InputError, check_name
-from cnnlib.models import registry, trained
 
 if TYPE_CHECKING:
     import keras
@@ -127,6 +126,8 @@ def _own_folder() -> pathlib.Path:
 
 
 def _course_path(row: Any) -> pathlib.Path:
+    from cnnlib.models import trained
+
     return trained.trained_path(row["model"], row["recipe"])
 
 
@@ -161,6 +162,8 @@ def load_net(path: str | os.PathLike) -> "keras.Model":
     Raises:
         InputError: if the file is no net that Keras can read, or no net of the course for digits.
     """
+    from cnnlib.models import trained
+
     known = [trained.trained_path(*each) for each in trained.trained_nets()]
     if (path := pathlib.Path(path)) in known:
         net = trained.load_trained(*trained.trained_nets()[known.index(path)])

@@ -294,7 +294,7 @@ def _unknown(layer: layers.Layer) -> InputError:
     if isinstance(layer, keras.Model):
         return InputError(
             f"{layer.name} is a net inside the net: give one member at a time, which "
-            "models.committee.members(model) returns"
+            "models.members(model) returns"
         )
     known = ", ".join(kind.__name__ for kind in _TYPES)
     return InputError(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from cnnlib import integrity, recipes, storage
+from cnnlib import integrity, recipes, registry, storage
 from cnnlib.errors import Damaged, InputError, check_name
-from cnnlib.models import registry
+from cnnlib.models.building import build
 from cnnlib.validation import validated
 
 if TYPE_CHECKING:
@@ -52,8 +52,6 @@ def load_trained(name: str, recipe: FileName = "plain") -> keras.Model:
         InputError: if the course has no such trained net; it lists those it has. Also if the file
             is damaged.
     """
-    from cnnlib import models
-
     check_name("model", name, registry.names())
     path = trained_path(name, recipe)
     if path.parent != FOLDER or not integrity.exists(path):
@@ -62,7 +60,7 @@ def load_trained(name: str, recipe: FileName = "plain") -> keras.Model:
             f"the course has no trained {name} by the recipe {recipe!r}. It has: {listed}. "
             "To train one: python -m cnnlib train"
         )
-    model = models.build(name)
+    model = build(name)
     try:
         # Keras only warns of a layer for which the file has no weights.
         with warnings.catch_warnings(action="error", category=UserWarning):

@@ -289,7 +289,7 @@ def _brief(layer: Any) -> str:
 def title_of(model: Any) -> str:
     """Return the name of a net as the literature writes it, where it is a net of the course."""
     name = str(model.name)
-    from cnnlib.models import registry
+    from cnnlib import registry
 
     for known in registry.names():
         if known.replace("/", "-") == name:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnlib import datasets, integrity
+from cnnlib import datasets, integrity, registry
 from cnnlib.errors import check_name
-from cnnlib.models import registry
 from cnnlib.results import history_files, prediction_files, rows
 from cnnlib.validation import validated
 

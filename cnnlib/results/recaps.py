@@ -8,8 +8,7 @@ import textwrap
 import types
 from typing import TYPE_CHECKING, Any
 
-from cnnlib import datasets, integrity, storage
-from cnnlib.models import registry
+from cnnlib import datasets, integrity, registry, storage
 from cnnlib.results import reading
 from cnnlib.results.reading import SETTINGS
 from cnnlib.validation import validated

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from cnnlib import datasets, integrity, storage
+from cnnlib import datasets, integrity, registry, storage
 from cnnlib.errors import InputError, check_name, invalid
-from cnnlib.models import registry
 
 PUBLISHED = storage.DATA / "published"
 MEASURED = storage.DATA / "measured"

@@ -29,7 +29,7 @@ def test_the_logits_are_those_of_the_whole_file(name, recipe):
     np.testing.assert_array_equal(net.predict_on_batch(images), expected)
     assert np.ptp(expected) > 1 and net.name == name
     if models.net(name).members:
-        from cnnlib.models.committee import members
+        from cnnlib.models import members
 
         first = members(net)[0].get_layer("C1").kernel
         np.testing.assert_array_equal(first, members(whole)[0].get_layer("C1").kernel)

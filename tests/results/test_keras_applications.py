@@ -6,8 +6,7 @@ import os
 import keras
 import pytest
 
-from cnnlib import results
-from cnnlib.models import registry
+from cnnlib import registry, results
 
 TABLE = results.keras_applications().set_index("model")
 QUICK = [

@@ -404,7 +404,7 @@ def test_an_edit_of_the_code_leaves_the_status_unchanged(tmp_path, write, notebo
 
     before = plan()
     assert before.count("\n") > 7
-    for name in ("models/lenet.py", "models/registry.py", "training.py"):
+    for name in ("models/lenet.py", "registry.py", "training.py"):
         source = checkout / "cnnlib" / name
         text = source.read_text(encoding="utf-8")
         assert text.startswith('"""')

@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from cnnlib.errors import check_name
-from cnnlib.validation import validated
-
-Training = Literal["gradient", "boosting", "transfer"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Net:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     input_format: str = "28x28"
     row: str | None = None
-    training: Training = "gradient"
+    training: Literal["gradient", "boosting", "transfer"] = "gradient"
     members: str | None = None
     smallest_side: int | None = None
 
@@ -58,36 +55,35 @@ _PAPER = {
 }
 
 
+def _linear(size: int) -> Net:
+    form, options = f"{size}x{size}", {"input_shape": (size, size, 1)} if size != 28 else {}
+    return Net(f"linear-{form}", f"{form} -> 10", "Linear", options, form, "mnist/linear-20x20")
+
+
 def _mlp(size: int, *hidden: int, row: str, note: str = "") -> Net:
-    units = "-".join(map(str, hidden))
-    return Net(
-        f"mlp-{size}x{size}-{units}",
-        " -> ".join([f"{size}x{size}", *map(str, hidden), "10"]) + note,
-        "MLP",
-        {"hidden": hidden, "input_shape": (size, size, 1)},
-        f"{size}x{size}",
-        row,
-    )
+    form, units = f"{size}x{size}", [str(units) for units in hidden]
+    options = {"hidden": hidden, "input_shape": (size, size, 1)}
+    about = " -> ".join([form, *units, "10"]) + note
+    return Net(f"mlp-{form}-{'-'.join(units)}", about, "MLP", options, form, f"mnist/mlp-{row}")
+
+
+def _cifar10(function: str, smallest_side: int | None = 8) -> Net:
+    name = "cifar10/" + function.lower().replace("_", "-")
+    function_name = f"cifar10.{function}"
+    return Net(name, function, function_name, {}, "cifar10", name, smallest_side=smallest_side)
 
 
 # Where several nets are compared with one published row, the lecture's own comes first.
 _DIGITS = (
-    Net(
-        "linear-20x20",
-        "20x20 -> 10",
-        "Linear",
-        {"input_shape": (20, 20, 1)},
-        "20x20",
-        "mnist/linear-20x20",
-    ),
-    Net("linear-28x28", "28x28 -> 10", "Linear", {}, "28x28", "mnist/linear-20x20"),
-    _mlp(20, 300, row="mnist/mlp-20x20-300"),
-    _mlp(20, 1000, row="mnist/mlp-20x20-1000"),
-    _mlp(28, 300, row="mnist/mlp-20x20-300"),
-    _mlp(28, 1000, row="mnist/mlp-20x20-1000"),
-    _mlp(28, 300, 100, row="mnist/mlp-28x28-300-100"),
-    _mlp(28, 1000, 150, row="mnist/mlp-28x28-1000-150", note=" (in the paper's text)"),
-    _mlp(28, 500, 150, row="mnist/mlp-28x28-1000-150", note=" (in the paper's figures)"),
+    _linear(20),
+    _linear(28),
+    _mlp(20, 300, row="20x20-300"),
+    _mlp(20, 1000, row="20x20-1000"),
+    _mlp(28, 300, row="20x20-300"),
+    _mlp(28, 1000, row="20x20-1000"),
+    _mlp(28, 300, 100, row="28x28-300-100"),
+    _mlp(28, 1000, 150, row="28x28-1000-150", note=" (in the paper's text)"),
+    _mlp(28, 500, 150, row="28x28-1000-150", note=" (in the paper's figures)"),
     Net("lenet-1", "LeNet-1 of the lecture", "LeNet1", {}, "16-in-28", "mnist/lenet-1"),
     Net("lenet-1-paper", "LeNet-1 of the paper", "LeNet1", _PAPER, "16-in-28", "mnist/lenet-1"),
     Net("lenet-4", "LeNet-4 of the lecture", "LeNet4", {}, "32x32", "mnist/lenet-4"),
@@ -102,48 +98,18 @@ _DIGITS = (
         "mnist/lenet-5",
     ),
 )
-
-_TRANSFER = (
-    Net(
-        "vgg16",
-        "VGG16 of 2014, for transfer learning",
-        "VGG16",
-        input_format="rgb",
-        training="transfer",
-    ),
+_VGG16 = Net(
+    "vgg16",
+    "VGG16 of 2014, for transfer learning",
+    "VGG16",
+    input_format="rgb",
+    training="transfer",
 )
-
-
-def _cifar10(function: str, smallest_side: int | None = 8) -> Net:
-    name = "cifar10/" + function.lower().replace("_", "-")
-    return Net(
-        name,
-        function,
-        f"cifar10.{function}",
-        input_format="cifar10",
-        row=name,
-        smallest_side=smallest_side,
-    )
-
-
 _CIFAR10 = (
     _cifar10("VGG16", smallest_side=None),  # its five poolings need 32 pixels
-    *map(
-        _cifar10,
-        (
-            "ResNet18",
-            "ResNet50",
-            "ResNet101",
-            "RegNetX_200MF",
-            "RegNetY_400MF",
-            "MobileNetV2",
-            "ResNeXt29_32x4d",
-            "ResNeXt29_2x64d",
-            "DenseNet121",
-            "PreActResNet18",
-            "DPN92",
-        ),
-    ),
+    *map(_cifar10, ("ResNet18", "ResNet50", "ResNet101", "RegNetX_200MF", "RegNetY_400MF")),
+    *map(_cifar10, ("MobileNetV2", "ResNeXt29_32x4d", "ResNeXt29_2x64d", "DenseNet121")),
+    *map(_cifar10, ("PreActResNet18", "DPN92")),
     Net(
         "cifar10/fast",
         "FastNet, which is ours and not one of the published twelve",
@@ -173,7 +139,7 @@ def _boosted(member: Net) -> Net:
 
 
 NETS = types.MappingProxyType(
-    {net.name: net for net in (*_DIGITS, *_TRANSFER, *_CIFAR10, *map(_boosted, _DIGITS))}
+    {net.name: net for net in (*_DIGITS, _VGG16, *_CIFAR10, *map(_boosted, _DIGITS))}
 )
 
 
@@ -182,7 +148,6 @@ def names() -> list[str]:
     return list(NETS)
 
 
-@validated
 def net(name: str) -> Net:
     """Return the declaration of a net.
 
@@ -192,7 +157,6 @@ def net(name: str) -> Net:
     return NETS[check_name("model", name, NETS)]
 
 
-@validated
 def input_format(name: str) -> str:
     """Return the format of `cnnlib.preprocessing` in which a net takes its images: "32x32", ...
 
