@@ -64,7 +64,7 @@ def measure(name):
 
     import keras
 
-    from cnnlib import losses, models, optimizers, preprocessing, training
+    from cnnlib import models, preprocessing, training, tricks
 
     train = datasets.load("cifar10", train_size=BATCH * BATCHES).train
     images, labels = preprocessing.prepare(train.images, models.input_format(name)), train.labels
@@ -74,7 +74,7 @@ def measure(name):
         seconds(lambda: keras.ops.convert_to_numpy(model(images[:BATCH], training=False)))[0]
         for _ in range(1 + FORWARD)
     ]
-    model.compile(optimizers.TorchSGD(0.002, 0.9, 5e-4), losses.loss_of(model), jit_compile=False)
+    model.compile(tricks.TorchSGD(0.002, 0.9, 5e-4), tricks.loss_of(model), jit_compile=False)
     steps = []
     for i in [*range(0, len(images), BATCH)] * PASSES:
         steps.append(

@@ -331,7 +331,36 @@ def transfer_features(dataset: str, image_size: int, train_size: int | None) -> 
     from cnnlab import feature_cache
 
     for split, seen in feature_cache.features_of(dataset, image_size, train_size).items():
-        click.echo(f"{split}: {len(seen.array):,} images, {seen.seconds:.0f} s")
+        click.echo(f"{split}: {len(seen.array):,} images, {seen.seconds:.0f} s, {seen.path}")
+
+
+@transfer.command("select")
+@click.argument("dataset")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=32),
+    default=32,
+    show_default=True,
+    help="Resize images to this side in pixels.",
+)
+@click.option(
+    "--train-size",
+    type=click.IntRange(min=10),
+    help="Take so many training images, those of seed 0.  [default: all]",
+)
+@click.option("--blocks", default="345", show_default=True, help="Give the head these blocks.")
+@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
+def transfer_select(
+    dataset: str, image_size: int, train_size: int | None, blocks: str, epochs: int
+) -> None:
+    """Compare settings of heads on a tenth of the training images."""
+    from cnnlab import head_selection
+
+    click.echo(
+        head_selection.compare_heads(dataset, image_size, train_size, blocks, epochs).to_string(
+            index=False
+        )
+    )
 
 
 @cli.group("results", cls=Commands)
@@ -436,9 +465,9 @@ def data() -> None:
 @click.option("--partial", is_flag=True, help="Take an archive that holds a part of the set.")
 def data_fetch(names: tuple[str, ...], archive: str | None, partial: bool) -> None:
     """Download and prepare data sets; an interrupted download continues."""
-    from cnnlab import data
+    from cnnlab import fetch
 
-    if failed := data.fetch(names, archive, partial, say=click.echo):
+    if failed := fetch.fetch(names, archive, partial, say=click.echo):
         click.echo(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}", err=True)
         raise SystemExit(1)
 
@@ -449,10 +478,10 @@ def data_fetch(names: tuple[str, ...], archive: str | None, partial: bool) -> No
     "-o", "output", required=True, type=click.Path(dir_okay=False), help="Write the bundle there."
 )
 def data_bundle(names: tuple[str, ...], output: str) -> None:
-    """Pack prepared data sets and the VGG16 weights into one zip."""
-    from cnnlab import bundles
+    """Pack prepared data sets into one zip."""
+    from cnnlab import bundle
 
-    packed = bundles.bundle(names, output)
+    packed = bundle.pack(names, output)
     click.echo(
         f"{output}: {len(packed)} files. On the other machine: "
         f"python -m cnnlib data unpack {output}"
@@ -463,17 +492,17 @@ def data_bundle(names: tuple[str, ...], output: str) -> None:
 @click.argument("file", type=click.Path(dir_okay=False))
 def data_unpack(file: str) -> None:
     """Verify a bundle and install what is in it."""
-    from cnnlab import bundles
+    from cnnlab import bundle
 
-    click.echo("\n".join(bundles.unpack(file)))
+    click.echo("\n".join(bundle.unpack(file)))
 
 
 @data.command("list")
 def data_list() -> None:
     """Show what of each data set is on this machine."""
-    from cnnlab import data
+    from cnnlab import fetch
 
-    click.echo(data.table())
+    click.echo(fetch.table())
 
 
 @cli.command("site")

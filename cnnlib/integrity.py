@@ -47,8 +47,14 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file, verified as by `read_bytes`."""
-    return read_bytes(path).decode("utf-8")
+    """Return the text of a file, verified as by `read_bytes`, without a byte order mark."""
+    return read_bytes(path).decode("utf-8-sig")
+
+
+def digest(path: str | os.PathLike[str], algorithm: str = "sha256") -> str:
+    """Return the digest of a file of any size, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def verify(path: str | os.PathLike[str]) -> pathlib.Path:

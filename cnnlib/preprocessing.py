@@ -1,19 +1,16 @@
 """Turn the images of a data set into the input that each net was published with.
 
 All functions take images as uint8 (n, height, width, channels), where 0 is background and 255 full
-ink. None changes its argument. All raise InputError for another dtype or shape.
+ink. None changes its argument.
 
 Source: LeCun, Bottou, Bengio & Haffner 1998, sections II-B and III-A, unless another is named.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
 from cnnlib import registry
 from cnnlib.errors import InputError, check_name
 from cnnlib.recipes import Recipe
-from cnnlib.validation import InstanceOf, validated
 
 # What the nets take. 16-in-28 is a 16x16 digit in a 28x28 image, for LeNet-1. cifar10 is a 32x32
 # colour image standardised by CIFAR-10's mean and deviation. rgb is a colour image of any size,
@@ -27,46 +24,44 @@ BACKGROUND, FOREGROUND = -0.1, 1.175
 CIFAR10_MEAN, CIFAR10_DEVIATION = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 
-@validated
-def prepare(
-    images: InstanceOf[np.ndarray], input_format: str, deslanted: bool = False
-) -> np.ndarray:
+def prepare(images: np.ndarray, input_format: str, deslanted: bool = False) -> np.ndarray:
     """Return the input on which a net of this input format is trained.
 
     Args:
-        images: uint8 (n, h, w, c).
+        images: uint8 (n, h, w, c): 28x28 for 28x28, with one channel for 20x20 and 16-in-28, with
+            three for cifar10, and with one or three for rgb.
         input_format: one of FORMATS; `models.input_format(name)` returns that of a net.
         deslanted: deslant the images first.
 
     Returns:
         float32 (n, height, width, c): the paper's grey levels, or for the format cifar10
-        standardised colours, or for rgb 0 to 255.
+        standardised colours, or for rgb 0 to 255 (grey images three times).
 
     Raises:
-        InputError: for another dtype, shape or format.
+        InputError: for an unknown format, images of another kind, and as `crop_to_20x20`.
     """
     check_name("input format", input_format, FORMATS)
-    _check(images)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise InputError(
+            "images must be uint8 (n, height, width, channels), as `datasets.load` returns them; "
+            f"got {images.dtype} {images.shape}"
+        )
     if deslanted:
         images = deslant(images)
-    if input_format == "cifar10":
-        _check(images, (32, 32), channels=3)
-        return standardise(images)
     if input_format == "rgb":
-        return colour(images)
+        return np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32)
+    if input_format == "cifar10":
+        return standardise(images)
     if input_format == "20x20":
         images = crop_to_20x20(images, middle_columns=deslanted)
     elif input_format == "16-in-28":
         images = digit_16_in_28(images, middle_columns=deslanted)
     elif input_format == "32x32" and images.shape[1:3] != (32, 32):  # CIFAR's are that size
         images = pad_to_32(images)
-    elif input_format == "28x28":
-        _check(images, (28, 28))
     return grey_levels(images)
 
 
-@validated
-def prepare_for(net: str, recipe: InstanceOf[Recipe], images: InstanceOf[np.ndarray]) -> np.ndarray:
+def prepare_for(net: str, recipe: Recipe, images: np.ndarray) -> np.ndarray:
     """Return images as a net takes them when it is trained by a recipe.
 
     This is the only place that decides input format, deslanting and channels, except for a
@@ -74,78 +69,43 @@ def prepare_for(net: str, recipe: InstanceOf[Recipe], images: InstanceOf[np.ndar
 
     Args:
         net: one of `models.names()`.
-        recipe: a `recipes.Recipe`, which determines whether the images are deslanted.
+        recipe: determines whether the images are deslanted.
         images: uint8 (n, h, w, c), as `datasets.load` returns them.
 
     Returns:
         float32 (n, height, width, channels), as `prepare` returns them.
 
     Raises:
-        InputError: for an unknown net, or images that it cannot take.
+        InputError: for an unknown net, and as `prepare`.
     """
     input_format = registry.input_format(net)
     return prepare(images, input_format, deslanted=recipe.protocol == "deslanted")
 
 
-@validated
-def grey_levels(images: InstanceOf[np.ndarray]) -> np.ndarray:
+def grey_levels(images: np.ndarray) -> np.ndarray:
     """Map 0 to -0.1 and 255 to 1.175, linearly. Returns float32 of the same shape."""
-    _check(images)
     return images * np.float32((FOREGROUND - BACKGROUND) / 255) + np.float32(BACKGROUND)
 
 
-@validated
-def standardise(images: InstanceOf[np.ndarray]) -> np.ndarray:
+def standardise(images: np.ndarray) -> np.ndarray:
     """Subtract CIFAR-10's mean from each colour and divide by its deviation.
 
-    Args:
-        images: uint8 (n, h, w, 3).
-
-    Returns:
-        float32 (n, h, w, 3).
+    uint8 (n, h, w, 3) -> float32 (n, h, w, 3).
     """
-    _check(images, channels=3)
     mean = np.array(CIFAR10_MEAN, np.float32)
     deviation = np.array(CIFAR10_DEVIATION, np.float32)
     return images * (1 / (255 * deviation)) - mean / deviation
 
 
-@validated
-def colour(images: InstanceOf[np.ndarray]) -> np.ndarray:
-    """Return images with three channels; grey images are repeated three times.
-
-    Args:
-        images: uint8 (n, h, w, 1 or 3).
-
-    Returns:
-        float32 (n, h, w, 3), 0 to 255.
-    """
-    _check(images)
-    if images.shape[3] not in (1, 3):
-        raise InputError(
-            f"images must be grey or RGB, (n, height, width, 1 or 3), got {images.shape}"
-        )
-    return np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32)
-
-
-@validated
-def pad_to_32(images: InstanceOf[np.ndarray]) -> np.ndarray:
-    """Set 28x28 images in the middle of 32x32 background.
+def pad_to_32(images: np.ndarray) -> np.ndarray:
+    """Set 28x28 images in the middle of 32x32 background: (n, 28, 28, c) -> (n, 32, 32, c).
 
     So strokes stay clear of the border of C1's receptive fields.
-
-    Args:
-        images: uint8 (n, 28, 28, c).
-
-    Returns:
-        uint8 (n, 32, 32, c).
     """
-    _check(images, (28, 28))
     return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
 
 
-@validated
-def crop_to_20x20(images: InstanceOf[np.ndarray], middle_columns: bool = False) -> np.ndarray:
+def crop_to_20x20(images: np.ndarray, middle_columns: bool = False) -> np.ndarray:
     """Return each digit's bounding box, centred in 20x20.
 
     MNIST's digits were scaled to fit a 20x20 box and then moved to centre their mass in 28x28.
@@ -166,12 +126,9 @@ def crop_to_20x20(images: InstanceOf[np.ndarray], middle_columns: bool = False) 
         InputError: if the ink of an image does not fit in 20x20: such a picture is no
             size-normalised digit.
     """
-    _check(images, channels=1)
-    top, height = _extent(np.asarray(images.any(axis=(2, 3))))
-    left, width = _extent(np.asarray(images.any(axis=(1, 3))))
+    top, height = _extent(np.any(images, axis=(2, 3)))
+    left, width = _extent(np.any(images, axis=(1, 3)))
     if middle_columns:
-        if images.shape[2] < 20:
-            raise InputError(f"images must be at least 20 pixels wide, got {images.shape}")
         left = np.full(len(images), (images.shape[2] - 20) // 2)
         width = np.full(len(images), 20)
     too_large = np.flatnonzero((height > 20) | (width > 20))
@@ -182,11 +139,15 @@ def crop_to_20x20(images: InstanceOf[np.ndarray], middle_columns: bool = False) 
             f"image {i}, {height[i]}x{width[i]} pixels). The 20x20 format is for MNIST's "
             "size-normalised digits: use a net with 28x28 or 32x32 input here."
         )
-    return _window(images, top - (20 - height) // 2, left - (20 - width) // 2, 20)
+    top, left = top - (20 - height) // 2, left - (20 - width) // 2
+    # Cut a window out of each image; what lies outside the image is background.
+    padded = np.pad(images, ((0, 0), (20, 20), (20, 20), (0, 0)))
+    rows = (top + 20)[:, None, None] + np.arange(20)[:, None]
+    columns = (left + 20)[:, None, None] + np.arange(20)
+    return padded[np.arange(len(images))[:, None, None], rows, columns]
 
 
-@validated
-def digit_16_in_28(images: InstanceOf[np.ndarray], middle_columns: bool = False) -> np.ndarray:
+def digit_16_in_28(images: np.ndarray, middle_columns: bool = False) -> np.ndarray:
     """Return LeNet-1's input: the digit shrunk to 16x16 and centred in 28x28 (section III-C.7).
 
     The paper does not name its resampling. Here each of the 16x16 pixels is the mean of the area
@@ -208,27 +169,17 @@ def digit_16_in_28(images: InstanceOf[np.ndarray], middle_columns: bool = False)
     return np.pad(small, ((0, 0), (6, 6), (6, 6)))[..., None]
 
 
-@validated
-def deslant(images: InstanceOf[np.ndarray]) -> np.ndarray:
+def deslant(images: np.ndarray) -> np.ndarray:
     """Shear each digit horizontally so that its principal axis is vertical.
 
     The slant is the regression of column on row, weighted by ink: the ratio of image moments
     mu11 / mu02. Rows move, with linear interpolation, so that the axis is the middle of the
     columns: the digit is centred to a fraction of a pixel, where MNIST is to a whole one.
 
-    Args:
-        images: uint8 (n, h, w, 1).
-
-    Returns:
-        uint8 (n, h, w, 1).
+    uint8 (n, h, w, 1) -> uint8 (n, h, w, 1).
     """
-    _check(images, channels=1)
-    step = 4000  # images at a time, to use little memory
-    return (
-        np.concatenate([_deslant(images[i : i + step]) for i in range(0, len(images), step)])
-        if len(images)
-        else images.copy()
-    )
+    parts = [images[i : i + 4000] for i in range(0, len(images), 4000)]  # to use little memory
+    return np.concatenate([_deslant(part) for part in parts])
 
 
 def _deslant(images: np.ndarray) -> np.ndarray:
@@ -256,28 +207,6 @@ def _deslant(images: np.ndarray) -> np.ndarray:
     return np.rint(moved).astype(np.uint8)[..., None]
 
 
-def _check(
-    images: np.ndarray, size: tuple[int, int] | None = None, channels: int | None = None
-) -> None:
-    """Raise InputError unless `images` is uint8 (n, h, w, c), of this size and these channels."""
-    if images.dtype != np.uint8:
-        raise InputError(
-            f"images must be uint8 with values 0 to 255, got {images.dtype}: pass the images as "
-            "`datasets.load` returns them"
-        )
-    if (
-        images.ndim != 4
-        or 0 in images.shape[1:]
-        or (size and images.shape[1:3] != size)
-        or (channels and images.shape[3] != channels)
-    ):
-        height, width = size or ("height", "width")
-        raise InputError(
-            f"images must have the shape (n, {height}, {width}, {channels or 'channels'}), "
-            f"got {images.shape}"
-        )
-
-
 def _extent(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return first index and length of the run from the first to the last True of each row.
 
@@ -286,11 +215,3 @@ def _extent(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first = present.argmax(axis=1)
     last = present.shape[1] - 1 - present[:, ::-1].argmax(axis=1)
     return first, np.where(present.any(axis=1), last - first + 1, 0)
-
-
-def _window(images: np.ndarray, top: np.ndarray, left: np.ndarray, size: int) -> np.ndarray:
-    """Cut a size x size window out of each image; what lies outside the image is background."""
-    padded = np.pad(images, ((0, 0), (size, size), (size, size), (0, 0)))
-    rows = (top + size)[:, None, None] + np.arange(size)[:, None]
-    columns = (left + size)[:, None, None] + np.arange(size)
-    return padded[np.arange(len(images))[:, None, None], rows, columns]

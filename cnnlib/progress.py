@@ -15,11 +15,13 @@ class Line:
     """
 
     def __init__(self):
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        self.is_in_notebook = hasattr(shell, "kernel")
         self.handle: Any = None
 
     def show(self, text: str, last: bool = False) -> None:
         """Show `text` in place of what was shown before."""
-        if _in_notebook():
+        if self.is_in_notebook:
             from IPython.display import Pretty, display
 
             if self.handle is None:
@@ -37,8 +39,7 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, epochs: int, steps: int):
         super().__init__()
-        self.epochs, self.steps, self.done = epochs, steps, 0
-        self.shown_at = 0.0
+        self.epochs, self.steps, self.done, self.shown_at = epochs, steps, 0, 0.0
         self.line = Line()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -57,9 +58,3 @@ class Progress(keras.callbacks.Callback):
             text += f", validation error {row['validation_error']:.2f} %"
         text += f", {sum(each['seconds'] for each in rows):.0f} s"
         self.line.show(text, last=row["epoch"] == self.epochs)
-
-
-def _in_notebook():
-    """Return True if this process is the kernel of a notebook."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return hasattr(shell, "kernel")

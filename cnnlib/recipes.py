@@ -5,26 +5,21 @@ for every net that names it. Importing this module is light, so that a batch fil
 waiting for Keras.
 """
 
-from typing import Any, Literal, get_args
+from decimal import Decimal
+from typing import Any, Literal
 
 import pydantic
 
 from cnnlib.errors import InputError, check_name, invalid, shown
 
-Protocol = Literal["plain", "deslanted", "distorted", "crop-flip", "crop-alternating"]
-PROTOCOLS: dict[str, str] = {
-    "plain": "the images as they are",
-    "deslanted": "every image is deslanted, for training and for testing",
-    "distorted": "each training image is distorted anew in each epoch",
-    "crop-flip": "each training image is cropped and possibly mirrored, at random in each epoch",
-    "crop-alternating": "each training image is cropped at random, and mirrored every other epoch",
-}
 # Protocols for colour images: black pixels that are added on each side before the crop.
 CROP_PADDING = {"crop-flip": 4, "crop-alternating": 2}
 # LeCun et al. 1998, section III-B: a learning rate of 0.0005 in epochs 1 and 2, 0.0002 in 3 to 5,
 # 0.0001 in 6 to 8, 0.00005 in 9 to 12, then 0.00001; here as fractions of the recipe's rate:
 # (last epoch, fraction).
 LECUN_1998_RATES = ((2, 1.0), (5, 0.4), (8, 0.2), (12, 0.1), (None, 0.02))
+# By these the notebooks train at their default parameters; their rows are not published.
+NOTEBOOK_DEFAULTS = ("quick", "quick-frozen", "quick-fine-tuned")
 
 
 class _Settings(pydantic.BaseModel):
@@ -33,6 +28,16 @@ class _Settings(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @pydantic.field_validator("*")
+    @classmethod
+    def _fits_float32(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        if isinstance(value, float) and value and not 1e-37 < abs(value) < 1e37:
+            raise ValueError(
+                f"{info.field_name} must be 0, or from 1e-37 to 1e37, as training computes in "
+                f"float32; got {value}"
+            )
+        return value
 
 
 class Transfer(_Settings):
@@ -64,22 +69,13 @@ class Transfer(_Settings):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        if self.is_frozen and self.init_from:
-            raise ValueError("init_from is for recipes that train more than the head: leave it out")
-        if not self.is_frozen and not self.init_from:
+        if self.is_frozen and (self.init_from or self.batch_norm):
+            raise ValueError("init_from and batch_norm are for recipes that train more than a head")
+        if not self.is_frozen and (not self.init_from or "," in self.init_from or self.mirrored):
             raise ValueError(
-                "init_from must name the recipe that trains the head, such as frozen-32-all-mlp"
+                "a recipe that trains more than a head has mirrored=false, and init_from must name "
+                "the recipe before it, without changes, such as frozen-32-all-mlp"
             )
-        if "," in (self.init_from or ""):
-            raise ValueError(
-                f"init_from must be the name of a recipe without changes, got {self.init_from!r}"
-            )
-        if self.is_frozen and self.batch_norm:
-            raise ValueError(
-                "batch_norm is for recipes that train more than the head: set it to false"
-            )
-        if not self.is_frozen and self.mirrored:
-            raise ValueError("mirrored is for heads on a frozen base: set it to false")
         return self
 
 
@@ -89,13 +85,16 @@ class Recipe(_Settings):
     name: str
     about: str = ""
     """One line for listings: what the recipe is for."""
-    protocol: Protocol = "plain"
-    """What happens to the images: one of PROTOCOLS."""
+    protocol: Literal["plain", "deslanted", "distorted", "crop-flip", "crop-alternating"] = "plain"
+    """What happens to the images. plain: nothing. deslanted: every image is deslanted, for training
+    and for testing. distorted: each training image is distorted anew in each epoch. crop-flip: it
+    is cropped, and possibly mirrored, at random in each epoch. crop-alternating: it is cropped at
+    random, and mirrored every other epoch."""
     epochs: int = pydantic.Field(20, ge=1, le=100_000)
     batch_size: int = pydantic.Field(128, ge=1, le=1_000_000)
     optimizer: Literal["adamw", "sgd", "torch-sgd"] = "adamw"
     """torch-sgd is SGD as PyTorch defines it: weight decay is part of the gradient."""
-    learning_rate: float = pydantic.Field(5e-3, ge=0)
+    learning_rate: float = pydantic.Field(5e-3, gt=0)
     """The highest learning rate of the schedule."""
     warmup_epochs: float = pydantic.Field(1.0, ge=0)
     """Epochs in which the learning rate rises linearly from 0."""
@@ -111,9 +110,9 @@ class Recipe(_Settings):
     """The part of each target that all classes share."""
     shift_rate: float = pydantic.Field(1.0, gt=0)
     """How many times the gradients of batch norm's shifts count, in torch-sgd."""
-    lookahead: int = pydantic.Field(0, ge=0)
+    lookahead: int = pydantic.Field(0, ge=0, le=1_000_000)
     """Steps between two averages of the weights, to which the net goes part of the way; 0: none."""
-    small_epochs: int = pydantic.Field(0, ge=0)
+    small_epochs: int = pydantic.Field(0, ge=0, le=100_000)
     """The number of first epochs in which the images are smaller."""
     small_size: int = pydantic.Field(16, ge=8, le=1024)
     """The side of these smaller images in pixels."""
@@ -134,11 +133,8 @@ class Recipe(_Settings):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
-        if (
-            self.transfer
-            and self.transfer.is_frozen
-            and (self.protocol != "plain" or self.test_views != 1)
-        ):
+        is_frozen = self.transfer and self.transfer.is_frozen
+        if is_frozen and (self.protocol, self.test_views) != ("plain", 1):
             raise ValueError(
                 "a frozen base sees each image once, as it is: set protocol=plain and test_views=1"
             )
@@ -154,9 +150,8 @@ class Recipe(_Settings):
     @property
     def start(self) -> "Recipe | None":
         """The recipe whose trained net this one starts from, or None."""
-        return (
-            recipe(self.transfer.init_from) if self.transfer and self.transfer.init_from else None
-        )
+        before = self.transfer and self.transfer.init_from
+        return recipe(before) if before else None
 
     def settings(self) -> dict[str, Any]:
         """Return what determines training as plain data: fields that differ from their defaults.
@@ -178,34 +173,74 @@ class Recipe(_Settings):
         Fields of `transfer` are given by their own names. Raises InputError for an unknown field or
         a value that cannot be.
         """
-        for field in changes:
+        values = self.model_dump()
+        for field, value in changes.items():
             check_name("recipe field", field, _fields(self))
-        for field, value in changes.items():
-            is_huge = isinstance(value, int) and abs(value) > 10**15
-            if is_huge or not isinstance(value, str | int | float | None):
-                raise InputError(f"recipe {self.name}: {field} cannot be {shown(value)}")
-        changes = {field: _as_field(self, field, value) for field, value in changes.items()}
-        changes = {field: value for field, value in changes.items() if value != _value(self, field)}
-        if not changes:
-            return self
-        values = {field: getattr(self, field) for field in Recipe.model_fields}
-        values["name"] = self._changed_name(changes)
-        values |= {field: value for field, value in changes.items() if field in Recipe.model_fields}
-        if self.transfer is not None:
-            inner = self.transfer.model_dump()
-            inner |= {field: value for field, value in changes.items() if field in inner}
-            values["transfer"] = inner
-        return Recipe(**values)
+            part = values if field in values else values["transfer"]
+            part[field] = value.item() if getattr(value, "ndim", None) == 0 else value  # NumPy's
+        found = Recipe(**values)
+        name = self.name.partition(",")[0]
+        base = RECIPES.get(name, self)
+        differing = [f for f in sorted(_fields(self)) if _value(found, f) != _value(base, f)]
+        written = [f"{field}={_written(_value(found, field))}" for field in differing]
+        return found.model_copy(update={"name": ",".join([name, *written])})
 
-    def _changed_name(self, changes: dict[str, Any]) -> str:
-        """Return the base recipe's name, and every field that differs from it, sorted."""
-        name, _, earlier = self.name.partition(",")
-        written = dict(change.split("=", 1) for change in earlier.split(",") if change)
-        for field, value in changes.items():
-            written[field] = _written(value)
-            if name in RECIPES and value == _value(RECIPES[name], field):
-                del written[field]
-        return ",".join([name, *(f"{field}={value}" for field, value in sorted(written.items()))])
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """Return the recipe of that name, with some fields changed.
+
+    `recipe("plain", epochs=3)` and `recipe("plain,epochs=3")` are the same. The second form is how
+    the ledger names a changed recipe, so that a command can train its row again.
+    Raises InputError for an unknown name or field, or a value that cannot be.
+    """
+    if not isinstance(name, str):
+        raise InputError(
+            f"a recipe is given by its name, such as 'plain' or 'plain,epochs=3', got {shown(name)}"
+        )
+    first, *texts = name.split(",")
+    base, written = RECIPES[check_name("recipe", first, RECIPES)], {}
+    for text in texts:
+        field, value = _parsed(base, text)
+        if field in written:
+            raise InputError(f"recipe {name}: {field} is given twice")
+        written[field] = value
+    found = base.changed(**written | changes)
+    check_start(found)
+    return found
+
+
+def recipe_names() -> list[str]:
+    """Return the names that `recipe` takes."""
+    return list(RECIPES)
+
+
+def pooled_sides(image_size: int, pool_grid: int) -> tuple[int, int, int]:
+    """Return the side of the grid whose means a head sees of blocks 3, 4 and 5 of VGG16.
+
+    Maps with fewer pixels than the grid are seen as they are.
+    """
+    third, fourth, fifth = (min(pool_grid, image_size // shrunk) for shrunk in (8, 16, 32))
+    return third, fourth, fifth
+
+
+def check_start(recipe: Recipe) -> None:
+    """Raise InputError if the head that a recipe continues with sees other parts at its size."""
+    first = recipe
+    while first.start is not None:
+        first = first.start
+    if recipe.transfer is None or first.transfer is None:
+        return
+    grid, size, before = (
+        first.transfer.pool_grid,
+        recipe.transfer.image_size,
+        first.transfer.image_size,
+    )
+    if pooled_sides(before, grid) != pooled_sides(size, grid):
+        raise InputError(
+            f"recipe {recipe.name}: the head of {first.name} sees {grid}x{grid} parts of the maps, "
+            f"and at {size}x{size} there are others than at {before}x{before}: name a recipe with "
+            "pool_grid=1 as init_from"
+        )
 
 
 def _fields(base: Recipe) -> list[str]:
@@ -217,42 +252,51 @@ def _value(base: Recipe, field: str) -> Any:
     return getattr(base if field in Recipe.model_fields else base.transfer, field)
 
 
-def _as_field(base: Recipe, field: str, value: Any) -> Any:
-    """Return `value` as the type that the field has: 0 and 1 for a switch, 1 for 1.0."""
-    before = _value(base, field)
-    if isinstance(before, bool) and type(value) is int and value in (0, 1):
-        return bool(value)
-    if isinstance(before, float) and type(value) is int:
-        return float(value)
-    return value
-
-
 def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _parsed(base: Recipe, text: str) -> tuple[str, Any]:
+    """Return ("epochs", 3) for "epochs=3": a value of the type that the field has."""
+    field, _, value = (part.strip() for part in text.partition("="))
+    before = _value(base, check_name("recipe field", field, _fields(base)))
+    try:
+        if isinstance(before, bool):
+            return field, {"true": True, "false": False, "1": True, "0": False}[value.lower()]
+        if not isinstance(before, int | float):
+            return field, value
+        number = type(before)(value)
+        if number or not Decimal(value):  # float("1e-400") is 0
+            return field, number
+    except (ValueError, KeyError):
+        pass
+    raise InputError(
+        f"recipe {base.name}: {field} must be a value like {_written(before)}, got {shown(value)}"
+    )
+
+
 # How they were chosen, and what they reach on validation images: docs/recipes.md.
 _SMALL: dict[str, Any] = {"learning_rate": 1e-2, "weight_decay": 0.03}
-# Jordan 2024, with rate and weight decay for the mean of a batch in the place of its sum.
-_JORDAN_2024: dict[str, Any] = {
+# PyTorch's SGD with Nesterov's momentum, and crops that are mirrored every other epoch.
+_CIFAR10: dict[str, Any] = {
     "protocol": "crop-alternating",
-    "batch_size": 1024,
     "optimizer": "torch-sgd",
+    "nesterov": True,
+}
+# Jordan 2024, with rate and weight decay for the mean of a batch in the place of its sum.
+_JORDAN_2024 = _CIFAR10 | {
+    "batch_size": 1024,
     "learning_rate": 1.5,
     "warmup_epochs": 1.8,
     "schedule": "linear",
     "weight_decay": 1.33e-3,
     "momentum": 0.85,
-    "nesterov": True,
     "label_smoothing": 0.2,
     "shift_rate": 64.0,
     "lookahead": 5,
     "precision": "bfloat16",
     "test_views": 6,
 }
-# By these the notebooks train at their default parameters; their rows are not published.
-NOTEBOOK_DEFAULTS = ("quick", "quick-frozen", "quick-fine-tuned")
-
 _FROM_SCRATCH: dict[str, tuple[str, dict[str, Any]]] = {
     "quick": (
         "the notebooks' default: a few epochs, about a minute",
@@ -281,73 +325,34 @@ _FROM_SCRATCH: dict[str, tuple[str, dict[str, Any]]] = {
     # rate for their mean gradient, follow nearly the same path in a fifth of the time.
     "lecun-1998": (
         "the 1998 paper's learning rates by epoch, with plain SGD: for the paper's own nets",
-        {
-            "batch_size": 10,
-            "optimizer": "sgd",
-            "momentum": 0.0,
-            "learning_rate": 0.005,
-            "warmup_epochs": 0.0,
-            "schedule": "lecun-1998",
-            "weight_decay": 0.0,
-        },
+        {"batch_size": 10, "optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0}
+        | {"learning_rate": 0.005, "warmup_epochs": 0.0, "schedule": "lecun-1998"},
     ),
     # The recipe of the project whose table the lecture quotes, as its code is today.
     "benchmark": (
         "the CIFAR-10 benchmark's own: SGD, 200 epochs, random crops and flips; for a GPU",
-        {
-            "protocol": "crop-flip",
-            "epochs": 200,
-            "optimizer": "torch-sgd",
-            "learning_rate": 0.1,
-            "warmup_epochs": 0.0,
-            "schedule": "cosine-by-epoch",
-            "weight_decay": 5e-4,
-            "precision": "mixed",
-        },
+        {"protocol": "crop-flip", "epochs": 200, "optimizer": "torch-sgd", "weight_decay": 5e-4}
+        | {"learning_rate": 0.1, "warmup_epochs": 0.0, "schedule": "cosine-by-epoch"}
+        | {"precision": "mixed"},
     ),
     "fast": (
         "CIFAR-10 on two CPU cores in three quarters of an hour, with the net cifar10/fast",
-        {
-            "protocol": "crop-alternating",
-            "epochs": 8,
-            "batch_size": 512,
-            "optimizer": "torch-sgd",
-            "learning_rate": 0.4,
-            "warmup_epochs": 2.0,
-            "weight_decay": 1e-3,
-            "nesterov": True,
-            "label_smoothing": 0.2,
-            "test_views": 6,
-        },
+        _CIFAR10
+        | {"epochs": 8, "batch_size": 512, "learning_rate": 0.4, "warmup_epochs": 2.0}
+        | {"weight_decay": 1e-3, "label_smoothing": 0.2, "test_views": 6},
     ),
     "fast-bfloat16": (
         "CIFAR-10 in a quarter of an hour on two idle cores, with the net cifar10/fast",
         _JORDAN_2024 | {"epochs": 8},
     ),
-    "fast-bfloat16-12": (
-        "the same for 12 epochs: 20 minutes",
-        _JORDAN_2024 | {"epochs": 12},
-    ),
+    "fast-bfloat16-12": ("the same for 12 epochs: 20 minutes", _JORDAN_2024 | {"epochs": 12}),
     # Means that depend on no net: docs/recipes.md names the source of each.
     "short": (
         "the twelve CIFAR-10 nets on two CPU cores: 24 epochs, 16 of them on smaller images",
-        {
-            "protocol": "crop-alternating",
-            "epochs": 24,
-            "batch_size": 128,
-            "optimizer": "torch-sgd",
-            "learning_rate": 0.1,
-            "warmup_epochs": 2.0,
-            "schedule": "linear",
-            "weight_decay": 5e-4,
-            "nesterov": True,
-            "label_smoothing": 0.1,
-            "lookahead": 5,
-            "small_epochs": 16,
-            "small_size": 16,
-            "precision": "bfloat16",
-            "test_views": 2,
-        },
+        _CIFAR10
+        | {"epochs": 24, "learning_rate": 0.1, "warmup_epochs": 2.0, "schedule": "linear"}
+        | {"weight_decay": 5e-4, "label_smoothing": 0.1, "lookahead": 5}
+        | {"small_epochs": 16, "small_size": 16, "precision": "bfloat16", "test_views": 2},
     ),
 }
 
@@ -357,18 +362,9 @@ _HEADS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "linear": ({"learning_rate": 2e-3, "weight_decay": 0.02}, {}),
     "mlp": ({"learning_rate": 1e-3, "weight_decay": 0.6}, {"hidden": 1024, "dropout": 0.5}),
 }
-_FINE_TUNED: dict[str, Any] = {
-    "protocol": "crop-flip",
-    "epochs": 5,
-    "batch_size": 64,
-    "learning_rate": 1e-4,
+_BLOCK_5 = {"protocol": "crop-flip", "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
+_BLOCKS_345 = {"protocol": "crop-alternating", "learning_rate": 4e-4, "warmup_epochs": 0.5} | {
     "weight_decay": 0.05,
-}
-_BLOCKS_345 = _FINE_TUNED | {
-    "protocol": "crop-alternating",
-    "batch_size": 128,
-    "learning_rate": 4e-4,
-    "warmup_epochs": 0.5,
     "label_smoothing": 0.1,
     "test_views": 2,
 }
@@ -381,7 +377,7 @@ _FROM_VGG16: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "quick-fine-tuned": (
         "VGG16's last block is trained too, for one epoch, 32x32: the notebook's default",
-        _FINE_TUNED | {"epochs": 1, "batch_size": 32, "warmup_epochs": 0.5},
+        _BLOCK_5 | {"epochs": 1, "batch_size": 32, "warmup_epochs": 0.5},
         {"trainable": "block5", "init_from": "quick-frozen"},
     ),
     **{
@@ -414,101 +410,18 @@ _FROM_VGG16: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "fine-tuned-32-block5": (
         "VGG16's last block is trained too, 32x32",
-        _FINE_TUNED,
+        _BLOCK_5 | {"epochs": 5},
         {"trainable": "block5", "init_from": "frozen-32-all-mlp"},
     ),
     "fine-tuned-64": (
         "fine-tuned-32 trained further at 64x64",
         _BLOCKS_345 | {"epochs": 5},
-        {
-            "image_size": 64,
-            "trainable": "blocks345",
-            "batch_norm": True,
-            "init_from": "fine-tuned-32",
-        },
+        _AFTER_HEAD_32 | {"image_size": 64, "init_from": "fine-tuned-32"},
     ),
 }
 RECIPES: dict[str, Recipe] = {
-    name: Recipe(name=name, about=about, **settings)
-    for name, (about, settings) in _FROM_SCRATCH.items()
-} | {
     name: Recipe(name=name, about=about, **settings, transfer=transfer)
-    for name, (about, settings, transfer) in _FROM_VGG16.items()
+    for name, (about, settings, transfer) in (
+        {name: (*each, None) for name, each in _FROM_SCRATCH.items()} | _FROM_VGG16
+    ).items()
 }
-
-
-def recipe_names() -> list[str]:
-    """Return the names that `recipe` takes."""
-    return list(RECIPES)
-
-
-def recipe(name: str, **changes: Any) -> Recipe:
-    """Return the recipe of that name, with some fields changed.
-
-    `recipe("plain", epochs=3)` and `recipe("plain,epochs=3")` are the same. The second form is how
-    the ledger names a changed recipe, so that a command can train its row again.
-    Raises InputError for an unknown name or field, or a value that cannot be.
-    """
-    if not isinstance(name, str):
-        raise InputError(
-            f"a recipe is given by its name, such as 'plain' or 'plain,epochs=3', got {shown(name)}"
-        )
-    found = _parsed(name).changed(**changes)
-    check_start(found)
-    return found
-
-
-def pooled_sides(image_size: int, pool_grid: int) -> tuple[int, int, int]:
-    """Return the side of the grid whose means a head sees of blocks 3, 4 and 5 of VGG16.
-
-    Maps with fewer pixels than the grid are seen as they are.
-    """
-    third, fourth, fifth = (min(pool_grid, image_size // shrunk) for shrunk in (8, 16, 32))
-    return third, fourth, fifth
-
-
-def check_start(recipe: Recipe) -> None:
-    """Raise InputError if the head that a recipe continues with sees other parts at its size."""
-    if recipe.start is None or recipe.transfer is None:
-        return
-    first = recipe.start
-    while first.start is not None:
-        first = first.start
-    if first.transfer is None:
-        return
-    size, before = recipe.transfer.image_size, first.transfer.image_size
-    grid = first.transfer.pool_grid
-    if pooled_sides(before, grid) != pooled_sides(size, grid):
-        raise InputError(
-            f"recipe {recipe.name}: the head of {first.name} sees {grid}x{grid} parts of the maps, "
-            f"and at {size}x{size} there are others than at {before}x{before}: name a recipe with "
-            "pool_grid=1 as init_from"
-        )
-
-
-def _parsed(text: str) -> Recipe:
-    name, *written = text.split(",")
-    base = RECIPES[check_name("recipe", name, RECIPES)]
-    return base.changed(**dict(_parse_change(base, change) for change in written))
-
-
-def _parse_change(base: Recipe, text: str) -> tuple[str, Any]:
-    """Return ("epochs", 3) for "epochs=3": a value of the type that the field has."""
-    field, equals, value = (part.strip() for part in text.partition("="))
-    field = check_name("recipe field", field, _fields(base))
-    before = _value(base, field)
-    try:
-        if isinstance(before, bool):
-            return field, {"true": True, "false": False, "1": True, "0": False}[value.lower()]
-        if isinstance(before, int | float):
-            return field, type(before)(value)
-    except (ValueError, KeyError):
-        raise InputError(
-            f"recipe {base.name}: {field} must be a value like {_written(before)}, got {value!r}"
-        ) from None
-    if not equals or not value:
-        raise InputError(f"recipe {base.name}: write {field}=VALUE, got {text!r}")
-    return field, value
-
-
-assert set(get_args(Protocol)) == set(PROTOCOLS)

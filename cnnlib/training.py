@@ -13,55 +13,19 @@ import pathlib
 import time
 import zlib
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
-from cnnlib import (
-    augment,
-    backend,
-    checkpoints,
-    compiled_epochs,
-    models,
-    optimizers,
-    recipes,
-    shortcuts,
-)
+from cnnlib import augment, backend, checkpoints, compiled_epochs, models, tricks
 from cnnlib.datasets import streams
 from cnnlib.errors import InputError
-from cnnlib.losses import error_metric, loss_of
 from cnnlib.progress import Progress
-from cnnlib.recipes import Recipe, recipe, recipe_names
-from cnnlib.validation import Count, InstanceOf, Seed, WholeNumber, validated
-
-__all__ = [
-    "History",
-    "Recipe",
-    "check",
-    "check_labels",
-    "evaluate",
-    "fingerprint",
-    "precision",
-    "predict",
-    "recipe",
-    "recipe_names",
-    "train",
-    "trainable_parameters",
-    "weights_digest",
-]
-
-
-def _known_views(value: int) -> int:
-    if value not in (1, 2, 6):
-        raise PydanticCustomError("views", "expected 1, 2 or 6")
-    return value
-
-
-Views = Annotated[WholeNumber, AfterValidator(_known_views)]
+from cnnlib.recipes import CROP_PADDING, Recipe
+from cnnlib.recipes import recipe as recipe
+from cnnlib.recipes import recipe_names as recipe_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +50,13 @@ class History:
         return self.weights == weights_digest(model)
 
 
-@validated
 def train(
-    model: InstanceOf[keras.Model],
-    images: Any,
-    labels: Any,
-    recipe: InstanceOf[Recipe],
-    seed: Seed = 0,
-    validation: tuple[Any, Any] | None = None,
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    recipe: Recipe,
+    seed: int = 0,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
     checkpoint: str | pathlib.Path | None = None,
     progress: bool = True,
 ) -> History:
@@ -118,17 +81,24 @@ def train(
         The history of this training; it knows the weights that it ended with.
 
     Raises:
-        InputError: if an argument does not fit, a checkpoint is of another run, or the loss is no
+        InputError: if Keras' settings are others than the course's, if the net was built in another
+            precision than the recipe's, if the checkpoint is of another run, or if the loss is no
             longer finite.
     """
-    for inputs, answers in [(images, labels), *([validation] if validation else [])]:
-        check(model, inputs)
-        check_labels(answers, len(inputs), model.output_shape[-1], model.name)
+    backend.check_settings()
+    check(model, images, labels)
     _check_precision(model, recipe)
     labels = np.asarray(labels)
-    steps = -(-len(images) // recipe.batch_size)
-    _adapt_and_compile(model, images, recipe, steps)
-    small = _for_small_images(model, recipe)
+    steps = math.ceil(len(images) / recipe.batch_size)
+    for layer in model.layers:
+        if isinstance(layer, models.cifar10.Whitening):
+            layer.adapt(images)
+    _compile(model, recipe, tricks.optimizer(recipe, steps))
+    model.optimizer.build(model.trainable_variables)
+    small = model  # for the smaller images of the first epochs: it learns together with the other
+    if recipe.small_epochs:
+        small = tricks.at_size(model, recipe.small_size)
+        _compile(small, recipe, model.optimizer)
     data = fingerprint(images, labels)
     run = {"recipe": recipe.settings(), "seed": seed, "data": data}
     rows = checkpoints.restore(checkpoint, model, run) if checkpoint else []
@@ -137,109 +107,91 @@ def train(
     if compiled_epochs.is_supported():
         by_epoch = {net: compiled_epochs.CompiledEpochs(net) for net in {model, small}}
     start = time.perf_counter()
-    prepared = _epochs(
-        range(len(rows), recipe.epochs),
+    prepared = _in_turn(
         lambda epoch: _epoch(images, labels, recipe, seed, epoch),
+        range(len(rows), recipe.epochs),
         ahead=bool(by_epoch),
     )
     for epoch, (inputs, targets) in prepared:
         learner = small if epoch < recipe.small_epochs else model
         decays = None
         if recipe.lookahead:
-            decays = shortcuts.decays(recipe.lookahead, steps, epoch, recipe.epochs)
+            decays = tricks.decays(recipe.lookahead, steps, epoch, recipe.epochs)
         if by_epoch:
             logs = by_epoch[learner].fit(inputs, targets, recipe.batch_size, decays)
         else:
             callbacks: list[keras.callbacks.Callback] = [shown] if shown else []
             if decays is not None:
-                callbacks.append(shortcuts.Lookahead(model, decays))
+                callbacks.append(tricks.Lookahead(model, decays))
             batches = _batches(inputs, targets, recipe.batch_size)
             past = learner.fit(**batches, shuffle=False, verbose=0, callbacks=callbacks)
             logs = {name: values[0] for name, values in past.history.items()}
-        losses = {"loss": logs["loss"], "train_error": logs["error_percent"]}
-        _check_loss(losses["loss"], epoch, recipe)
-        error = math.nan
+        if not np.isfinite(logs["loss"]):
+            raise InputError(
+                f"the loss is {logs['loss']} after epoch {epoch + 1}: training diverged. "
+                f"Lower the recipe's learning_rate, which is {recipe.learning_rate}."
+            )
+        row = {"epoch": epoch + 1, "loss": logs["loss"], "train_error": logs["error_percent"]}
+        row["validation_error"] = math.nan
         if validation is not None:
-            error = evaluate(model, *validation, views=recipe.test_views)
-        seconds = time.perf_counter() - start
-        rows.append({"epoch": epoch + 1, **losses, "validation_error": error, "seconds": seconds})
+            row["validation_error"] = evaluate(model, *validation, views=recipe.test_views)
+        row["seconds"] = time.perf_counter() - start
+        rows.append(row)
         if checkpoint:
             checkpoints.save(checkpoint, model, run, rows)
         if shown:
             shown.epoch_done(rows)
         start = time.perf_counter()
-    weights = weights_digest(model)
     seconds = sum(row["seconds"] for row in rows)
-    return History(pd.DataFrame(rows), seconds, recipe, seed, data, weights)
+    return History(pd.DataFrame(rows), seconds, recipe, seed, data, weights_digest(model))
 
 
-def _adapt_and_compile(model, images, recipe, steps):
-    for layer in model.layers:
-        if isinstance(layer, models.cifar10.Whitening):
-            layer.adapt(images)
-    model.compile(
-        optimizers.optimizer(recipe, steps),
-        loss_of(model, recipe.label_smoothing),
-        metrics=[error_metric(model)],
-        jit_compile=jit_compile(),
-    )
-    model.optimizer.build(model.trainable_variables)
-
-
-def _for_small_images(model, recipe):
-    """Return the net for the smaller images of the recipe's first epochs; both learn together."""
-    if not recipe.small_epochs:
-        return model
-    size, shape = recipe.small_size, model.input_shape[1:]
-    refused = InputError(
-        f"the recipe {recipe.name} begins with images of {size}x{size}, and {model.name} takes "
-        f"{shape} alone: set small_epochs=0"
-    )
-    if len(shape) != 3 or None in shape or shape[0] != shape[1] or shape[0] <= size:
-        raise refused
-    try:
-        small = shortcuts.at_size(model, size)
-    except ValueError as error:  # a layer that was built for another size
-        raise refused from error
-    small.compile(
-        model.optimizer,
-        loss_of(model, recipe.label_smoothing),
-        metrics=[error_metric(model)],
-        jit_compile=jit_compile(),
-    )
-    return small
+def _compile(model, recipe, optimizer):
+    loss, metrics = tricks.loss_of(model, recipe.label_smoothing), [tricks.error_metric(model)]
+    model.compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile())
 
 
 def _epoch(images, labels, recipe, seed, epoch):
-    """Return the images and labels of an epoch in their order."""
+    """Return the images and labels of an epoch (from 0) in their order, as the recipe has them."""
     # The order depends on nothing before, so that a run that continues is the same run.
     order = np.random.RandomState((seed, epoch)).permutation(len(images))
     inputs = epoch_images(images, order, recipe, seed, epoch)
     if epoch < recipe.small_epochs:
-        inputs = shortcuts.smaller(inputs, recipe.small_size)
+        inputs = tricks.smaller(inputs, recipe.small_size)
     return inputs, labels[order]
 
 
-def _epochs(epochs, prepare, ahead):
-    """Yield each epoch and what `prepare` makes of it; `ahead`: while the last is computed with."""
+def epoch_images(
+    images: np.ndarray, order: np.ndarray, recipe: Recipe, seed: int, epoch: int
+) -> np.ndarray:
+    """Return the images of an epoch (from 0), in this order, as the recipe's protocol has them."""
+    inputs = images[order]
+    if recipe.protocol == "distorted":
+        return augment.distort(inputs, (seed, epoch, 1))
+    if recipe.protocol in CROP_PADDING:
+        mirrored = None
+        if recipe.protocol == "crop-alternating":
+            # A coin for each image decides whether it begins mirrored.
+            coins = np.random.RandomState((seed, 2)).randint(0, 2, len(images))
+            mirrored = (coins[order] + epoch) % 2 == 1
+        padding = CROP_PADDING[recipe.protocol]
+        input_format: Literal["rgb", "cifar10"] = "rgb" if recipe.transfer else "cifar10"
+        return augment.crop_and_flip(inputs, (seed, epoch, 1), padding, mirrored, input_format)
+    return inputs
+
+
+def _in_turn(function, epochs, ahead):
+    """Yield each epoch and `function` of it; `ahead`: while the last is computed with."""
     if not ahead:
-        yield from ((epoch, prepare(epoch)) for epoch in epochs)
+        yield from ((epoch, function(epoch)) for epoch in epochs)
         return
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(prepare, epochs[0]) if epochs else None
+        waiting = pool.submit(function, epochs[0]) if epochs else None
         for epoch in epochs:
             found = waiting.result()
             if epoch != epochs[-1]:
-                waiting = pool.submit(prepare, epoch + 1)
+                waiting = pool.submit(function, epoch + 1)
             yield epoch, found
-
-
-def _check_loss(loss, epoch, recipe):
-    if not np.isfinite(loss):
-        raise InputError(
-            f"the loss is {loss} after epoch {epoch + 1}: training diverged. "
-            f"Lower the recipe's learning_rate, which is {recipe.learning_rate}."
-        )
 
 
 def _batches(inputs, targets, batch_size):
@@ -249,31 +201,8 @@ def _batches(inputs, targets, batch_size):
     return {"x": inputs, "y": targets, "batch_size": batch_size}
 
 
-def epoch_images(
-    images: np.ndarray, order: np.ndarray, recipe: Recipe, seed: int, epoch: int
-) -> np.ndarray:
-    """Return the images of an epoch (from 0), in this order, as the recipe changes them."""
-    inputs = images[order]
-    if recipe.protocol == "distorted":
-        return augment.distort(inputs, (seed, epoch, 1))
-    if recipe.protocol in recipes.CROP_PADDING:
-        mirrored = None
-        if recipe.protocol == "crop-alternating":
-            # A coin for each image decides whether it begins mirrored.
-            coins = np.random.RandomState((seed, 2)).randint(0, 2, len(images))
-            mirrored = (coins[order] + epoch) % 2 == 1
-        padding = recipes.CROP_PADDING[recipe.protocol]
-        input_format: Literal["rgb", "cifar10"] = "rgb" if recipe.transfer else "cifar10"
-        return augment.crop_and_flip(inputs, (seed, epoch, 1), padding, mirrored, input_format)
-    return inputs
-
-
-@validated
 def predict(
-    model: InstanceOf[keras.Model],
-    images: Any,
-    batch_size: Count = 1000,
-    views: Views = 1,
+    model: keras.Model, images: np.ndarray, batch_size: int = 1000, views: int = 1
 ) -> np.ndarray:
     """Return class probabilities, float32 (n, classes).
 
@@ -286,11 +215,7 @@ def predict(
         views: 2 for the mean of the logits of each image and of its mirror image; 6 for half of
             that mean, and half of the mean of these two moved by one pixel up and left, and down
             and right, where the border repeats (Jordan 2024).
-
-    Raises:
-        InputError: for images that the net does not take.
     """
-    check(model, images)
     outputs = []
     for i in range(0, len(images), batch_size):
         seen = _views(images[i : i + batch_size], views)
@@ -316,27 +241,22 @@ def _views(images, views):
     return [(weight, view) for seen, weight in both for view in (seen, seen[:, :, ::-1])]
 
 
-@validated
-def evaluate(model: InstanceOf[keras.Model], images: Any, labels: Any, views: Views = 1) -> float:
+def evaluate(model: keras.Model, images: np.ndarray, labels: np.ndarray, views: int = 1) -> float:
     """Return the error in %: of the images whose most probable class is not their label.
 
     Arguments as for `predict`, and labels: integers (n,).
     """
-    check(model, images)
-    check_labels(labels, len(images), model.output_shape[-1], model.name)
     answers = predict(model, images, views=views).argmax(axis=1)
     return 100 * float(np.mean(answers != np.asarray(labels)))
 
 
-@validated
-def trainable_parameters(model: InstanceOf[keras.Model]) -> int:
+def trainable_parameters(model: keras.Model) -> int:
     """Return the number of weights that training changes."""
     return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
-@validated
 @contextlib.contextmanager
-def precision(recipe: InstanceOf[Recipe]) -> Iterator[None]:
+def precision(recipe: Recipe) -> Iterator[None]:
     """Set Keras' precision while a net is built: `with precision(recipe): build(...)`.
 
     It is what the recipe says, whatever the user's own settings of Keras say.
@@ -358,6 +278,17 @@ def _policy(recipe):
     return "mixed_float16" if recipe.precision == "mixed" and not backend.on_cpu() else "float32"
 
 
+def _check_precision(model, recipe):
+    """Raise InputError for a net that was built in another precision than the recipe's."""
+    built = {layer.dtype_policy.name for layer in model.layers if layer.weights}
+    if {_policy(recipe), "float32"} != built | {"float32"}:
+        raise InputError(
+            f"{model.name} was built in {' and '.join(sorted(built))}, and the recipe "
+            f"{recipe.name} trains in {_policy(recipe)} here: build the net inside "
+            "`with training.precision(recipe):`"
+        )
+
+
 def jit_compile() -> bool | str:
     """Return what Keras' `compile` takes as jit_compile.
 
@@ -367,10 +298,25 @@ def jit_compile() -> bool | str:
     return False if keras.backend.backend() == "tensorflow" and backend.on_cpu() else "auto"
 
 
-@validated
-def check(model: InstanceOf[keras.Model], images: Any, labels: Any = None) -> None:
+def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
+    """Return a short text that differs for other images, other labels or another order of them."""
+    sums = [zlib.crc32(np.ascontiguousarray(array).data) for array in (images, labels)]
+    return "-".join(f"{value:08x}" for value in sums)
+
+
+def weights_digest(model: keras.Model) -> str:
+    """Return 16 hex digits that differ for other weights of `model`."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).data)
+    return digest.hexdigest()[:16]
+
+
+Views = int
+
+
+def check(model: keras.Model, images: Any, labels: Any = None) -> None:
     """Raise InputError unless the images, and the labels if given, are what the model takes."""
-    backend.check_settings()
     shape = tuple(model.input_shape[1:])
     if not isinstance(images, np.ndarray) or images.dtype != np.float32:
         kind = getattr(images, "dtype", type(images).__name__)
@@ -384,12 +330,6 @@ def check(model: InstanceOf[keras.Model], images: Any, labels: Any = None) -> No
     if not fits or not len(images):
         expected = ", ".join("any" if size is None else str(size) for size in shape)
         raise InputError(f"{model.name} takes images of shape (n, {expected}), got {images.shape}")
-    # A part at a time: little memory.
-    if not all(np.isfinite(images[i : i + 1000]).all() for i in range(0, len(images), 1000)):
-        raise InputError(
-            "images must be finite numbers, found NaN or infinity: look for a division by zero "
-            "where they were prepared"
-        )
     if labels is not None:
         check_labels(labels, len(images), model.output_shape[-1], model.name)
 
@@ -410,39 +350,3 @@ def check_labels(labels: Any, count: int, classes: int, name: str) -> None:
             f"labels must be from 0 to {classes - 1}, the classes of {name}; found "
             f"{labels.min()} to {labels.max()}"
         )
-
-
-def _check_precision(model, recipe):
-    """Raise InputError for a net that was built in another precision than the recipe's."""
-    policies = {"mixed": "mixed_float16", "bfloat16": "mixed_bfloat16"}
-    allowed = {"float32", policies.get(recipe.precision, "float32")}
-    found = [layer.dtype_policy.name for layer in model.layers if layer.weights]
-    other = [each.dtype for each in model.inputs if each.dtype != "float32"]
-    other += [each for each in found if each not in allowed]
-    if _policy(recipe) not in {"float32", *found}:
-        other.append("float32")
-    if other:
-        raise InputError(
-            f"{model.name} was built in {other[0]}, and the recipe {recipe.name} trains in "
-            f"{recipe.precision}: build the net inside `with training.precision(recipe):`, or take "
-            "floatx and dtype_policy out of Keras' settings (keras.json)"
-        )
-
-
-@validated
-def fingerprint(images: InstanceOf[np.ndarray], labels: InstanceOf[np.ndarray]) -> str:
-    """Return a short text that differs for other images, other labels or another order of them."""
-    for array in (images, labels):
-        if array.dtype.hasobject:
-            raise InputError("images and labels must be arrays of numbers, got Python objects")
-    sums = [zlib.crc32(np.ascontiguousarray(array).data) for array in (images, labels)]
-    return "-".join(f"{value:08x}" for value in sums)
-
-
-@validated
-def weights_digest(model: InstanceOf[keras.Model]) -> str:
-    """Return 16 hex digits that differ for other weights of `model`."""
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).data)
-    return digest.hexdigest()[:16]

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from cnnlib import recipes
@@ -10,6 +11,37 @@ def test_a_recipe_is_known_by_its_name_and_its_changes():
     changed = recipes.recipe("plain", learning_rate=0.1, epochs=2, optimizer="sgd")
     assert changed.name == "plain,epochs=2,learning_rate=0.1,optimizer=sgd"
     assert recipes.recipe(changed.name) == changed  # as a command makes it from the ledger's name
+    assert recipes.recipe("plain,epochs=2", epochs=5) == recipes.recipe("plain", epochs=5)
+    assert changed.changed(epochs=20).name == "plain,learning_rate=0.1,optimizer=sgd"
+    assert changed.settings() == {"learning_rate": 0.1, "epochs": 2, "optimizer": "sgd"}
+
+
+def test_a_recipe_that_continues_from_another_has_its_settings():
+    found = recipes.recipe("fine-tuned-32-block5,init_from=quick-frozen,batch_norm=1")
+    assert found.name == "fine-tuned-32-block5,batch_norm=true,init_from=quick-frozen"
+    assert found.start == recipes.recipe("quick-frozen")
+    before = found.settings()["transfer"]["init_from"]
+    assert before == recipes.recipe("quick-frozen").settings()
+    assert before["transfer"] == {} and before["batch_size"] == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "plain"),
+    [
+        ("plain", {"epochs": np.int64(3)}, {"epochs": 3}),
+        ("plain", {"epochs": np.array(3, np.uint8)}, {"epochs": 3}),
+        ("plain", {"learning_rate": np.float32(0.5)}, {"learning_rate": 0.5}),
+        ("plain", {"learning_rate": 1}, {"learning_rate": 1.0}),
+        ("benchmark", {"nesterov": np.True_}, {"nesterov": True}),
+        ("benchmark", {"test_views": np.int8(2)}, {"test_views": 2}),
+        ("frozen-32-all-mlp", {"mirrored": np.True_}, {"mirrored": True}),
+        ("frozen-32-all-mlp", {"image_size": np.int32(64)}, {"image_size": 64}),
+    ],
+)
+def test_numbers_of_numpy_are_those_of_python(name, changes, plain):
+    found, expected = recipes.recipe(name, **changes), recipes.recipe(name, **plain)
+    assert found == expected and found.name == expected.name
+    assert repr(found.settings()) == repr(expected.settings())
 
 
 @pytest.mark.parametrize(
@@ -20,29 +52,37 @@ def test_a_recipe_is_known_by_its_name_and_its_changes():
         ("plain", {"rate": 1}, "unknown recipe field 'rate'. Known: .*learning_rate"),
         ("plain,epochs=two", {}, "epochs must be a value like 20, got 'two'"),
         ("plain,epoch=2", {}, "unknown recipe field 'epoch'. Known: epochs"),
+        ("plain,name=x", {}, "unknown recipe field 'name'"),
+        ("plain,pool_grid=2", {}, "unknown recipe field 'pool_grid'"),
+        ("plain,epochs=1,epochs=2", {}, "epochs is given twice"),
+        ("plain,epochs=2, epochs =2", {}, "epochs is given twice"),
+        ("plain,learning_rate=1e-400", {}, "learning_rate must be a value like 0.005"),
+        ("plain,weight_decay=1e-400", {}, "weight_decay must be a value like 0.2"),
+        ("plain,weight_decay=1e-50", {}, "weight_decay must be 0, or from 1e-37"),
+        ("plain", {"learning_rate": 1e38}, "learning_rate must be 0, or from 1e-37 to 1e37"),
+        ("plain", {"learning_rate": 0.0}, "learning_rate"),
+        ("plain,weight_decay=1e400", {}, "weight_decay"),
         ("plain", {"epochs": 0}, "epochs"),
         ("plain", {"epochs": 2.5}, "epochs"),
+        ("plain", {"epochs": np.arange(2)}, "epochs"),
+        ("plain", {"epochs": True}, "epochs"),
         ("plain", {"learning_rate": float("nan")}, "learning_rate"),
         ("plain", {"learning_rate": "1e-4"}, "learning_rate"),
         ("plain", {"label_smoothing": 7}, "label_smoothing"),
         ("plain", {"optimizer": "adamv"}, "optimizer"),
         ("benchmark", {"test_views": 3}, "test_views"),
         ("benchmark", {"nesterov": 2}, "nesterov"),
-        ("benchmark", {"precision": "float16"}, "precision"),
-        ("benchmark", {"protocol": "crop"}, "protocol"),
-        ("benchmark", {"label_smoothing": -0.1}, "label_smoothing"),
         ("frozen-32-all-mlp,blocks=54", {}, "blocks"),
         ("frozen-32-all-mlp,image_size=16", {}, "image_size"),
         ("frozen-32-all-mlp,dropout=1", {}, "dropout"),
-        ("frozen-32-all-mlp,trainable=block4", {}, "trainable"),
         ("frozen-32-all-mlp,protocol=crop-flip", {}, "a frozen base sees each image once"),
         ("frozen-32-all-mlp,trainable=all", {}, "init_from must name the recipe"),
-        ("frozen-32-all-mlp,batch_norm=1", {}, "batch_norm is for recipes that train more"),
-        ("frozen-32-all-mlp,pool_grid=0", {}, "pool_grid"),
-        ("frozen-32-all-mlp,mirrored=2", {}, "mirrored"),
+        ("frozen-32-all-mlp,batch_norm=1", {}, "batch_norm are for recipes that train more"),
+        ("frozen-32-all-mlp,mirrored=2", {}, "mirrored must be a value like false"),
         ("frozen-32-all-mlp,widht=3", {}, "unknown recipe field 'widht'"),
-        ("fine-tuned-32,mirrored=1", {}, "mirrored is for heads on a frozen base"),
+        ("fine-tuned-32,mirrored=1", {}, "has mirrored=false"),
         ("fine-tuned-32", {"init_from": "quick-frozen,epochs=2"}, "without changes"),
+        ("fine-tuned-32,init_from=quick-frosen", {}, "unknown recipe 'quick-frosen'"),
         ("fine-tuned-64,init_from=frozen-32-quarters", {}, "name a recipe with pool_grid=1"),
     ],
 )

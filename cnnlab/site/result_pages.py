@@ -160,7 +160,7 @@ def _curve(folder, name, runs):
     if not len(table):
         return ""
     path = folder / f"{name}-curve.svg"
-    _save(plots.seeds_spread({runs[0]["recipe"]: table}), path)
+    _save(plots.learning_curves({runs[0]["recipe"]: table}), path)
     last = table[table["epoch"] == table["epoch"].max()]["train_error"].mean()
     alt = f"Loss and training error by epoch; the training error ends at {last:.2f} %."
     return f"## Training\n\n![{alt}]({path.name})"

@@ -6,8 +6,9 @@ one asked for, nor a sample in the place of the whole.
 """
 
 from cnnlib.datasets.catalogue import Info, info, names
-from cnnlib.datasets.inventory import Status, status
-from cnnlib.datasets.loading import Dataset, Images, image_order, load, prepare
+from cnnlib.datasets.download import prepare
+from cnnlib.datasets.loading import Dataset, Images, image_order, load
+from cnnlib.datasets.prepared import Status, status
 from cnnlib.datasets.streams import class_counts, stream
 from cnnlib.errors import Damaged, Unavailable
 

@@ -14,14 +14,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import tensorflow_datasets as tfds
 
-from cnnlib.datasets import fetching
-from cnnlib.datasets.catalogue import BY_NAME, CATALOGUE, Info
+from cnnlib.datasets.catalogue import BY_NAME, CATALOGUE
 from cnnlib.errors import InputError
 
 TRAINING_IMAGES = 30  # of a class, as is usual with both sets
 MOST_BYTES = 64 << 20  # of a picture; no published one comes near
+# The tar file, alone or in a zip, and in it the images by class. Anything else is dropped:
+# Caltech-256 has a stray file (198.spider/RENAME2) and a stray folder (056.dog/greg).
+TAR = re.compile(r"(?:^|/)(101_ObjectCategories\.tar\.gz|256_ObjectCategories\.tar)$")
+IMAGE = re.compile(r"(?:^|/)..._ObjectCategories/([^/]+)/((?:image|[0-9]{3})_[0-9]{4}\.jpg)$")
 
 
 def training_names(names: Iterable[str], label: int) -> set[str]:
@@ -35,41 +39,29 @@ def training_names(names: Iterable[str], label: int) -> set[str]:
 
 
 class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """What the two sets share: folders of classes in a tar file, and the features of TFDS.
+    """What the two sets share.
 
     Args:
-        archive: path of the original archive; it may be set before the set is prepared.
-        partial: accept an archive that is not the published file. Each picture is then decoded
-            once, to see that it is whole.
+        archive: path of the original archive; it may be set later.
+        partial: accept an archive that holds a part of the set. Each picture is then decoded once,
+            to see that it is whole.
     """
 
-    # Of a member that is an image of the set, with the groups class and file name. Anything else
-    # in the archive is dropped.
-    pattern: re.Pattern[str]
-    tar_name: str  # of the tar file, should it be in a zip
-    digest: fetching.Digest  # of the archive that is published now
-    older_digests: tuple[fetching.Digest, ...] = ()  # of those that were published before
-
     def __init__(
-        self,
-        *,
-        archive: str | os.PathLike[str] | None = None,
-        partial: bool = False,
-        **options: Any,
+        self, *, archive: str | os.PathLike[str] | None, partial: bool, **options: Any
     ) -> None:
-        self.archive = archive
+        self.archive: Any = archive
         self._partial = partial
+        self.known = CATALOGUE[self.name]
         super().__init__(**options)
 
-    @property
-    def known(self) -> Info:
-        """What the catalogue knows of the set."""
-        return CATALOGUE[self.name]
-
     def _info(self) -> tfds.core.DatasetInfo:
+        folders = list(self.known.class_names)
+        if self.name == "caltech256":
+            folders = [f"{label + 1:03d}.{name}" for label, name in enumerate(folders)]
         features = {
             "image": tfds.features.Image(),
-            "label": tfds.features.ClassLabel(names=list(self.folder_names())),
+            "label": tfds.features.ClassLabel(names=folders),
             "image/file_name": tfds.features.Text(),
         }
         return tfds.core.DatasetInfo(
@@ -82,111 +74,77 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        archive = self.archive
-        labels = {name: label for label, name in enumerate(self.folder_names())}
-        names: dict[str, list[str]] = {}
-        for class_name, file_name, _ in self._checked(archive, labels):
-            names.setdefault(class_name, []).append(file_name)
+        names: dict[str, list[str]] = {name: [] for name in self.info.features["label"].names}
+        for folder, name, content in self._images():
+            if folder not in names or name in names[folder]:
+                problem = "twice" if folder in names else "of a class that the set has not"
+                raise self._refused(f"has {folder}/{name} {problem}")
+            names[folder].append(name)
+            try:
+                if self._partial:
+                    PIL.Image.open(io.BytesIO(content), formats=["JPEG"]).load()
+            except Exception as error:  # whatever a decoder makes of altered bytes
+                raise self._refused(f"has no whole JPEG picture {folder}/{name}") from error
+        if not any(names.values()):
+            raise self._refused("has no images of the set")
         train = {
-            name: training_names(file_names, labels[name]) for name, file_names in names.items()
+            folder: training_names(files, label)
+            for label, (folder, files) in enumerate(names.items())
         }
         return {
-            "train": self._generate_examples(archive, train, wanted=True),
-            "test": self._generate_examples(archive, train, wanted=False),
+            "train": self._generate_examples(train, wanted=True),
+            "test": self._generate_examples(train, wanted=False),
         }
 
-    def _generate_examples(self, archive, train, wanted):  # type: ignore[no-untyped-def]
-        for class_name, file_name, content in self._images(archive):
-            if (file_name in train[class_name]) is wanted:
-                record = {
-                    "image": io.BytesIO(content),
-                    "label": class_name,
-                    "image/file_name": file_name,
-                }
-                yield f"{class_name}/{file_name}", record
+    def _generate_examples(self, train, wanted):  # type: ignore[no-untyped-def]
+        for folder, name, content in self._images():
+            if (name in train[folder]) is wanted:
+                record = {"image": io.BytesIO(content), "label": folder, "image/file_name": name}
+                yield f"{folder}/{name}", record
 
-    def _checked(self, archive: Any, labels: dict[str, int]) -> Iterator[tuple[str, str, bytes]]:
-        """Yield the images of the archive; raise InputError if it is not the set's."""
-        if not self._partial:
-            problems = [
-                fetching.digest_problem(archive, digest)
-                for digest in (self.digest, *self.older_digests)
-            ]
-            if all(problems):
-                raise self._refused(
-                    f"{archive} is not the published archive of {self.known.title}: {problems[0]}"
-                )
-        seen = set()
-        for class_name, file_name, content in self._images(archive):
-            if class_name not in labels:
-                raise self._refused(
-                    f"{archive} has a class {class_name!r}, which {self.known.title} has not"
-                )
-            if (class_name, file_name) in seen:
-                raise self._refused(f"{archive} has {class_name}/{file_name} twice")
-            if self._partial:
-                self._decode(archive, f"{class_name}/{file_name}", content)
-            seen.add((class_name, file_name))
-            yield class_name, file_name, content
-        expected = self.known.train_count + self.known.test_count
-        if not seen or (len(seen) != expected and not self._partial):
-            raise self._refused(
-                f"{archive} has {len(seen):,} images of {self.known.title}, expected {expected:,}"
-            )
-
-    def _images(self, archive: Any) -> Iterator[tuple[str, str, bytes]]:
-        """Yield (class folder, file name, bytes) of each image in the archive.
-
-        Raises:
-            InputError: the archive cannot be read.
-        """
+    def _images(self) -> Iterator[tuple[str, str, bytes]]:
+        """Yield (class folder, file name, bytes) of each image in the archive."""
         try:
-            with self._open_tar(archive) as tar:
+            with _open_tar(self.archive) as tar:
                 for member in tar:
-                    match = self.pattern.search(member.name)
-                    if not match or not member.isfile():
-                        continue
-                    if member.size > MOST_BYTES:
-                        raise self._refused(
-                            f"{member.name} in {archive} has {member.size:,} bytes, more than any "
-                            f"picture of {self.known.title}"
-                        )
-                    file = tar.extractfile(member)
-                    content = file.read() if file else b""
-                    if len(content) != member.size:
-                        raise EOFError(f"{member.name} is cut off")
-                    yield self.class_folder(match[1]), match[2], content
-        except InputError:
-            raise
+                    match = IMAGE.search(member.name)
+                    if match and member.isfile():
+                        if member.size > MOST_BYTES:
+                            raise ValueError(f"{member.name} is no picture: {member.size:,} bytes")
+                        content: Any = tar.extractfile(member)
+                        yield match[1].lower(), match[2], content.read()
         except Exception as error:  # whatever zipfile, tarfile and the decompressors raise
-            problem = f"{type(error).__name__}: {error}"
-            if fetching.is_web_page(archive):
-                problem = "it is a web page (HTML), not an archive"
-            raise self._refused(f"{archive} cannot be read ({problem})") from error
-
-    def _open_tar(self, path: Any) -> tarfile.TarFile:
-        """Open the tar file at `path`, plain or compressed, or the one inside a zip."""
-        if not zipfile.is_zipfile(path):
-            return tarfile.open(path)
-        archive = zipfile.ZipFile(path)
-        inside = [name for name in archive.namelist() if name.endswith(self.tar_name)]
-        inside = [name for name in inside if "/._" not in name]  # macOS' attributes of a file
-        if not inside:
-            raise KeyError(
-                f"it is a zip with no {self.tar_name} among its {len(archive.namelist())} files"
-            )
-        return tarfile.open(fileobj=archive.open(inside[0]), mode="r|*")
-
-    def _decode(self, archive: Any, name: str, content: bytes) -> None:
-        import PIL.Image
-
-        try:
-            PIL.Image.open(io.BytesIO(content)).load()
-        except Exception as error:  # whatever a decoder makes of altered bytes
-            raise self._refused(f"{archive}: {name} is not a whole picture ({error})") from error
+            raise self._refused(f"cannot be read ({type(error).__name__}: {error})") from error
 
     def _refused(self, problem: str) -> InputError:
-        return InputError(f"{problem}. Download the archive again from {self.known.homepage}.")
+        return InputError(
+            f"{self.archive} {problem}. Download the archive of {self.known.title} again from "
+            f"{self.known.homepage}."
+        )
+
+
+class _Member(tarfile.TarInfo):
+    """A member of a tar file. `tarfile` takes an altered header for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, tar: Any) -> Any:
+        try:
+            return super().fromtarfile(tar)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"{error} at byte {tar.offset:,}") from error
+
+
+def _open_tar(path: Any) -> tarfile.TarFile:
+    """Open the tar file, plain or compressed, or the one inside a zip."""
+    if not zipfile.is_zipfile(path):
+        return tarfile.open(path, tarinfo=_Member)
+    archive = zipfile.ZipFile(path)
+    inside = [name for name in archive.namelist() if TAR.search(name)]
+    if not inside:
+        raise ValueError(f"a zip without a tar file among its {len(archive.namelist())} files")
+    return tarfile.open(fileobj=archive.open(inside[0]), mode="r|*", tarinfo=_Member)
 
 
 # TFDS has registered its own under this name.
@@ -195,44 +153,13 @@ class Caltech101(_Caltech, skip_registration=True):  # type: ignore[call-arg]
 
     name = "caltech101"
     VERSION = tfds.core.Version(CATALOGUE[name].version)  # the features of TFDS' own version
-    pattern = re.compile(r"(?:^|/)101_ObjectCategories/([^/]+)/(image_[0-9]{4}\.jpg)$")
-    tar_name = "101_ObjectCategories.tar.gz"
-    digest = ("sha256", "331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91")
-    older_digests = (("md5", "b224c7392d521a49829488ab0f1120d9"),)
-
-    @staticmethod
-    def folder_names() -> Iterable[str]:
-        """Return the names of the classes as TFDS has them."""
-        return CATALOGUE["caltech101"].class_names
-
-    @staticmethod
-    def class_folder(name: str) -> str:
-        """Return TFDS' name of a class folder."""
-        return name.lower()
 
 
 class Caltech256(_Caltech):
-    """Caltech-256, from 256_ObjectCategories.tar.
-
-    A stray file (198.spider/RENAME2) and a stray folder (056.dog/greg) are dropped.
-    """
+    """Caltech-256, from 256_ObjectCategories.tar."""
 
     name = "caltech256"
     VERSION = tfds.core.Version(CATALOGUE[name].version)
-    pattern = re.compile(r"(?:^|/)256_ObjectCategories/([0-9]{3}\.[^/]+)/([0-9]{3}_[0-9]{4}\.jpg)$")
-    tar_name = "256_ObjectCategories.tar"
-    digest = ("md5", "67b4f42ca05d46448c6bb8ecd2220f6d")  # CaltechDATA publishes no other
-
-    @staticmethod
-    def folder_names() -> Iterable[str]:
-        """Return the names of the class folders, in the order of the labels."""
-        names = CATALOGUE["caltech256"].class_names
-        return [f"{label + 1:03d}.{name}" for label, name in enumerate(names)]
-
-    @staticmethod
-    def class_folder(name: str) -> str:
-        """Return the class folder's name as it is."""
-        return name
 
 
 BUILDERS = {"caltech101": Caltech101, "caltech256": Caltech256}

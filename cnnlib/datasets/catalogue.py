@@ -21,7 +21,6 @@ class Lecture:
     images: str
     resolution: str
     year: str = ""
-    size: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +52,21 @@ class Info:
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes, by label.
 
-        Raises:
-            Damaged: their file in data/class_names/ is not the published one.
+        A class of ImageNet has the first word of its synset, with the WordNet id where two synsets
+        share the word. Raises Damaged if the file in data/class_names/ is not the published one.
         """
-        return self.classes if self.classes is not None else _class_names(self.name)
+        if self.classes is not None:
+            return self.classes
+        path = storage.DATA / "class_names" / f"{self.name}.txt"
+        lines = integrity.read_text(path).splitlines()
+        if self.name == "caltech256":  # 001.ak47
+            return tuple(line.split(".")[1] for line in lines)
+        if self.name != "imagenet":
+            return tuple(lines)
+        synsets = [line.split(" ", 1) for line in lines]
+        first = [(wordnet_id, words.split(", ")[0]) for wordnet_id, words in synsets]
+        uses = Counter(word for _, word in first)
+        return tuple(word if uses[word] == 1 else f"{word} ({id_})" for id_, word in first)
 
 
 def names() -> list[str]:
@@ -80,41 +90,6 @@ def info(name: str) -> Info:
 Name = Annotated[str, BeforeValidator(lambda name: check_name("data set", name, CATALOGUE))]
 
 
-def _class_names(name: str) -> tuple[str, ...]:
-    match name:
-        case "caltech256":  # 001.ak47
-            return tuple(line.split(".")[1] for line in _read_names(name))
-        case "imagenet":
-            return tuple(imagenet_names().values())
-        case "imagenette":
-            names = imagenet_names()
-            return tuple(names[wordnet_id] for wordnet_id in IMAGENETTE_IDS)
-    return tuple(_read_names(name))
-
-
-def _read_names(name: str) -> list[str]:
-    return integrity.read_text(storage.DATA / "class_names" / f"{name}.txt").splitlines()
-
-
-def imagenet_names() -> dict[str, str]:
-    """Return the names of ImageNet's 1,000 classes by WordNet id, in the order of the labels.
-
-    A name is the first word of the synset, with its id where two synsets share the word.
-    """
-    synsets = dict(line.split(" ", 1) for line in _read_names("imagenet"))
-    first = {wordnet_id: words.split(", ")[0] for wordnet_id, words in synsets.items()}
-    uses = Counter(first.values())
-    return {
-        wordnet_id: name if uses[name] == 1 else f"{name} ({wordnet_id})"
-        for wordnet_id, name in first.items()
-    }
-
-
-# Imagenette's labels, in the order of the class list that TFDS has for it.
-IMAGENETTE_IDS = (
-    *("n01440764", "n02102040", "n02979186", "n03000684", "n03028079"),
-    *("n03394916", "n03417042", "n03425413", "n03445777", "n03888257"),
-)
 _CIFAR: dict[str, Any] = {
     "version": "3.0.2",
     "image_shape": (32, 32, 3),
@@ -232,7 +207,7 @@ _ALL = (
         citation="J. Deng, W. Dong, R. Socher, L.-J. Li, K. Li, L. Fei-Fei: ImageNet: A "
         "Large-Scale Hierarchical Image Database. CVPR 2009. O. Russakovsky et al.: ImageNet "
         "Large Scale Visual Recognition Challenge. IJCV 115(3), 2015.",
-        lecture=Lecture("1,000", "14 million", "", "2009", "138 GB and 6.3 GB"),
+        lecture=Lecture("1,000", "14 million", "", "2009"),
         note="14 million is all of ImageNet, with more than 20,000 classes. The 1,000 classes of "
         "the challenge have 1,281,167 training images (138 GB). The 6.3 GB are its 50,000 "
         "validation images, on which everybody tests: the labels of its test images were never "
@@ -247,6 +222,10 @@ _ALL = (
         name="imagenette",
         title="Imagenette (320 px)",
         year=2019,
+        classes=(
+            *("tench", "English springer", "cassette player", "chain saw", "church"),
+            *("French horn", "garbage truck", "gas pump", "golf ball", "parachute"),
+        ),
         train_count=9_469,
         test_count=3_925,
         image_shape=None,

@@ -6,11 +6,12 @@ What arrives is compared with a published checksum before anything is made of it
 import os
 import pathlib
 import shutil
-import sys
+import threading
+import urllib.parse
 from typing import Any
 
-from cnnlib import storage
-from cnnlib.datasets import fetching, prepared
+from cnnlib import integrity, storage
+from cnnlib.datasets import catalogue, embedded, prepared
 from cnnlib.datasets.catalogue import Info
 from cnnlib.errors import InputError, Unavailable
 
@@ -32,127 +33,215 @@ ADDRESSES = {
     ],
     "imagenette": ["https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz"],
 }
-TAKE_ARCHIVES = ("caltech101", "caltech256")
-IMAGENET_FILES = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
+# CaltechDATA publishes these; the second of Caltech-101 was published before. TFDS has the others.
+DIGESTS = {
+    "caltech101": [
+        ("sha256", "331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91"),
+        ("md5", "b224c7392d521a49829488ab0f1120d9"),
+    ],
+    "caltech256": [("md5", "67b4f42ca05d46448c6bb8ecd2220f6d")],
+}
+Digests = list[tuple[str, str]]  # algorithm and hexadecimal digits
+
+PATIENCE = 6  # seconds to wait for a host's answer
+
+
+def folder(info: Info, allow_download: bool) -> pathlib.Path:
+    """Return the prepared folder of a data set, downloaded if need be.
+
+    Raises:
+        Unavailable: the data set is not available here. The message lists what can be done.
+    """
+    found = prepared.find(info)
+    if found:
+        return found
+    try:
+        if not allow_download:
+            raise Unavailable("downloads are switched off (download=False)")
+        return prepare(info.name)
+    except Unavailable as error:
+        sample = "its sample, with sample=True, or " if info.name in embedded.SAMPLES else ""
+        raise Unavailable(
+            f"{info.title} ({info.name}) is not available on this machine. Tried: "
+            f"no prepared folder {prepared.data_folder() / info.tfds_name}; {error}.\n"
+            "What you can do:\n"
+            f"1. connect to the internet and run again, or `python -m cnnlib data fetch "
+            f"{info.name}`;\n"
+            "2. bring it from a machine that has it: there `python -m cnnlib data bundle "
+            f"{info.name} -o FILE`, here `python -m cnnlib data unpack FILE`; or copy the prepared "
+            f"TFDS folder, {info.tfds_name}/<version>, and set CNNLIB_DATA to the folder that has "
+            "it in tfds/, or TFDS_DATA_DIR to the folder that has it directly;\n"
+            f"3. use what the repository carries: {sample}{', '.join(embedded.WHOLE)}."
+        ) from error
 
 
 def prepare(
-    info: Info, archive: str | os.PathLike[str] | None = None, partial: bool = False
+    name: str, archive: str | os.PathLike[str] | None = None, partial: bool = False
 ) -> pathlib.Path:
-    """Prepare a data set, with progress bars, and return its version folder.
+    """Prepare a data set ahead of its use, with progress bars, and return its folder.
+
+    A download that broke off continues where it stopped.
 
     Args:
-        info: the data set.
+        name: any data set.
         archive: path of the original archive, of Caltech-101 or Caltech-256, to use instead of a
             download.
         partial: accept an archive that holds a part of the set.
 
     Raises:
+        InputError: unknown name, or an archive that is not the set's.
         Unavailable: no answer, a connection that breaks off, a full disk, or ImageNet's archives
-            are missing. What has been downloaded is kept; the next call continues from there.
-        InputError: the archive is not the set's.
+            are missing.
+        Damaged: the folder is here, but not whole.
     """
-    if archive is not None and info.name not in TAKE_ARCHIVES:
-        raise InputError(
-            f"{info.name} is not made of an archive of yours: only {' and '.join(TAKE_ARCHIVES)} "
-            "are"
-        )
+    info = catalogue.info(name)
+    found = prepared.find(info)
+    if found:
+        prepared.check(found, info, partial)
+        return found
     if archive is not None:
-        _check_archive(archive)
-    elif info.name in ADDRESSES:
-        fetching.check_host(ADDRESSES[info.name][0])
+        _check_archive(info, archive, partial)
+    elif name in ADDRESSES:
+        _check_host(ADDRESSES[name][0])
     try:
-        folder = storage.make_folder(prepared.data_folder(), variable="CNNLIB_DATA")
+        top = storage.make_folder(prepared.data_folder(), variable="CNNLIB_DATA")
     except InputError as error:
         raise Unavailable(str(error)) from error
     # Two kernels would write to the same part of a download.
-    with storage.one_at_a_time(folder / info.name, f"prepares {info.name}"):
+    with storage.one_at_a_time(top / name, f"prepares {name}"):
         found = prepared.find(info)  # by the process that was waited for
         if found:
             return found
         # What killed preparations left behind.
-        storage.remove_abandoned(folder / info.tfds_name, "incomplete.")
-        return _prepare(info, folder, archive, partial)
-
-
-def _check_archive(archive: str | os.PathLike[str]) -> None:
-    """Raise an error unless the archive is a file that can be read."""
-    if os.path.exists(archive) and not os.path.isfile(archive):
-        raise InputError(f"{archive} is not a file: give the path of the archive")
-    open(archive, "rb").close()
+        storage.remove_abandoned(top / info.tfds_name, "incomplete.")
+        return _prepare(info, top, archive, partial)
 
 
 def _prepare(
-    info: Info, folder: pathlib.Path, archive: str | os.PathLike[str] | None, partial: bool
+    info: Info, top: pathlib.Path, archive: str | os.PathLike[str] | None, partial: bool
 ) -> pathlib.Path:
     import tensorflow_datasets as tfds
 
     builder: Any
-    if info.name in TAKE_ARCHIVES:
+    if info.name in DIGESTS:
         from cnnlib.datasets import caltech
 
-        builder = caltech.BUILDERS[info.name](data_dir=folder, archive=archive, partial=partial)
-        digests = dict.fromkeys(ADDRESSES[info.name], builder.digest)
+        builder = caltech.BUILDERS[info.name](data_dir=top, archive=archive, partial=partial)
+        digests = dict.fromkeys(ADDRESSES[info.name], DIGESTS[info.name])
     else:
-        builder = tfds.builder(info.tfds_name, data_dir=folder)
-        urls = builder.url_infos or {}
-        digests = {address: ("sha256", known.checksum) for address, known in urls.items()}
-    downloads = folder / "downloads" / "manual"
-    if info.name == "imagenet":
-        _check_imagenet(downloads, digests, partial)
-    elif archive is None:
-        downloads = storage.make_folder(folder / "downloads" / "cnnlib" / info.name)
-        fetched = [
-            fetching.fetch(address, downloads, digests.get(address))
-            for address in ADDRESSES[info.name]
-        ]
-        if info.name in TAKE_ARCHIVES:
-            builder.archive = fetched[0]
+        builder = tfds.builder(info.tfds_name, data_dir=top)
+        urls = (builder.url_infos or {}).items()
+        digests = {address: [("sha256", known.checksum)] for address, known in urls}
+    downloads = top / "downloads" / "manual"  # where TFDS looks for ImageNet's archives
+    if archive is None and info.name in ADDRESSES:
+        downloads = storage.make_folder(top / "downloads" / "cnnlib" / info.name)
+        for address in ADDRESSES[info.name]:
+            builder.archive = _fetch(address, downloads, digests.get(address, []))
     # TFDS' own copies on Google's storage carry no checksums.
     config = tfds.download.DownloadConfig(manual_dir=downloads, try_download_gcs=False)
     try:
         builder.download_and_prepare(download_config=config)
     except InputError:
         raise
-    except OSError as error:  # a full disk, a lost connection: it may work the next time
+    except Exception as error:  # a full disk, a lost connection, an archive that TFDS cannot read
         raise Unavailable(
-            f"preparing {info.name} broke off ({fetching.reason(error)}). Once that is mended, "
-            "run the same command again: it continues from here"
+            f"preparing {info.name} broke off ({_reason(error)}). Once that is mended, run the "
+            "same command again: it continues from here"
         ) from error
-    except Exception as error:  # whatever TFDS makes of an archive that it cannot use
-        advice = (
-            "check your version of tensorflow-datasets"
-            if archive is None
-            else f"download the archive again from {info.homepage}"
-        )
-        raise Unavailable(
-            f"preparing {info.name} failed ({fetching.reason(error)}), and would fail again: "
-            f"{advice}"
-        ) from error
-    if info.name in ADDRESSES and archive is None:
+    if downloads.name == info.name:
         shutil.rmtree(downloads)
     return pathlib.Path(builder.data_dir)
 
 
-def _check_imagenet(
-    folder: pathlib.Path, digests: dict[str, fetching.Digest], partial: bool
-) -> None:
-    """Raise an error unless ImageNet's published archives are in TFDS' manual folder."""
-    here = [name for name in IMAGENET_FILES if (folder / name).is_file()]
-    if len(here) < (1 if partial else 2):
-        raise Unavailable(
-            "ImageNet has to be downloaded by you: its makers ask for registration. Register at "
-            "https://image-net.org/download-images, download "
-            f"{' (138 GB) and '.join(IMAGENET_FILES)} (6.3 GB) of ILSVRC 2012, put both into "
-            f"{folder} and run the same command again. With the second alone, `--partial` prepares "
-            "the test images. To look at pictures of the kind, prepare imagenette: ten classes, "
-            "0.3 GB, no registration"
+def _check_archive(info: Info, archive: str | os.PathLike[str], partial: bool) -> None:
+    """Raise InputError unless the set is made of such an archive, whole or in part."""
+    if info.name not in DIGESTS:
+        known = " and ".join(DIGESTS)
+        raise InputError(f"{info.name} is not made of an archive of yours: only {known} are")
+    if not os.path.isfile(archive):
+        raise InputError(f"{archive} is not a file: give the path of the archive")
+    if problem := _problem(archive, [] if partial else DIGESTS[info.name]):
+        raise InputError(
+            f"{archive} is not the published archive of {info.title}: {problem}. Download it again "
+            f"from {info.homepage}."
         )
-    for name in here:
-        published = next(digest for address, digest in digests.items() if address.endswith(name))
-        print(f"Checking {name} ...", file=sys.stderr, flush=True)
-        problem = fetching.digest_problem(folder / name, published)
-        if problem:
-            raise InputError(
-                f"{folder / name} is not the file that was published: {problem}. Download it again."
-            )
+
+
+def _check_host(address: str) -> None:
+    """Raise Unavailable unless the host has the file and says so within PATIENCE seconds.
+
+    The question is put in a thread, since nothing bounds the time of a DNS look-up.
+    """
+    import requests
+
+    problem = [f"no answer within {PATIENCE} seconds"]
+
+    def ask() -> None:
+        try:
+            answer = requests.head(address, timeout=PATIENCE, allow_redirects=True)
+            problem[:] = [] if answer.ok else [f"HTTP {answer.status_code}"]
+        except requests.RequestException as error:
+            problem[:] = [type(error).__name__]
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if problem:
+        host = urllib.parse.urlsplit(address).hostname
+        raise Unavailable(f"{host} did not answer ({problem[0]})")
+
+
+def _fetch(address: str, downloads: pathlib.Path, digests: Digests) -> pathlib.Path:
+    """Download what is missing of a file, with a progress bar; return its path if it is whole."""
+    import requests  # with which TFDS downloads: the same proxies, the same certificates
+    import tqdm
+
+    url = urllib.parse.urlsplit(address)
+    path = downloads / pathlib.PurePosixPath(url.path).name
+    if path.exists():
+        return path
+    part = path.with_name(path.name + ".part")
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={have}-"}
+    try:
+        with requests.get(address, headers=headers, stream=True, timeout=60) as answer:
+            if answer.status_code != 416:  # else nothing is missing
+                answer.raise_for_status()
+                if answer.status_code != 206:  # a host that cannot resume sends it all again
+                    have = 0
+                total = have + int(answer.headers.get("Content-Length", 0)) or None
+                bar = tqdm.tqdm(
+                    total=total, initial=have, unit="B", unit_scale=True, desc=path.name
+                )
+                with bar, part.open("ab" if have else "wb") as file:
+                    for chunk in answer.iter_content(1 << 16):
+                        bar.update(file.write(chunk))
+    except (requests.RequestException, OSError) as error:  # requests' errors are OSErrors too
+        raise Unavailable(
+            f"the download from {url.hostname} broke off ({_reason(error)}). Run the same command "
+            "again: it continues from here"
+        ) from error
+    if problem := _problem(part, digests):
+        part.unlink()
+        raise Unavailable(
+            f"{address} is not the file that was published: {problem}. It was removed; try again "
+            "later"
+        )
+    os.replace(part, path)
+    return path
+
+
+def _problem(path: str | os.PathLike[str], digests: Digests) -> str | None:
+    """Return None if a file has one of the digests, or there is none, else what is wrong."""
+    with open(path, "rb") as file:
+        if file.read(512).lstrip()[:1] == b"<":
+            return "it is a web page (HTML), not an archive"
+    found = [(algorithm, integrity.digest(path, algorithm)) for algorithm, _ in digests]
+    if not digests or set(found) & set(digests):
+        return None
+    return f"{' '.join(found[0])}, expected {digests[0][1]}"
+
+
+def _reason(error: Exception) -> str:
+    """Return a system error in its own words, another with its type."""
+    return getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"

@@ -4,6 +4,8 @@ data/README.md tells where they are from. Every file is verified when it is read
 """
 
 import dataclasses
+import fnmatch
+import hashlib
 import io
 import pathlib
 
@@ -11,162 +13,114 @@ import numpy as np
 import PIL.Image
 
 from cnnlib import integrity, storage
-from cnnlib.datasets import catalogue
-from cnnlib.datasets.ordering import by_digest
+from cnnlib.datasets.catalogue import Info
+from cnnlib.errors import InputError
 
-TILES = 50  # images in a row of a sheet
+TILE, TILES = 32, 50  # of a sheet: the pixels of a tile's side, the tiles in a row
 
 Arrays = dict[str, tuple[np.ndarray, np.ndarray]]  # {"train": (images, labels), "test": ...}
 
 
 @dataclasses.dataclass(frozen=True)
-class Whole:
-    """Arrays in one .npz file: `x_train`, `y_train`, `x_test` and `y_test`."""
+class Embedded:
+    """Images of one data set in data/.
 
-    file: str  # in data/
+    They are an .npz file with `x_train`, `y_train`, `x_test` and `y_test`; or two lossless
+    pictures, sheets of tiles, with as many images of each class, class by class; or training
+    images as the JPEG files that were published, `<folder of the class>/<file>`.
+    """
+
+    pattern: str  # of the files' names in the manifest
     train_count: int
     test_count: int
     order: str = "official"
 
     @property
-    def path(self) -> pathlib.Path:
-        """Return where the file is."""
-        return storage.DATA / self.file
-
-    @property
-    def title(self) -> str:
-        """Return the file's place in the repository."""
-        return f"data/{self.file}"
+    def count(self) -> int:
+        """Return the number of images, training and test together."""
+        return self.train_count + self.test_count
 
     def files(self) -> list[pathlib.Path]:
-        """Return the files that hold the images."""
-        return [self.path]
+        """Return the files that the manifest lists, so that a missing one is noticed."""
+        return [
+            storage.DATA / name
+            for name in sorted(fnmatch.filter(integrity.digests(), self.pattern))
+        ]
 
-    def read(self) -> Arrays:
+    def arrays(self) -> Arrays:
         """Return images, uint8 (n, height, width, channels), and labels, int64 (n,).
 
         Raises:
-            Damaged: the file is not the published one.
+            Damaged: a file is not the published one.
         """
-        content = io.BytesIO(integrity.read_bytes(self.path))
-        with np.load(content, allow_pickle=False) as arrays:
+        path = storage.DATA / self.pattern
+        if path.suffix == ".webp":
+            splits = ("train", "test")
+            return {
+                split: _sheet(path.with_name(path.name.replace("*", split))) for split in splits
+            }
+        with np.load(io.BytesIO(integrity.read_bytes(path)), allow_pickle=False) as arrays:
             return {
                 split: (_with_channels(arrays[f"x_{split}"]), arrays[f"y_{split}"].astype(np.int64))
                 for split in ("train", "test")
             }
 
-
-@dataclasses.dataclass(frozen=True)
-class Sheets:
-    """Images as tiles of two lossless pictures, `<name>_train.webp` and `<name>_test.webp`.
-
-    A sheet has TILES tiles in a row, and the same number of images of each class, class by class.
-    """
-
-    name: str  # in data/samples/
-    side: int  # of a tile, in pixels
-    classes: int
-    train_count: int
-    test_count: int
-    order: str = "by digest"
-
-    @property
-    def title(self) -> str:
-        """Return the files' place in the repository."""
-        return f"data/samples/{self.name}_*.webp"
-
-    @property
-    def path(self) -> pathlib.Path:
-        """Return where the training images are."""
-        return self.files()[0]
-
-    def files(self) -> list[pathlib.Path]:
-        """Return the files that hold the images."""
-        folder = storage.DATA / "samples"
-        return [folder / f"{self.name}_{split}.webp" for split in ("train", "test")]
-
-    def read(self) -> Arrays:
-        """Return images, uint8 (n, side, side, 3), and labels, int64 (n,), ordered by digest.
-
-        Raises:
-            Damaged: a sheet is not the published one.
-        """
-        return {
-            split: self._read_sheet(path)
-            for split, path in zip(("train", "test"), self.files(), strict=True)
-        }
-
-    def _read_sheet(self, path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-        with PIL.Image.open(io.BytesIO(integrity.read_bytes(path))) as picture:
-            sheet = np.asarray(picture.convert("RGB"))
-        rows = sheet.shape[0] // self.side
-        tiles = sheet.reshape(rows, self.side, TILES, self.side, 3).swapaxes(1, 2)
-        images = np.ascontiguousarray(tiles).reshape(-1, self.side, self.side, 3)
-        labels = np.repeat(np.arange(self.classes), len(images) // self.classes)
-        return by_digest(images, labels)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pictures:
-    """JPEG files as they were published: `<folder of the class>/<file>` in data/samples/<name>."""
-
-    name: str
-    count: int
-
-    @property
-    def title(self) -> str:
-        """Return the folder's place in the repository."""
-        return f"data/samples/{self.name}"
-
-    @property
-    def path(self) -> pathlib.Path:
-        """Return where the folder is."""
-        return storage.DATA / "samples" / self.name
-
-    @property
-    def train_count(self) -> int:
-        """Return the number of pictures: all are training images."""
-        return self.count
-
-    @property
-    def test_count(self) -> int:
-        """Return 0: no picture is a test image."""
-        return 0
-
-    def files(self) -> list[pathlib.Path]:
-        """Return the files that hold the pictures, in the order of class folders and names.
-
-        They are those that the manifest lists, so that a missing one is noticed.
-        """
-        prefix = f"samples/{self.name}/"
-        names = sorted(name for name in integrity.digests() if name.startswith(prefix))
-        return [storage.DATA / name for name in names]
-
-    def labels(self) -> np.ndarray:
-        """Return the labels of `files`, int64 (n,)."""
-        folders = [path.parent.name for path in self.files()]
-        if self.name == "caltech256":  # 003.backpack is the third class
-            return np.array([int(folder[:3]) - 1 for folder in folders])
-        classes = catalogue.info(self.name).class_names
-        return np.array([classes.index(folder.lower()) for folder in folders])
-
-    def read(self) -> list[bytes]:
-        """Return the content of `files`.
+    def pictures(self, info: Info) -> tuple[list[bytes], np.ndarray]:
+        """Return the content of each JPEG file, and the labels, int64 (n,).
 
         Raises:
             Damaged: a file is not the published one.
         """
-        return [integrity.read_bytes(path) for path in self.files()]
+        files = self.files()
+        names = [path.parent.name.lower().split(".")[-1] for path in files]  # 003.backpack
+        labels = [info.class_names.index(name) for name in names]
+        return [integrity.read_bytes(path) for path in files], np.array(labels)
 
 
-WHOLE = {"mnist": Whole("mnist.npz", 60_000, 10_000)}
-SAMPLES: dict[str, Whole | Sheets | Pictures] = {
-    "fashion_mnist": Whole("samples/fashion_mnist.npz", 6_000, 1_000),
-    "cifar10": Sheets("cifar10", 32, 10, 2_500, 1_000),
-    "cifar100": Whole("samples/cifar100.npz", 0, 20),
-    "caltech101": Pictures("caltech101", 99),
-    "caltech256": Pictures("caltech256", 20),
+WHOLE = {"mnist": Embedded("mnist.npz", 60_000, 10_000)}
+SAMPLES = {
+    "fashion_mnist": Embedded("samples/fashion_mnist.npz", 6_000, 1_000),
+    "cifar10": Embedded("samples/cifar10_*.webp", 2_500, 1_000, order="by digest"),
+    "cifar100": Embedded("samples/cifar100.npz", 0, 20),
+    "caltech101": Embedded("samples/caltech101/*", 99, 0),
+    "caltech256": Embedded("samples/caltech256/*", 20, 0),
 }
+
+
+def find(info: Info, sample: bool) -> Embedded | None:
+    """Return the repository's sample of a data set if that is wanted, else the whole or None.
+
+    Raises:
+        InputError: there is no sample.
+    """
+    if not sample:
+        return WHOLE.get(info.name)
+    if info.name not in SAMPLES:
+        whole = ": the repository carries it whole" if info.name in WHOLE else ""
+        raise InputError(
+            f"there is no sample of {info.name}{whole}. There is one of {', '.join(SAMPLES)}."
+        )
+    return SAMPLES[info.name]
+
+
+def by_digest(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort images, and their labels, by the SHA-256 of each image's bytes, then by label.
+
+    TFDS shuffles the records when it writes a folder, and another version of it may do so in
+    another way. In this order a seed means the same images on every machine.
+    """
+    digests = [hashlib.sha256(image.tobytes()).digest() for image in images]
+    order = sorted(range(len(labels)), key=lambda i: (digests[i], int(labels[i])))
+    return images[order], labels[order]
+
+
+def _sheet(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images of a sheet with ten classes, ordered by digest, and their labels."""
+    with PIL.Image.open(io.BytesIO(integrity.read_bytes(path))) as picture:
+        sheet = np.asarray(picture.convert("RGB"))
+    tiles = sheet.reshape(len(sheet) // TILE, TILE, TILES, TILE, 3).swapaxes(1, 2)
+    images = np.ascontiguousarray(tiles).reshape(-1, TILE, TILE, 3)
+    return by_digest(images, np.repeat(np.arange(10), len(images) // 10))
 
 
 def _with_channels(images: np.ndarray) -> np.ndarray:

@@ -1,13 +1,12 @@
 """Data sets as arrays, whole or cut down."""
 
 import dataclasses
-import os
-import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from cnnlib.datasets import download as downloads
-from cnnlib.datasets import embedded, prepared, sampling, sources
+from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import Info, Name, info
 from cnnlib.errors import InputError
 from cnnlib.validation import Seed, WholeNumber, validated
@@ -68,26 +67,26 @@ def load(
         Damaged: its files are not what they should be.
     """
     known = _with_one_size(name)
-    counts = (known.train_count, known.test_count)
-    if sample:
-        file = sources.sample(known)
-        counts = (file.train_count, file.test_count)
+    file = embedded.find(known, sample)
     sizes = (train_size, test_size, validation_size)
-    if not partial:
-        sampling.check_sizes(known, counts, *sizes)
-    arrays, source = _read(known, sample, partial, download)
+    if not partial:  # before anything is read
+        of = file or known
+        _check_sizes(name, (of.train_count, of.test_count), *sizes)
+    if file:
+        arrays, source = file.arrays(), f"{'sample' if sample else 'embedded'} data/{file.pattern}"
+    else:
+        arrays, source = _of_folder(known, partial, download)
+    labels, test_labels = arrays["train"][1], arrays["test"][1]
     if partial:
-        counts = (len(arrays["train"][1]), len(arrays["test"][1]))
-        sampling.check_sizes(known, counts, *sizes)
+        _check_sizes(name, (len(labels), len(test_labels)), *sizes)
     # Each draw has a random stream of its own, so none depends on another's size.
-    labels = arrays["train"][1]
-    validation = sampling.draw(labels, validation_size, [seed, 0])
+    validation = draw(labels, validation_size, [seed, 0])
     train = np.setdiff1d(np.arange(len(labels)), validation, assume_unique=True)
     if train_size is not None:
-        train = train[sampling.draw(labels[train], train_size, [seed, 1])]
-    test = np.arange(len(arrays["test"][1]))
+        train = train[draw(labels[train], train_size, [seed, 1])]
+    test = np.arange(len(test_labels))
     if test_size is not None:
-        test = sampling.draw(arrays["test"][1], test_size, [seed, 2])
+        test = draw(test_labels, test_size, [seed, 2])
     return Dataset(
         train=_chosen(*arrays["train"], train),
         validation=_chosen(*arrays["train"], validation),
@@ -97,52 +96,35 @@ def load(
     )
 
 
-@validated
-def image_order(name: Name, sample: bool = False) -> str:
+def image_order(name: str, sample: bool = False) -> str:
     """Return the order in which `load` gives the images of a set: "official" or "by digest".
 
     By digest means sorted by the SHA-256 of each image's bytes, then by label: TFDS shuffles what
     it prepares, so the official order is lost. A seed and a subset choose the same images only
-    where the order is the same.
-
-    Args:
-        name: a data set whose images have one size.
-        sample: for the repository's sample of it.
-
-    Raises:
-        InputError: unknown name, no sample of it, or images of many sizes.
+    where the order is the same. Raises InputError if `load` does not read the set.
     """
-    known = _with_one_size(name)
-    if sample:
-        return _sample(known).order
-    return embedded.WHOLE[name].order if name in embedded.WHOLE else "by digest"
+    file = embedded.find(_with_one_size(name), sample)
+    return file.order if file else "by digest"
 
 
-@validated
-def prepare(
-    name: Name, archive: str | os.PathLike[str] | None = None, partial: bool = False
-) -> pathlib.Path:
-    """Prepare a data set ahead of its use, with progress bars, and return its folder.
+def draw(labels: np.ndarray, size: int, seed: Sequence[int]) -> np.ndarray:
+    """Draw `size` images, with the classes in proportion; return their indices in rising order.
 
-    A download that broke off continues where it stopped.
-
-    Args:
-        name: any data set.
-        archive: path of the original archive, of Caltech-101 or Caltech-256, to use instead of a
-            download.
-        partial: accept an archive that holds a part of the set.
-
-    Raises:
-        InputError: unknown name, or an archive that is not the set's.
-        Unavailable: there is no way to get the set on this machine.
-        Damaged: the folder is here, but not whole.
+    Shares are rounded by the largest remainder, ties going to the lower label. Of a class, the
+    draw for a smaller size is the beginning of the draw for a larger one. RandomState, because
+    NumPy guarantees that its numbers never change (NEP 19); those of `default_rng` may. `seed` is
+    the user's seed and the number of the draw.
     """
-    known = info(name)
-    folder = prepared.find(known)
-    if folder:
-        prepared.check(folder, known, partial)
-        return folder
-    return downloads.prepare(known, archive, partial)
+    if not size:
+        return np.arange(0)
+    random = np.random.RandomState(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    shares, remainders = np.divmod(size * counts, len(labels))
+    shares[np.argsort(-remainders, kind="stable")[: size - shares.sum()]] += 1
+    orders = [random.permutation(np.flatnonzero(labels == label)) for label in classes]
+    return np.sort(
+        np.concatenate([order[:share] for order, share in zip(orders, shares, strict=True)])
+    )
 
 
 def _with_one_size(name: str) -> Info:
@@ -155,23 +137,42 @@ def _with_one_size(name: str) -> Info:
     return known
 
 
-def _sample(known: Info) -> embedded.Whole | embedded.Sheets:
-    file = sources.sample(known)
-    assert not isinstance(file, embedded.Pictures), "the images are of one size"
-    return file
+def _check_sizes(
+    name: str,
+    counts: tuple[int, int],
+    train_size: int | None,
+    test_size: int | None,
+    validation_size: int,
+) -> None:
+    """Raise InputError for a size that cannot be: `counts` training and test images there are."""
+    train_count, test_count = counts
+    for argument, value, least, most in (
+        ("train_size", train_size, 1, train_count),
+        ("test_size", test_size, 1, test_count),
+        ("validation_size", validation_size, 0, max(train_count - 1, 0)),
+    ):
+        if value is not None and not least <= value <= most:
+            raise InputError(
+                f"{argument} for {name} is {value}, expected a whole number from {least} to {most}"
+            )
+    if train_size and train_size + validation_size > train_count:
+        raise InputError(
+            f"train_size {train_size} and validation_size {validation_size} together exceed the "
+            f"{train_count} training images of {name}: make one of them smaller"
+        )
 
 
-def _read(known: Info, sample: bool, partial: bool, download: bool) -> tuple[embedded.Arrays, str]:
-    """Return all images of a set, and where they came from."""
-    file = _sample(known) if sample else embedded.WHOLE.get(known.name)
-    if file:
-        return file.read(), f"{'sample' if sample else 'embedded'} {file.title}"
-    was_prepared = prepared.find(known) is not None
-    folder = sources.folder(known, download)
-    arrays = prepared.read(folder, known, partial)
+def _of_folder(known: Info, partial: bool, download: bool) -> tuple[embedded.Arrays, str]:
+    """Return all images of a prepared set, and where they came from."""
+    how = "prepared" if prepared.find(known) else "downloaded"
+    folder = downloads.folder(known, download)
+    assert known.image_shape, "its images have one size"
+    none = np.empty((0, *known.image_shape), np.uint8), np.empty(0, np.int64)
+    splits = prepared.check(folder, known, partial)
+    read = {name: prepared.read_split(folder, split, known) for name, split in splits.items()}
+    arrays = {"train": none, "test": none} | read
     count = sum(len(labels) for _, labels in arrays.values())
     part = f", a part ({count:,} images)" if count != known.train_count + known.test_count else ""
-    how = "prepared" if was_prepared else "downloaded"
     return arrays, f"{how} {known.name}/{folder.name}{part}"
 
 

@@ -7,28 +7,88 @@ finished. Finding and checking a folder needs neither TFDS nor TensorFlow.
 
 import dataclasses
 import json
-import os
 import pathlib
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import numpy as np
+import pydantic
 
 from cnnlib import storage
-from cnnlib.datasets.catalogue import BY_NAME, Info
-from cnnlib.datasets.ordering import by_digest
+from cnnlib.datasets import catalogue, embedded
+from cnnlib.datasets.catalogue import Info
 from cnnlib.errors import Damaged
 
-Arrays = dict[str, tuple[np.ndarray, np.ndarray]]  # {"train": (images, labels), "test": ...}
+INFO = "dataset_info.json"
+FEATURES = "tensorflow_datasets.core.features."  # TFDS' own feature classes
+
+
+class Split(pydantic.BaseModel):
+    """One split of a prepared folder, as dataset_info.json promises it."""
+
+    name: str  # TFDS' name, such as "validation"
+    shardLengths: Annotated[list[pydantic.NonNegativeInt], pydantic.Field(min_length=1)]
+    numBytes: pydantic.NonNegativeInt
+
+    @property
+    def count(self) -> int:
+        """Return the number of images."""
+        return sum(self.shardLengths)
+
+    def shards(self, folder: pathlib.Path, info: Info) -> list[pathlib.Path]:
+        """Return the files of the split in a version folder."""
+        number, prefix = len(self.shardLengths), info.tfds_name.split("/")[0]
+        names = [f"{self.name}.tfrecord-{i:05d}-of-{number:05d}" for i in range(number)]
+        return [folder / f"{prefix}-{name}" for name in names]
+
+
+class Metadata(pydantic.BaseModel):
+    """What is read of dataset_info.json."""
+
+    splits: list[Split]
+    version: str
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
-    """One split of a prepared folder."""
+class Status:
+    """What `status` returns."""
 
-    name: str  # TFDS' name, such as "validation"
-    count: int  # images
-    shards: tuple[pathlib.Path, ...]  # its files
+    name: str
+    # "prepared", "part" (a prepared folder with fewer images), "damaged", "embedded" (whole in the
+    # repository), "sample" (only a sample in the repository), or "absent"
+    state: str
+    where: pathlib.Path | None = None
+    size: int = 0  # bytes
+    images: int = 0
+    problem: str = ""  # of a damaged folder
+
+
+def status(name: str) -> Status:
+    """Return the best of what is on this machine of a data set, by names and sizes of files.
+
+    A part counts as "part" only if its files are whole.
+
+    Raises:
+        InputError: unknown name.
+    """
+    info = catalogue.info(name)
+    folder = None if name in embedded.WHOLE else find(info)
+    file = embedded.WHOLE.get(name) or embedded.SAMPLES.get(name)
+    where = folder or (storage.DATA / file.pattern if file else None)
+    try:
+        if folder:
+            size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+            images = sum(split.count for split in check(folder, info, partial=True).values())
+            is_whole = images == info.train_count + info.test_count
+            return Status(name, "prepared" if is_whole else "part", folder, size, images)
+        if file:
+            state = "embedded" if name in embedded.WHOLE else "sample"
+            size = sum(path.stat().st_size for path in file.files())
+            return Status(name, state, where, size, file.train_count + file.test_count)
+    except (Damaged, OSError) as error:  # OSError: a folder that may not be entered
+        return Status(name, "damaged", where, problem=str(error))
+    return Status(name, "absent")
 
 
 def data_folder() -> pathlib.Path:
@@ -44,35 +104,16 @@ def data_folder() -> pathlib.Path:
 
 
 def find(info: Info) -> pathlib.Path | None:
-    """Return the version folder of a data set, or None. Only names of files are looked at.
+    """Return the version folder of a data set, or None: of the catalogue's version, else the last.
 
-    The version of the catalogue comes first, then the newest. A folder without dataset_info.json
-    is none of TFDS', and is returned only if there is no other, so that somebody hears of it.
+    Only names are looked at, so that a damaged folder is noticed and not passed over.
     """
-    folder = data_folder() / info.tfds_name
-    try:
-        # The length bound keeps absurd numbers away from `int`.
-        names = [name for name in os.listdir(folder) if len(name) <= 30]
-        versions = {
-            name: [int(part) for part in name.split(".")]
-            for name in names
-            if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", name) and (folder / name).is_dir()
-        }
-    except OSError:
-        return None
-    best = max(
-        versions,
-        key=lambda name: (_has_info(folder / name), name == info.version, versions[name]),
-        default=None,
-    )
-    return None if best is None else folder / best
-
-
-def _has_info(folder: pathlib.Path) -> bool:
-    try:
-        return (folder / "dataset_info.json").is_file()
-    except OSError:  # a folder that may not be entered
-        return False
+    folders = [
+        path
+        for path in (data_folder() / info.tfds_name).glob("*.*.*")
+        if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", path.name) and path.is_dir()
+    ]
+    return max(folders, key=lambda path: (path.name == info.version, path.name), default=None)
 
 
 def check(folder: pathlib.Path, info: Info, partial: bool = False) -> dict[str, Split]:
@@ -93,67 +134,52 @@ def check(folder: pathlib.Path, info: Info, partial: bool = False) -> dict[str, 
     Raises:
         Damaged: the folder is not what it should be.
     """
-    path = folder / "dataset_info.json"
+    named = {split.name: split for split in metadata(folder).splits}
+    _read(folder, "features.json", lambda text: json.loads(text, object_hook=_of_tfds))
+    pairs = zip(("train", "test"), info.tfds_splits, strict=True)
+    splits = {ours: named[theirs] for ours, theirs in pairs if theirs in named}
+    for split in splits.values():
+        shards = split.shards(folder, info)
+        if missing := [shard for shard in shards if not shard.is_file()]:
+            raise _damaged(folder, f"{missing[0]} is missing")
+        size = sum(shard.stat().st_size for shard in shards)
+        promised = split.numBytes + 16 * split.count  # TFRecord's framing of a record
+        if size != promised:
+            raise _damaged(folder, f"{shards[0]} ...: {size} bytes, expected {promised}")
+    for name, expected in (("train", info.train_count), ("test", info.test_count)):
+        count = splits[name].count if name in splits else 0
+        if count != expected and not partial:
+            problem = f"has {count} {name} images, expected {expected}"
+            raise _damaged(folder, f"{folder / INFO} {problem}")
+    return splits
+
+
+def metadata(folder: pathlib.Path) -> Metadata:
+    """Return what is read of a version folder's dataset_info.json; raise Damaged if it cannot."""
+    return _read(folder, INFO, Metadata.model_validate_json)
+
+
+def _read(folder: pathlib.Path, name: str, parse: Callable[[str], Any]) -> Any:
+    """Return the parsed metadata in a file of a version folder; raise Damaged if it cannot be."""
+    path = folder / name
+    if not path.is_file():
+        raise _damaged(folder, f"{path} is missing")
     try:
-        splits = {split["name"]: split for split in read_json(path)["splits"]}
-        found = {
-            ours: _split(folder, info, splits[theirs])
-            for ours, theirs in zip(("train", "test"), info.tfds_splits, strict=True)
-            if theirs in splits
-        }
-        path = folder / "features.json"  # which TFDS needs where it reads the folder
-        read_json(path)
-    except Damaged:
-        raise
-    except FileNotFoundError as error:
-        raise _damaged(folder, f"{path} is missing") from error
+        return parse(path.read_text(encoding="utf-8"))
     except Exception as error:  # whatever altered metadata makes of the parsing
         raise _damaged(folder, f"{path} cannot be read ({error!r})") from error
-    if not partial:
-        _check_counts(folder, info, {ours: split.count for ours, split in found.items()})
-    return found
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Return the metadata in a file of a prepared folder."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _check_counts(folder: pathlib.Path, info: Info, counts: dict[str, int]) -> None:
-    """Raise Damaged unless a folder has as many images as the catalogue says."""
-    expected = {"train": info.train_count, "test": info.test_count}
-    if info.split == BY_NAME:  # the folder may be split in another way than `stream` splits
-        counts = {"train and test": sum(counts.values())}
-        expected = {"train and test": sum(expected.values())}
-    for split, count in expected.items():
-        if counts.get(split, 0) != count:
-            raise _damaged(
-                folder,
-                f"{folder / 'dataset_info.json'} has {counts.get(split, 0)} {split} images, "
-                f"expected {count}",
-            )
-
-
-def _split(folder: pathlib.Path, info: Info, promised: dict[str, Any]) -> Split:
-    """Return the split that dataset_info.json promises, once its files are whole."""
-    lengths = [int(length) for length in promised["shardLengths"]]
-    if not lengths or min(lengths) < 0 or int(promised["numBytes"]) < 0:
-        raise _damaged(folder, f"{folder / 'dataset_info.json'} has a split without images")
-    prefix = f"{info.tfds_name.split('/')[0]}-{promised['name']}.tfrecord"
-    shards = tuple(folder / f"{prefix}-{i:05d}-of-{len(lengths):05d}" for i in range(len(lengths)))
-    for shard in shards:
-        if not shard.is_file() or shard.stat().st_size == 0:
-            raise _damaged(folder, f"{shard} is {'empty' if shard.is_file() else 'missing'}")
-    size = sum(shard.stat().st_size for shard in shards)
-    expected = int(promised["numBytes"]) + 16 * sum(lengths)
-    if size != expected:
-        some = ", ".join(map(str, shards[:3])) + (", ..." if len(shards) > 3 else "")
-        raise _damaged(folder, f"{some}: {size} bytes, expected {expected}")
-    return Split(promised["name"], sum(lengths), shards)
+def _of_tfds(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a part of features.json if its class is TFDS' own: TFDS imports what is named."""
+    for key in ("pythonClassName", "python_class_name", "type"):
+        if not str(value.get(key, FEATURES)).startswith(FEATURES):
+            raise ValueError(f"{value[key]!r} is no feature of TFDS")
+    return value
 
 
 def builder(folder: pathlib.Path) -> Any:
-    """Return TFDS' read-only builder of a prepared version folder.
+    """Return TFDS' read-only builder of a version folder that `check` has accepted.
 
     Raises:
         Damaged: TFDS cannot read its metadata.
@@ -163,47 +189,25 @@ def builder(folder: pathlib.Path) -> Any:
     try:
         return tfds.builder_from_directory(folder)
     except Exception as error:  # whatever TFDS and its parsers make of broken metadata
-        raise _damaged(
-            folder, f"dataset_info.json or features.json in {folder} cannot be read ({error})"
-        ) from error
+        raise _damaged(folder, f"TFDS cannot read {INFO} or features.json ({error})") from error
 
 
-def read(folder: pathlib.Path, info: Info, partial: bool = False) -> Arrays:
-    """Read a prepared version folder whose images have one size.
-
-    Args:
-        folder: the version folder.
-        info: the data set.
-        partial: as in `check`.
-
-    Returns:
-        {"train": (images, labels), "test": ...}: images uint8 (n, height, width, channels), labels
-        int64 (n,), in the order of `by_digest`.
-
-    Raises:
-        Damaged: a file is missing or cut off, or what is read is not what `info` says.
-    """
-    splits = check(folder, info, partial)
-    return {split: read_split(splits, split, info) for split in ("train", "test")}
-
-
-def read_split(splits: dict[str, Split], split: str, info: Info) -> tuple[np.ndarray, np.ndarray]:
-    """Read one split as `read` does: `splits` as `check` returns them. A missing one is empty."""
-    assert info.image_shape, "the images are of one size"
-    if split not in splits:
-        return np.empty((0, *info.image_shape), np.uint8), np.empty(0, np.int64)
-    return by_digest(*_records(splits[split], split, info))
-
-
-def _records(split: Split, name: str, info: Info) -> tuple[np.ndarray, np.ndarray]:
-    """Return images and labels of one split in the folder's own order, compared with `info`.
+def read_split(folder: pathlib.Path, split: Split, info: Info) -> tuple[np.ndarray, np.ndarray]:
+    """Read one split of a set whose images have one size, as `check` returned it.
 
     A thousand records at a time: TFDS' own reader, which takes each by itself, needs twice as
     long.
+
+    Returns:
+        Images uint8 (n, height, width, channels), labels int64 (n,), in the order of `by_digest`.
+
+    Raises:
+        Damaged: what is read is not what `info` says.
     """
     import tensorflow as tf
 
-    assert info.image_shape, "the images are of one size"
+    assert info.image_shape, "the images have one size"
+    shape = (None, *info.image_shape)
     features = {
         "image": tf.io.FixedLenFeature([], tf.string),
         "label": tf.io.FixedLenFeature([], tf.int64),
@@ -212,39 +216,22 @@ def _records(split: Split, name: str, info: Info) -> tuple[np.ndarray, np.ndarra
     def decoded(records: Any) -> tuple[Any, Any]:
         found = tf.io.parse_example(records, features)
         images = tf.map_fn(tf.io.decode_png, found["image"], fn_output_signature=tf.uint8)
-        return images, found["label"]
+        return tf.ensure_shape(images, shape), found["label"]
 
-    folder, files = split.shards[0].parent, ", ".join(map(str, split.shards))
-    records = tf.data.TFRecordDataset([str(shard) for shard in split.shards]).batch(1000)
-    images = np.empty((split.count, *info.image_shape), np.uint8)
-    labels = np.empty(split.count, np.int64)
-    n = 0
+    shards = list(map(str, split.shards(folder, info)))
+    records = tf.data.TFRecordDataset(shards).batch(1000)
+    records = records.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
     try:
-        for some_images, some_labels in records.map(
-            decoded, num_parallel_calls=tf.data.AUTOTUNE
-        ).as_numpy_iterator():
-            end = n + len(some_labels)
-            if some_images.dtype != np.uint8 or some_images.shape[1:] != info.image_shape:
-                found = f"{some_images.dtype} {(split.count, *some_images.shape[1:])}"
-                raise _damaged(
-                    folder, f"{files}: the {name} images are {found}, expected uint8 {images.shape}"
-                )
-            if end <= split.count:
-                images[n:end], labels[n:end] = some_images, some_labels
-            n = end
-    # A wrong checksum; a picture that cannot be decoded, or a record without its features.
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        raise _damaged(folder, f"{files} cannot be read ({error})") from error
-    if n != split.count:
-        raise _damaged(folder, f"{files}: {n} {name} images, expected {split.count}")
-    last = len(info.class_names) - 1
-    if n and (labels.min() < 0 or labels.max() > last):
-        raise _damaged(
-            folder,
-            f"{files}: the {name} labels go from {labels.min()} to {labels.max()}, "
-            f"expected 0 to {last}",
-        )
-    return images, labels
+        batches = list(records.as_numpy_iterator())
+        images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
+        low, high, last = labels.min(), labels.max(), len(info.class_names) - 1
+        if len(labels) != split.count or low < 0 or high > last:
+            found = f"{len(labels)} {split.name} images with labels from {low} to {high}"
+            raise ValueError(f"{found}, expected {split.count} with labels from 0 to {last}")
+    # A wrong checksum; a picture that is none or of another shape; a record without its features.
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, ValueError) as error:
+        raise _damaged(folder, f"{', '.join(shards)} cannot be read ({error})") from error
+    return embedded.by_digest(images, labels)
 
 
 def _damaged(folder: pathlib.Path, problem: str) -> Damaged:

@@ -1,45 +1,38 @@
 """Data sets as streams: images decoded and resized while they are read, on all cores."""
 
 import functools
+import pathlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field
 
-from cnnlib.datasets import embedded, pipelines, prepared, sources
+from cnnlib.datasets import download as downloads
+from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import Info, Name, info
+from cnnlib.datasets.loading import load
 from cnnlib.errors import InputError
-from cnnlib.validation import Count, Seed, validated
+from cnnlib.validation import Count, Seed, WholeNumber, validated
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-MOST_PIXELS = 16_384  # on a side
+# Images, still encoded: about 0.2 GB of ImageNet, less of the others. So few are enough because
+# TFDS has shuffled the files themselves.
+SHUFFLE_BUFFER = 2048
 
-
-def _size(value: Any) -> tuple[int, int] | None:
-    """Return (height, width) of a side or a pair of sides; None stays None."""
-    if value is None:
-        return None
-    sides = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    is_whole = all(
-        isinstance(side, int | np.integer) and not isinstance(side, bool) for side in sides
-    )
-    if len(sides) != 2 or not is_whole or not all(1 <= side <= MOST_PIXELS for side in sides):
-        raise PydanticCustomError(
-            "image_size",
-            "expected a side or (height, width) in pixels, from 1 to {most}",
-            {"most": MOST_PIXELS},
-        )
-    return int(sides[0]), int(sides[1])
+Side = Annotated[WholeNumber, Field(ge=1, le=16_384)]  # of an image, in pixels
+Sides = Annotated[
+    tuple[Side, Side],
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+]
 
 
 @validated
 def stream(
     name: Name,
     split: Literal["train", "test"] = "train",
-    image_size: Annotated[int | tuple[int, int] | None, BeforeValidator(_size)] = None,
+    image_size: Side | Sides | None = None,
     batch_size: Count | None = 32,
     *,
     shuffle: bool | None = None,
@@ -83,58 +76,41 @@ def stream(
             "batch_size=None for single images as they are"
         )
     shuffle = split == "train" if shuffle is None else shuffle
-    dataset = _images(known, split, shuffle, seed, sample, partial, download)
-    assert not isinstance(image_size, int), "it is a pair now"
-    if image_size and image_size != (known.image_shape and known.image_shape[:2]):
-        dataset = pipelines.resized(dataset, image_size, fit)
+    dataset = _singles(known, split, shuffle, seed, sample, partial, download)
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if size and size != (known.image_shape and known.image_shape[:2]):
+        dataset = resized(dataset, size, fit)
     import tensorflow as tf
 
     return (dataset.batch(batch_size) if batch_size else dataset).prefetch(tf.data.AUTOTUNE)
 
 
-def _images(
-    known: Info, split: str, shuffle: bool, seed: int, sample: bool, partial: bool, download: bool
-) -> "tf.data.Dataset":
-    """Return single images and labels of one split, as they are."""
-    file = sources.sample(known) if sample else embedded.WHOLE.get(known.name)
-    if isinstance(file, embedded.Pictures):
-        _check_any(file.count if split == "train" else 0, known, split, "the sample")
-        return pipelines.from_pictures(file.read(), file.labels(), shuffle, seed)
-    if file:
-        images, labels = file.read()[split]
-        _check_any(len(labels), known, split, "the sample")
-        return pipelines.from_arrays(images, labels, shuffle, seed)
-    folder = sources.folder(known, download)
-    splits = prepared.check(folder, known, partial)
-    if known.image_shape is not None:
-        _check_any(splits[split].count if split in splits else 0, known, split, f"{folder}, a part")
-        return pipelines.from_arrays(*prepared.read_split(splits, split, known), shuffle, seed)
-    return pipelines.from_folder(folder, splits, split, known, shuffle, seed)
-
-
-def _check_any(count: int, known: Info, split: str, where: str) -> None:
-    if not count:
-        raise InputError(f"there are no {split} images of {known.name} in {where}")
-
-
-@validated
 def class_counts(
-    name: Name, *, sample: bool = False, partial: bool = False, download: bool = True
+    name: str, *, sample: bool = False, partial: bool = False, download: bool = True
 ) -> np.ndarray:
     """Return how many images each class has, training and test together: int64 (classes,).
 
-    No image is decoded, so this is quick for any set. Arguments and errors are those of `load`.
+    No photograph is decoded, so this is quick for any set. Arguments and errors are those of
+    `stream`.
     """
     known = info(name)
-    classes = len(known.class_names)
-    file = sources.sample(known) if sample else embedded.WHOLE.get(name)
-    if isinstance(file, embedded.Pictures):
-        return np.bincount(file.labels(), minlength=classes)
-    if file:
-        labels = np.concatenate([labels for _, labels in file.read().values()])
-        return np.bincount(labels, minlength=classes)
-    folder = sources.folder(known, download)
-    return pipelines.class_counts(folder, prepared.check(folder, known, partial), classes)
+    if known.image_shape:
+        data = load(name, sample=sample, partial=partial, download=download)
+        labels = np.concatenate([data.train.labels, data.test.labels])
+    elif file := embedded.find(known, sample):
+        labels = file.pictures(known)[1]
+    else:
+        import tensorflow_datasets as tfds
+
+        folder = downloads.folder(known, download)
+        splits = prepared.check(folder, known, partial).values()
+        records = prepared.builder(folder).as_dataset(
+            split="+".join(split.name for split in splits),
+            decoders={"image": tfds.decode.SkipDecoding()},
+        )
+        batches = records.map(lambda record: record["label"]).batch(4096)
+        labels = np.concatenate(list(batches.as_numpy_iterator()))
+    return np.bincount(labels, minlength=len(known.class_names))
 
 
 def batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> "tf.data.Dataset":
@@ -159,3 +135,90 @@ def batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> "tf.data
     options = tf.data.Options()
     options.autotune.enabled = False
     return functools.reduce(tf.data.Dataset.concatenate, parts).prefetch(1).with_options(options)
+
+
+def _singles(
+    known: Info, split: str, shuffle: bool, seed: int, sample: bool, partial: bool, download: bool
+) -> "tf.data.Dataset":
+    """Return single images and labels of one split, as they are."""
+    import tensorflow as tf
+
+    images: Any
+    if known.image_shape:
+        data = load(known.name, sample=sample, partial=partial, download=download)
+        images, labels = getattr(data, split).images, getattr(data, split).labels
+    elif file := embedded.find(known, sample):
+        images, labels = file.pictures(known) if split == "train" else ([], [])
+    else:
+        folder = downloads.folder(known, download)
+        splits = prepared.check(folder, known, partial)
+        if split in splits:
+            return _of_folder(folder, splits[split], shuffle, seed)
+        images, labels = [], []
+    if not len(labels):
+        where = "the sample" if sample else "the prepared folder, which holds a part of the set"
+        raise InputError(f"there are no {split} images of {known.name} in {where}")
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+    if shuffle:
+        dataset = dataset.shuffle(len(labels), seed=seed, reshuffle_each_iteration=True)
+    if isinstance(images, list):  # JPEG files
+        dataset = dataset.map(
+            lambda image, label: (tf.io.decode_jpeg(image, channels=3), label),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+    return dataset
+
+
+def _of_folder(
+    folder: pathlib.Path, split: prepared.Split, shuffle: bool, seed: int
+) -> "tf.data.Dataset":
+    """Return single (image, label) of a prepared folder, decoded as they are read."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    reader = prepared.builder(folder)
+    dataset = reader.as_dataset(
+        split=split.name,
+        shuffle_files=shuffle,
+        read_config=tfds.ReadConfig(
+            shuffle_seed=seed, shuffle_reshuffle_each_iteration=True, try_autocache=False
+        ),
+        # First shuffle, which is cheap while the images are small, then decode.
+        decoders={"image": tfds.decode.SkipDecoding()},
+    )
+    if shuffle:
+        size = min(SHUFFLE_BUFFER, split.count)
+        dataset = dataset.shuffle(size, seed=seed, reshuffle_each_iteration=True)
+    decode = reader.info.features["image"].decode_example
+    dataset = dataset.map(
+        lambda example: (decode(example["image"]), example["label"]),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    return dataset.apply(tf.data.experimental.assert_cardinality(split.count))
+
+
+def resized(dataset: "tf.data.Dataset", size: tuple[int, int], fit: str) -> "tf.data.Dataset":
+    """Return single images and labels with the images resized to (height, width), uint8.
+
+    `fit` is "crop", which cuts the longer side in the middle, or "stretch".
+    """
+    import tensorflow as tf
+
+    def resize(image: Any, label: Any) -> tuple[Any, Any]:
+        if fit == "crop":
+            image = _crop_to_shape(image, size)
+        image = tf.image.resize(image, size, antialias=True)
+        return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8), label
+
+    return dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _crop_to_shape(image: Any, size: tuple[int, int]) -> Any:
+    """Return the largest part from the middle of `image` that has the proportions of `size`."""
+    import tensorflow as tf
+
+    height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
+    scale = tf.minimum(height / size[0], width / size[1])
+    inner = tf.maximum(tf.cast(tf.round(scale * tf.constant(size, tf.float32)), tf.int32), 1)
+    offset = (tf.shape(image)[:2] - inner) // 2
+    return image[offset[0] : offset[0] + inner[0], offset[1] : offset[1] + inner[1]]

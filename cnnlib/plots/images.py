@@ -1,9 +1,11 @@
 """Figures of images, weights and feature maps. Ink and high values are dark, weights coloured."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnnlib.errors import InputError
@@ -28,33 +30,12 @@ def image_grid(
         columns: images in a row.
         title: over all of them.
         scale: inches, of an image's side.
-
-    Raises:
-        InputError: if the images have another shape, or there are none.
     """
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
-        raise InputError(
-            f"images must be (n, height, width, 1 or 3) with n of at least 1, got {images.shape}"
-        )
-    rows = -(-len(images) // columns)
-    words = [str(caption) for caption in captions] if captions is not None else []
-    lines = max((word.count("\n") + 1 for word in words), default=0)
-    size = scale * columns, (scale + 0.2 * lines) * rows + (0.4 if title else 0)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     low, high = (0, 255) if images.dtype == np.uint8 else (images.min(), images.max())
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, image in zip(axes.flat, images, strict=False):
-        axis.imshow(image.squeeze(), vmin=low, vmax=high)
-    for axis, word in zip(axes.flat, words, strict=False):
-        axis.set_title(word, fontsize=9, fontweight="normal", loc="center", pad=2)
-    style.headed(figure, title)
-    named = [word for word in words if word]
-    listed = f": {style.plain_list(named)}" if named else ""
-    return style.set_alt(
-        figure, f"{title or 'Images'}. {style.counted(len(images), 'image')}{listed}."
-    )
+    figure, _, listed = _grid(images, captions, columns, title, scale, vmin=low, vmax=high)
+    counted = style.counted(len(images), "image")
+    return style.set_alt(figure, f"{title or 'Images'}. {counted}{listed}.")
 
 
 def image_rows(rows: Mapping[str, np.ndarray], title: str | None = None) -> Figure:
@@ -65,14 +46,11 @@ def image_rows(rows: Mapping[str, np.ndarray], title: str | None = None) -> Figu
     for row, (label, images) in zip(axes, rows.items(), strict=True):
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
         for axis, image in zip(row, images, strict=True):
-            axis.imshow(image.squeeze())
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set(visible=True, color="#b0b0b0", linewidth=0.7)
+            _show(axis, image)
     style.headed(figure, title)
     opening = f"{title}. " if title else ""
-    return style.set_alt(
-        figure, f"{opening}Rows of {style.counted(count, 'image')} each: {style.plain_list(rows)}."
-    )
+    counted = style.counted(count, "image")
+    return style.set_alt(figure, f"{opening}Rows of {counted} each: {style.plain_list(rows)}.")
 
 
 def weights_as_images(
@@ -81,7 +59,6 @@ def weights_as_images(
     columns: int = 10,
     title: str | None = None,
     scale: float = 1.0,
-    label: str = "weight",
 ) -> Figure:
     """Draw weights as pictures on one scale with a colour bar: blue to yellow, grey is zero.
 
@@ -95,36 +72,21 @@ def weights_as_images(
         columns: pictures in a row.
         title: over all of them.
         scale: inches, of a picture's side.
-        label: of the colour bar.
-
-    Raises:
-        InputError: if the weights have another shape.
     """
-    weights = np.asarray(weights)
-    if weights.ndim != 3 or not weights.size:
-        raise InputError(f"weights must be (n, height, width), got {weights.shape}")
-    rows = -(-len(weights) // columns)
-    words = [str(caption) for caption in captions] if captions is not None else []
-    size = scale * columns + 0.8, (scale + (0.25 if words else 0)) * rows + 0.4
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
-    magnitudes = np.abs(weights)
-    limit = float(np.percentile(magnitudes, CLIPPED)) or float(magnitudes.max()) or 1.0
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, picture in zip(axes.flat, weights, strict=False):
-        shown = axis.imshow(picture, cmap="cividis", vmin=-limit, vmax=limit)
-    for axis, word in zip(axes.flat, words, strict=False):
-        axis.set_title(word, fontsize=9, fontweight="normal", loc="center", pad=2)
-    extend = "both" if magnitudes.max() > limit else "neither"
-    figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.01, label=label, extend=extend)
-    style.headed(figure, title)
-    listed = f": {style.plain_list(words)}" if words else ""
+    sizes = np.abs(weights)
+    limit = float(np.percentile(sizes, CLIPPED)) or float(sizes.max()) or 1.0
+    look = {"cmap": "cividis", "vmin": -limit, "vmax": limit}
+    figure, axes, listed = _grid(weights, captions, columns, title, scale, **look)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width + 0.8, height + 0.3)
+    extend = "both" if sizes.max() > limit else "neither"
+    picture = axes.flat[0].images[0]
+    figure.colorbar(picture, ax=axes, shrink=0.8, pad=0.01, label="weight", extend=extend)
     return style.set_alt(
         figure,
         f"{title or 'Weights as pictures'}. {style.counted(len(weights), 'picture')} of "
         f"{weights.shape[1]}x{weights.shape[2]} weights, yellow where positive and dark blue "
-        "where negative, on a scale from "
-        f"{-limit:.2g} to {limit:.2g}{listed}.",
+        f"where negative, on a scale from {-limit:.2g} to {limit:.2g}{listed}.",
     )
 
 
@@ -147,126 +109,56 @@ def mistakes(
     Raises:
         InputError: if there are no mistakes.
     """
-    labels, predicted = np.asarray(labels), probabilities.argmax(axis=1)
+    predicted, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     if not wrong.size:
         raise InputError("there are no mistakes among these images: nothing to draw")
-    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:count]
+    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
     captions = [
-        f"{class_names[predicted[i]]} ({100 * probabilities[i, predicted[i]]:.0f} %)\n"
-        f"label {class_names[labels[i]]}"
+        f"{class_names[predicted[i]]} ({100 * sure[i]:.0f} %)\nlabel {class_names[labels[i]]}"
         for i in worst
     ]
     title = f"The {len(worst)} surest of {len(wrong)} mistakes: answer, probability, label"
-    short = max(len(str(name)) for name in class_names) <= 3
-    return image_grid(
-        images[worst],
-        captions,
-        columns=10 if short else 5,
-        title=title,
-        scale=1.0 if short else 1.8,
-    )
+    columns, scale = (10, 1.0) if max(len(str(name)) for name in class_names) <= 3 else (5, 1.8)
+    return image_grid(images[worst], captions, columns, title, scale)
 
 
 def feature_maps(
-    maps: Sequence[np.ndarray],
-    names: Sequence[str],
-    title: str | None = None,
-    scale: float = 1.05,
+    maps: Sequence[np.ndarray], names: Sequence[str], title: str | None = None
 ) -> Figure:
     """Draw what an image becomes layer by layer, each map on a scale of its own.
 
-    Dark is the largest value of that map and white the smallest; a map with one value is hatched.
+    Dark is the largest value of that map and white the smallest. Maps of one pixel share the scale
+    of their layer; in another map with one value only that value stands as a number.
 
     Args:
         maps: (h, w, n), one a layer; the first 16 maps of each are drawn.
         names: one a layer.
         title: over all of them.
-        scale: inches, of a map's side, roughly.
     """
     columns = min(MOST_MAPS, max(layer.shape[-1] for layer in maps))
-    size = scale * columns * 0.75 + 1.2, scale * len(maps) * 0.8 + 0.3
+    size = 0.79 * columns + 1.2, 0.84 * len(maps) + 0.3
     figure, axes = plt.subplots(len(maps), columns, figsize=size, squeeze=False)
-    for row, (layer, name) in enumerate(zip(maps, names, strict=True)):
-        for column, axis in enumerate(axes[row]):
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-            if column >= layer.shape[-1]:
-                continue
-            shown = layer[..., column]
-            if shown.min() == shown.max():
-                axis.imshow(np.zeros_like(shown), cmap="gray_r", vmin=0, vmax=1)
-                axis.patch.set_visible(False)
-                axis.add_patch(
-                    plt.Rectangle(
-                        (0, 0), 1, 1, transform=axis.transAxes, fill=False, hatch="///", lw=0,
-                        edgecolor="#bbbbbb",
-                    )
-                )  # fmt: skip
-            else:
-                axis.imshow(shown, cmap="gray_r", vmin=shown.min(), vmax=shown.max())
-            axis.spines[:].set(visible=True, color="#b0b0b0", linewidth=0.5)
-        more = f"\n(first {columns})" if layer.shape[-1] > columns else ""
-        size_text = f"{layer.shape[-1]}@{layer.shape[0]}x{layer.shape[1]}"
-        axes[row, 0].set_ylabel(
-            f"{name}\n{size_text}{more}", rotation=0, ha="right", va="center", fontsize=9
-        )
+    for row, layer, name in zip(axes, maps, names, strict=True):
+        height, width, count = layer.shape
+        more = f"\n(first {columns})" if count > columns else ""
+        text = f"{name}\n{count}@{height}x{width}{more}"
+        row[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=9)
+        for axis in row[count:]:
+            axis.axis("off")
+        for axis, shown in zip(row, np.moveaxis(layer, -1, 0), strict=False):
+            scaled = layer if height == width == 1 else shown
+            _show(axis, shown, vmin=scaled.min(), vmax=scaled.max() or 1, cmap="gray_r")
+            if scaled.min() == scaled.max():
+                axis.images[0].set_visible(False)
+                middle = (width - 1) / 2, (height - 1) / 2
+                axis.text(*middle, f"{scaled.min():.2g}", ha="center", va="center", fontsize=9)
     style.headed(figure, title)
     listed = style.plain_list(
         f"{name} {layer.shape[-1]} of {layer.shape[0]}x{layer.shape[1]}"
         for layer, name in zip(maps, names, strict=True)
     )
     return style.set_alt(figure, f"{title or 'Feature maps of one image'}, by layer: {listed}.")
-
-
-def activation_maps(
-    images: np.ndarray,
-    maps: Sequence[np.ndarray],
-    captions: Sequence[object] | None = None,
-    title: str | None = None,
-    label: str = "share of the class's logit from here",
-) -> Figure:
-    """Draw from which places of each image the score of a class comes: the image, and its map.
-
-    The maps have one scale with a colour bar, dark where the place speaks for the class most, so
-    that images can be compared. A line is drawn around the places above half of the largest value.
-
-    Args:
-        images: (n, h, w, 1 or 3).
-        maps: n arrays (rows, columns) of what each place contributes.
-        captions: one an image.
-        title: over all of them.
-        label: of the colour bar: what a map's number is.
-    """
-    images = np.asarray(images)
-    count = len(images)
-    figure, axes = plt.subplots(2, count, figsize=(1.5 * count + 1, 3.6), squeeze=False)
-    high = max(float(np.max(each)) for each in maps)
-    low = min(float(np.min(each)) for each in maps)
-    height, width = images.shape[1:3]
-    for i, (image, each) in enumerate(zip(images, maps, strict=True)):
-        for axis in axes[:, i]:
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set(visible=True, color="#b0b0b0", linewidth=0.7)
-        axes[0, i].imshow(image.squeeze())
-        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-        shown = axes[1, i].imshow(each, cmap="cividis_r", vmin=low, vmax=high or 1, extent=extent)
-        if np.max(each) > 0 and min(np.shape(each)) > 1:
-            axes[0, i].contour(
-                np.asarray(each), [np.max(each) / 2], colors=["#D55E00"], linewidths=1.5,
-                extent=extent, origin=None,
-            )  # fmt: skip
-            axes[0, i].set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        if captions is not None:
-            axes[0, i].set_title(str(captions[i]), fontsize=9, fontweight="normal", loc="center")
-    figure.colorbar(shown, ax=axes[1], shrink=0.9, pad=0.01).set_label(label, fontsize=8)
-    style.headed(figure, title)
-    listed = f": {style.plain_list(captions)}" if captions is not None else ""
-    return style.set_alt(
-        figure,
-        f"{title or 'Class activation maps'}. Above {style.counted(count, 'image')}, below where "
-        f"the score of the class comes from, dark where most{listed}.",
-    )
 
 
 def connection_table(
@@ -283,13 +175,46 @@ def connection_table(
     axis.grid(False)
     seen = np.array([[row in group for group in table] for row in range(inputs)])
     axis.imshow(seen, cmap="Blues", vmin=0, vmax=2, aspect="auto")
-    for row, column in zip(*np.nonzero(seen), strict=True):
+    for row, column in np.argwhere(seen):
         axis.text(column, row, "X", ha="center", va="center", fontsize=10)
-    axis.set_xticks(range(len(table)))
-    axis.set_yticks(range(inputs))
     axis.set(title=title, xlabel="output map", ylabel="input map")
+    axis.set(xticks=range(len(table)), yticks=range(inputs))
     return style.set_alt(
         figure,
         f"{title or 'Table of connections'}: {int(seen.sum())} of {seen.size} connections between "
         f"{inputs} input maps and {len(table)} output maps.",
     )
+
+
+def _grid(
+    pictures: np.ndarray,
+    captions: Sequence[object] | None,
+    columns: int,
+    title: str | None,
+    scale: float,
+    **look: Any,
+) -> tuple[Figure, np.ndarray, str]:
+    """Draw pictures with captions over them. Return the figure, its axes, and ": the captions"."""
+    rows = -(-len(pictures) // columns)
+    words = [str(caption) for caption in (() if captions is None else captions)]
+    lines = max((word.count("\n") + 1 for word in words), default=0)
+    size = scale * columns, (scale + 0.2 * lines) * rows + (0.4 if title else 0)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat[len(pictures) :]:
+        axis.axis("off")
+    for axis, picture in zip(axes.flat, pictures, strict=False):
+        _show(axis, picture, **look)
+    for axis, word in zip(axes.flat, words, strict=False):
+        axis.set_title(word, fontsize=9, fontweight="normal", loc="center", pad=2)
+    style.headed(figure, title)
+    named = [word for word in words if word]
+    return figure, axes, f": {style.plain_list(named)}" if named else ""
+
+
+def _show(axis: Axes, picture: np.ndarray, **look: Any) -> None:
+    """Draw a picture in a thin frame: an empty page has a border too."""
+    axis.imshow(
+        picture[..., 0] if picture.ndim == 3 and picture.shape[-1] == 1 else picture, **look
+    )
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, color=style.GREY, linewidth=0.6)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cnnlib.errors import InputError
@@ -15,52 +14,18 @@ from cnnlib.plots import style
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cnnlib.training import History
-
 LINES = ("-", "--", "-.", ":")
 
 
-def learning_curves(histories: Mapping[str, "History"], title: str = "Learning curves") -> Figure:
-    """Draw loss, and training and validation error, by epoch.
-
-    Args:
-        histories: {name: what `training.train` returned}; validation is drawn where there is one.
-        title: of the left panel.
-    """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
-    texts = []
-    for i, (name, history) in enumerate(histories.items()):
-        epochs, look = history.epochs, _look(i)
-        left.plot(epochs["epoch"], epochs["loss"], label=name, **look)
-        right.plot(
-            epochs["epoch"],
-            epochs["train_error"],
-            label=f"{name}, training",
-            **look | {"linestyle": ":", "marker": ""},
-        )
-        last = epochs.iloc[-1]
-        text = f"{name}: training error {last['train_error']:.2f} %"
-        if epochs["validation_error"].notna().any():
-            right.plot(
-                epochs["epoch"], epochs["validation_error"], label=f"{name}, validation", **look
-            )
-            text += f", validation error {last['validation_error']:.2f} %"
-        texts.append(f"{text} after {style.counted(int(last['epoch']), 'epoch')}")
-    left.set(
-        title=title, xlabel="epoch", ylabel="cross-entropy on the training images", yscale="log"
-    )
-    right.set(title="Error", xlabel="epoch", ylabel="error in %", yscale="log")
-    _finish_by_epoch((left, right))
-    return style.set_alt(figure, f"{title}: loss and error by epoch. {'; '.join(texts)}.")
-
-
-def seeds_spread(
-    histories: Mapping[str, "pd.DataFrame"], title: str = "Learning, over seeds"
+def learning_curves(
+    histories: Mapping[str, "pd.DataFrame"], title: str = "Learning curves"
 ) -> Figure:
-    """Draw loss and training error by epoch: the mean over seeds in a band of their range.
+    """Draw loss and error by epoch: the mean over seeds in a band of their range.
 
     Args:
-        histories: {name: what `results.histories` returns for runs that differ by their seed only}.
+        histories: {name: the epochs of a training, `history.epochs`, or of runs that differ by
+            their seed only, `results.histories(...)`}; a validation error is drawn, with marks, if
+            there is one.
         title: of the left panel.
 
     Raises:
@@ -74,21 +39,38 @@ def seeds_spread(
                 f"there is no history of {name!r}: train it with `python -m cnnlib train`, "
                 "which keeps one"
             )
-        by_epoch = runs.groupby("epoch")
-        seeds = style.counted(runs["run_id"].nunique(), "seed")
-        look = _look(i) | {"marker": "", "linestyle": LINES[i % 4]}
-        for axis, column in zip(axes, ("loss", "train_error"), strict=True):
-            mean = by_epoch[column].mean()
-            axis.plot(mean.index, mean, label=f"{name} ({seeds})", **look)
-            low, high = by_epoch[column].min(), by_epoch[column].max()
-            axis.fill_between(mean.index, low, high, color=look["color"], alpha=0.25, linewidth=0)
-        texts.append(f"{name}, {seeds}: training error {mean.iloc[-1]:.2f} % at the end")
-    axes[0].set(title=title, xlabel="epoch", ylabel="loss on the training images", yscale="log")
-    axes[1].set(title="Training error", xlabel="epoch", ylabel="error in %", yscale="log")
-    _finish_by_epoch(axes)
-    return style.set_alt(
-        figure, f"{title}: loss and training error by epoch, mean and range. {'; '.join(texts)}."
-    )
+        seeds = runs["run_id"].nunique() if "run_id" in runs else 1
+        look: dict[str, Any] = {"color": f"C{i}", "linestyle": LINES[i % 4]}
+        ends = []
+        for axis, column, mark in (
+            (axes[0], "loss", ""),
+            (axes[1], "train_error", ""),
+            (axes[1], "validation_error", "o"),
+        ):
+            if column not in runs or runs[column].isna().all():
+                continue
+            by_epoch = runs.groupby("epoch")[column].agg(["mean", "min", "max"])
+            low, high = by_epoch[["min", "max"]].iloc[-1]
+            kind = {"loss": "", "train_error": ", training"}.get(column, ", validation")
+            if seeds > 1:
+                kind = f" ({seeds} seeds)" if axis is axes[0] else f": ends at {low:.2g}–{high:.2g}"
+            axis.plot(by_epoch["mean"], label=f"{name}{kind}", marker=mark, **look)
+            band = by_epoch.index, by_epoch["min"], by_epoch["max"]
+            axis.fill_between(*band, color=look["color"], alpha=0.3, linewidth=0)
+            if column != "loss":
+                said = column.replace("_", " ").replace("train ", "training ")
+                ends.append(f"{said} {by_epoch['mean'].iloc[-1]:.2f} %")
+        last = style.counted(int(runs["epoch"].max()), "epoch")
+        over = f", mean of {seeds} seeds" if seeds > 1 else ""
+        texts.append(f"{name}{over}: {', '.join(ends)} after {last}")
+    axes[0].set(title=title, ylabel="loss on the training images")
+    axes[1].set(title="Error", ylabel="error in %")
+    for axis in axes:
+        axis.set(xlabel="epoch", yscale="log")
+        axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+        style.log_ticks(axis.yaxis, (1, 2, 5))
+        axis.legend(fontsize=9)
+    return style.set_alt(figure, f"{title}: loss and error by epoch. {'; '.join(texts)}.")
 
 
 def confusion_matrix(
@@ -109,15 +91,15 @@ def confusion_matrix(
     count = np.zeros((len(class_names), len(class_names)), dtype=int)
     np.add.at(count, (np.asarray(labels), np.asarray(predicted)), 1)
     wrong = count * (1 - np.eye(len(count), dtype=int))
+    names = [str(name) for name in class_names]
     figure, axis = plt.subplots(figsize=(0.55 * len(count) + 2, 0.5 * len(count) + 1.2))
     axis.grid(False)
     picture = axis.imshow(wrong, cmap="Oranges", vmin=0)
     for (row, column), number in np.ndenumerate(count):
         if number:
             dark = wrong[row, column] > 0.6 * max(wrong.max(), 1)
-            colour = "white" if dark else "grey" if row == column else "black"
+            colour = "white" if dark else "#666666" if row == column else "black"
             axis.text(column, row, number, ha="center", va="center", fontsize=9, color=colour)
-    names = [str(name) for name in class_names]
     turned: dict[str, Any] = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 3 else {}
     axis.set_xticks(range(len(names)), names, **turned)
     axis.set_yticks(range(len(names)), names)
@@ -127,57 +109,35 @@ def confusion_matrix(
     text = f"{title}: {wrong.sum():,} of {count.sum():,} images are wrong"
     if wrong.any():
         row, column = np.unravel_index(wrong.argmax(), wrong.shape)
-        text += (
-            f"; most often the label {names[row]} got the answer {names[column]}, "
-            f"{wrong.max():,} times"
-        )
+        text += f"; most often the label {names[row]} got the answer {names[column]}"
+        text += f", {wrong.max():,} times"
     return style.set_alt(figure, f"{text}.")
 
 
-def heat_map(
-    table: "pd.DataFrame",
-    title: str | None = None,
-    xlabel: str = "",
-    unit: str = "accuracy in %",
-) -> Figure:
-    """Draw a table of numbers as coloured squares with the numbers in them: the larger, the darker.
+def heat_map(table: "pd.DataFrame", title: str, xlabel: str) -> Figure:
+    """Draw accuracies in % as coloured squares with the numbers in them: the larger, the darker.
 
     Args:
         table: what is NaN stays empty.
         title: over the squares.
         xlabel: what the columns are.
-        unit: of the numbers, for the colour bar.
     """
     values = table.to_numpy(dtype=float)
+    low, high = np.nanmin(values), np.nanmax(values)
     figure, axis = plt.subplots(figsize=(1.1 * values.shape[1] + 4.5, 0.45 * len(values) + 1.4))
     axis.grid(False)
     picture = axis.imshow(values, cmap="viridis_r", aspect="auto")
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2
-    for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            colour = "white" if value > middle else "black"
-            axis.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour)
+    for row, column in np.argwhere(np.isfinite(values)):
+        colour = "white" if values[row, column] > (low + high) / 2 else "black"
+        text = f"{values[row, column]:.1f}"
+        axis.text(column, row, text, ha="center", va="center", color=colour)
     axis.set_xticks(range(values.shape[1]), [str(name) for name in table.columns])
     axis.set_yticks(range(len(values)), [str(name) for name in table.index])
     axis.set(title=title, xlabel=xlabel)
-    figure.colorbar(picture, ax=axis, label=unit)
-    best = np.unravel_index(np.nanargmax(values), values.shape)
+    figure.colorbar(picture, ax=axis, label="accuracy in %")
+    row, column = np.argwhere(values == high)[0]
     return style.set_alt(
         figure,
-        f"{title or 'Table'}: {unit} from {np.nanmin(values):.1f} to {np.nanmax(values):.1f}, the "
-        f"largest for {table.index[best[0]]} at {table.columns[best[1]]} {xlabel}.",
+        f"{title}: accuracy in % from {low:.1f} to {high:.1f}, the largest for "
+        f"{table.index[row]} at {table.columns[column]} {xlabel}.",
     )
-
-
-def _look(i: int) -> dict[str, Any]:
-    """Return colour and marker of the i-th line."""
-    cycle = list(plt.rcParams["axes.prop_cycle"])
-    return dict(cycle[i % len(cycle)])
-
-
-def _finish_by_epoch(axes: Sequence[Axes]) -> None:
-    """Set whole epochs, plain numbers on the logarithmic axis, and a legend."""
-    for axis in axes:
-        axis.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-        style.log_ticks(axis.yaxis, (1, 2, 5))
-        axis.legend(fontsize=9)

@@ -1,8 +1,8 @@
 """The look of every figure of the course, and the text that stands for it where it cannot be seen.
 
 In a notebook each figure is shown as a picture with an alt text: the one that `set_alt` gave it,
-else one made of its titles, axes and legends. It is part of the output itself (an HTML image), so
-that it stays in JupyterLab, in nbconvert's pages and in the site.
+else one made of its titles and labels. It is part of the output itself (an HTML image), so that it
+stays in JupyterLab, in nbconvert's pages and in the site.
 """
 
 import base64
@@ -10,7 +10,6 @@ import html
 import io
 import os
 import pathlib
-import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -22,9 +21,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cnnlib.errors import InputError
-
 STYLE = pathlib.Path(__file__).with_name("course.mplstyle")
+GREY = "#b0b0b0"  # of the frame around a picture
 
 # One colour and one marker for each protocol, in every figure.
 PROTOCOLS: dict[str, dict[str, Any]] = {
@@ -34,12 +32,14 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "augmented": {"color": "#009E73", "marker": "^"},
     "transfer": {"color": "#CC79A7", "marker": "D"},
 }
-PUBLISHED: dict[str, Any] = {"color": "black", "marker": "|"}
 
 
 def use() -> None:
-    """Give all figures of this process the course's look, and alt texts if it is a notebook."""
-    plt.style.use(STYLE)
+    """Give all figures of this process the course's look, and alt texts if it is a notebook.
+
+    The look replaces the user's matplotlibrc, which may turn pictures upside down or call LaTeX.
+    """
+    plt.style.use(["default", STYLE])
     if "IPython" in sys.modules:
         _show_with_alt()
 
@@ -51,31 +51,23 @@ def set_alt(figure: Figure, text: str) -> Figure:
 
 
 def alt_text(figure: Figure) -> str:
-    """Return a figure's alt text: the one that it was given, else its titles, axes and legends."""
-    return str(figure.get_label()) or _made_of_texts(figure)
+    """Return a figure's alt text: the one that it was given, else its titles and labels."""
+    texts = [figure.get_suptitle()]
+    for axis in figure.axes:
+        texts += [axis.get_title(loc) for loc in ("left", "center", "right")]
+        texts += [axis.get_xlabel(), axis.get_ylabel(), *axis.get_legend_handles_labels()[1]]
+    made = ", ".join(dict.fromkeys(" ".join(text.split()) for text in texts if text))
+    return str(figure.get_label()) or made or "A figure without a description."
 
 
-def save(figure: Figure, path: str | os.PathLike) -> pathlib.Path:
-    """Write a figure as an SVG or PNG file, with its alt text in the file.
-
-    Raises:
-        InputError: if the file's name ends in anything else.
-    """
-    path = pathlib.Path(path)
-    if path.suffix == ".svg":
-        # Text stays text, and the same figure gives the same file.
-        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cnnlib"}):
-            metadata = {"Description": alt_text(figure), "Date": None}
-            figure.savefig(path, metadata=metadata)
-        text = html.escape(alt_text(figure))
-        source = path.read_text(encoding="utf-8")
-        label = f'role="img" aria-label="{text}"'
-        path.write_text(source.replace("<svg ", f"<svg {label} ", 1), encoding="utf-8")
-    elif path.suffix == ".png":
-        figure.savefig(path, metadata={"Description": alt_text(figure)})
-    else:
-        raise InputError(f"{path}: give a name that ends in .svg or .png")
-    return path
+def save(figure: Figure, path: str | os.PathLike) -> None:
+    """Write a figure as an SVG file with its alt text: the same figure gives the same file."""
+    path, text = pathlib.Path(path), alt_text(figure)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cnnlib"}):
+        figure.savefig(path, format="svg", metadata={"Description": text, "Date": None})
+    label = f'<svg role="img" aria-label="{html.escape(text)}" '
+    source = path.read_text(encoding="utf-8")
+    path.write_text(source.replace("<svg ", label, 1), encoding="utf-8")
 
 
 def to_html(figure: Figure) -> str:
@@ -104,41 +96,19 @@ def _show_with_alt() -> None:
     """Show figures of this notebook by `to_html` instead of as pictures without a text."""
     from IPython.core.getipython import get_ipython
 
-    shell = get_ipython()
-    formatter = getattr(shell, "display_formatter", None)
-    if formatter is None or not hasattr(shell, "kernel"):
+    shell: Any = get_ipython()
+    if not hasattr(shell, "kernel"):
         return
     from matplotlib_inline.config import InlineBackend
 
     InlineBackend.instance(parent=shell).figure_formats = set()
-    formatter.formatters["text/html"].for_type(Figure, to_html)
+    shell.display_formatter.formatters["text/html"].for_type(Figure, to_html)
 
 
-def _made_of_texts(figure: Figure) -> str:
-    parts = [figure.get_suptitle()]
-    for axis in figure.axes:
-        texts = [_title(axis)]
-        for name, label in (("x", axis.get_xlabel()), ("y", axis.get_ylabel())):
-            if label and axis.axison:
-                texts.append(f"{name} axis: {label}")
-        legend = axis.get_legend()
-        if legend is not None:
-            texts.append("lines: " + ", ".join(text.get_text() for text in legend.get_texts()))
-        if any(texts):
-            parts.append("; ".join(text for text in texts if text))
-    text = ". ".join(dict.fromkeys(" ".join(part.split()) for part in parts if part))
-    return text or "A figure without a description."
-
-
-def _title(axis: plt.Axes) -> str:
-    return " ".join(filter(None, (axis.get_title(loc=loc) for loc in ("left", "center", "right"))))
-
-
-def headed(figure: Figure, title: str | None) -> Figure:
-    """Set a title over all axes of a figure unless it is None. Return the figure."""
+def headed(figure: Figure, title: str | None) -> None:
+    """Set a title over all axes of a figure unless it is None."""
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
-    return figure
 
 
 def log_ticks(axis: Axis, digits: Iterable[float]) -> None:
@@ -150,7 +120,7 @@ def log_ticks(axis: Axis, digits: Iterable[float]) -> None:
 
 def plain_list(items: Iterable[object], limit: int = 12) -> str:
     """Return things as a list in a sentence, at most `limit` of them."""
-    texts = [re.sub(r"\s+", " ", str(item)) for item in items]
+    texts = [" ".join(str(item).split()) for item in items]
     more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
     return ", ".join(texts[:limit]) + more
 

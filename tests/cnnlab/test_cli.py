@@ -12,11 +12,11 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from cnnlab import (
     batch,
-    bundles,
+    bundle,
     course,
-    data,
     editions,
     experiment,
+    fetch,
     ledger,
     leftovers,
     notebooks,
@@ -407,19 +407,19 @@ class TestClean:
 class TestData:
     def test_fetch(self, monkeypatch):
         calls = []
-        monkeypatch.setattr(data, "fetch", lambda *arguments, say: calls.append(arguments) or [])
+        monkeypatch.setattr(fetch, "fetch", lambda *arguments, say: calls.append(arguments) or [])
         assert run("data", "fetch", "cifar10", "cifar100").exit_code == 0
         run("data", "fetch", "caltech256", "--archive", "a.tar", "--partial")
         assert calls == [(("cifar10", "cifar100"), None, False), (("caltech256",), "a.tar", True)]
 
     def test_failures_are_named(self, monkeypatch):
-        monkeypatch.setattr(data, "fetch", lambda *arguments, say: ["cifar10"])
+        monkeypatch.setattr(fetch, "fetch", lambda *arguments, say: ["cifar10"])
         result = run("data", "fetch", "mnist", "cifar10")
         assert (result.exit_code, result.output) == (1, "1 of 2 failed: cifar10\n")
 
     def test_bundle_and_unpack(self, monkeypatch):
-        monkeypatch.setattr(bundles, "bundle", lambda names, output: ["a", "b"])
-        monkeypatch.setattr(bundles, "unpack", lambda file: [f"{file}: 2 files"])
+        monkeypatch.setattr(bundle, "pack", lambda names, output: ["a", "b"])
+        monkeypatch.setattr(bundle, "unpack", lambda file: [f"{file}: 2 files"])
         expected = "all.zip: 2 files. On the other machine: python -m cnnlib data unpack all.zip\n"
         assert run("data", "bundle", "cifar10", "-o", "all.zip").output == expected
         assert run("data", "unpack", "all.zip").output == "all.zip: 2 files\n"

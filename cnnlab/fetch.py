@@ -18,13 +18,8 @@ def fetch(
 ) -> list[str]:
     """Prepare data sets one after the other; return the names of those that failed.
 
-    A data set that is not available does not stop the others.
-
-    Args:
-        names: the data sets.
-        archive: as for `datasets.prepare`; only with one name.
-        partial: as for `datasets.prepare`.
-        say: is called with a line for each data set.
+    A data set that is not available does not stop the others. Each gets a line, by `say`.
+    `archive`, only with one name, and `partial` are those of `datasets.prepare`.
 
     Raises:
         InputError: unknown name, or an archive that is not the set's.
@@ -34,14 +29,12 @@ def fetch(
         raise InputError("an archive is that of one data set: name just that one")
     failed = []
     for info in infos:
+        if info.name in embedded.WHOLE and archive is None:
+            say(f"{info.name}: the repository carries it, there is nothing to fetch")
+            continue
+        how = "already prepared" if prepared.find(info) else "prepared"
         try:
-            if info.name in embedded.WHOLE and archive is None:
-                say(f"{info.name}: the repository carries it, there is nothing to fetch")
-            elif folder := prepared.find(info):
-                prepared.check(folder, info, partial)
-                say(f"{info.name}: already prepared in {folder}")
-            else:
-                say(f"{info.name}: prepared in {download.prepare(info, archive, partial)}")
+            say(f"{info.name}: {how} in {datasets.prepare(info.name, archive, partial)}")
         except Unavailable as error:
             say(f"{info.name}: failed. {str(error).rstrip('.')}.")
             failed.append(info.name)
@@ -53,17 +46,15 @@ def table() -> str:
     rows = [("data set", "state", "images", "size", "source", "where")]
     for info in CATALOGUE.values():
         found = datasets.status(info.name)
-        whole = info.train_count + info.test_count
         address = download.ADDRESSES.get(info.name, ["https://image-net.org"])[0]
         source = urllib.parse.urlsplit(address).hostname or ""
         if found.state in ("embedded", "sample"):
             source = "this repository"
-        where = str(found.where or f"{megabytes(info.download_bytes)} to download")
+        where = str(found.where or f"{_size(info.download_bytes)} to download")
         if found.where is None and info.name == "imagenet":
             where += " by you: it asks for registration"
-        images = f"{found.images:,} of {whole:,}"
-        size = megabytes(found.size) if found.size else ""
-        rows.append((info.name, found.state, images, size, source, where))
+        images = f"{found.images:,} of {info.train_count + info.test_count:,}"
+        rows.append((info.name, found.state, images, _size(found.size), source, where))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
@@ -73,6 +64,8 @@ def table() -> str:
     return "\n".join([*lines, "", f"Prepared data sets are looked for in {folder}"])
 
 
-def megabytes(size: int) -> str:
+def _size(size: int) -> str:
     """Return a number of bytes as people say it: 11.5 MB."""
+    if not size:
+        return ""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,465 @@
+"""Draw nets as papers do: feature maps as boxes with their sizes, and a block as a graph of layers.
+
+Activations, batch norm and padding have no picture of their own: the words at one name them.
+"""
+
+import dataclasses
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
+
+from cnnlib.plots import style
+
+if TYPE_CHECKING:
+    import keras
+
+# Fills that differ in grey as well as in colour.
+FILLS = {"input": "#ffffff", "convolution": "#bfd9ef", "pooling": "#eeeeee", "units": "#f2c879"}
+EDGE, SEEN = "#222222", "#B03A00"
+MOST_LAYERS = 11  # a net of more layers is drawn by stages
+TALLEST = 1.4  # inches, of the largest maps
+SHEETS, SHIFT = 8, 0.05  # so many maps are drawn one behind the other, so many inches apart
+GAP = 0.32  # inches between two layers
+AUTOMATIC = re.compile(r"(conv2d|dense|flatten|\w*pooling2d|sequential|functional)(_\d+)?$")
+PLACE = re.compile(r"((?:stage|transition)\d+)(?:_block\d+)?_")
+JOINS = {"Add": "+", "Multiply": "×", "Concatenate": "concatenate", "DualPath": "sum, concatenate"}
+UNIT = 0.56  # inches: the height of a row in the drawing of a block
+HALF, BESIDE, DETOUR = 1.2, 2.75, 1.42  # units: half a box, the second column, a line past boxes
+
+Place = tuple[float, float, float, float]  # left, bottom, width, height
+
+
+@dataclasses.dataclass
+class Step:
+    """One picture in the drawing of a net: what a layer or a stage returns, and how."""
+
+    kind: str  # "input", "convolution", "pooling" or "units"
+    name: str
+    shape: tuple[int, ...]  # (height, width, maps) or (units,)
+    lines: list[str]  # the operation that leads to it
+    layers: list[Any]  # the drawn layer, or those of a stage, with what belongs to them
+    kernel: int = 0  # pixels on a side of what one of its pixels sees, 0 if it sees all
+
+    @property
+    def units(self) -> int:
+        """How many units are drawn as circles; 0 if it is drawn as maps."""
+        return self.shape[-1] if len(self.shape) == 1 or self.shape[:2] == (1, 1) else 0
+
+    @property
+    def size(self) -> str:
+        maps = f"{self.shape[-1]:,}"
+        return maps if len(self.shape) == 1 else f"{maps}@{self.shape[0]}x{self.shape[1]}"
+
+    @property
+    def parameters(self) -> int:
+        return sum(_count(layer) for layer in self.layers)
+
+
+@dataclasses.dataclass
+class _Box:
+    """A box in the drawing of a block: a layer, and the batch norm and activation after it."""
+
+    kind: str
+    lines: list[str]
+    inputs: list[str]
+    after: list[str]
+    row: int = 0
+    column: int = 0
+
+    def half(self) -> tuple[float, float]:
+        """Return half the width and half the height."""
+        if len(self.lines[0]) == 1:
+            return 0.2, 0.2
+        return HALF, (0.26, 0.34, 0.45)[len(self.lines) + bool(self.after) - 1]
+
+
+def architecture(
+    model: "keras.Model", title: str | None = None, image: np.ndarray | None = None
+) -> Figure:
+    """Draw a net: feature maps as boxes with number and size, units as circles.
+
+    The sides of the boxes are in the proportion of the maps, as in the papers; where the largest
+    is more than twelve times the smallest, in that of their square roots. Under each picture stand
+    the operation that leads to it and its parameters. A net of more than 11 layers, or with
+    shortcuts, is drawn by stages: the convolutions on maps of one size are one picture.
+
+    Args:
+        model: a net of images.
+        title: over the drawing; the name and the number of parameters if None.
+        image: an image to show as the input, (height, width, 1 or 3).
+
+    Returns:
+        The figure, with an alt text that lists the layers.
+    """
+    steps = steps_of(model)
+    largest = max(max(step.shape[:2]) for step in steps if not step.units)
+    smallest = min(max(step.shape[:2]) for step in steps if not step.units)
+    power = 1.0 if largest <= 12 * smallest else 0.5
+    depth = 0.155 * max(len(step.lines) for step in steps)
+    high = TALLEST / 2 + SHIFT * SHEETS / 2
+    figure = plt.figure()
+    figure.set_layout_engine("none")
+    axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axis.axis("off")
+    grey: dict[str, Any] = {"va": "top", "fontsize": 9, "color": "#555555"}
+    x, former = 0.0, None
+    for step in steps:
+        height, width = (TALLEST * (side / largest) ** power for side in (*step.shape, 0)[:2])
+        whole = 0.22 if step.units else width + SHIFT * (min(step.shape[-1], SHEETS) - 1)
+        room = max(whole, 0.07 * max(map(len, [step.name, step.size, *step.lines])))
+        left, middle = x + (room - whole) / 2, x + room / 2
+        front = _units(axis, step, left) if step.units else _maps(axis, step, left, height, width)
+        if former is not None:
+            _connect(axis, *former, step, front)
+        elif image is not None:
+            extent = front[0], front[0] + front[2], front[1], front[1] + front[3]
+            axis.imshow(np.squeeze(image), extent=extent, zorder=1.5)
+        count = f"{step.parameters:,}" if step.parameters else ""
+        axis.text(middle, high + 0.22, step.name, ha="center", fontsize=10, weight="bold")
+        axis.text(middle, high + 0.18, step.size, ha="center", va="top", fontsize=10)
+        axis.text(middle, -high - 0.04, "\n".join(step.lines), ha="center", va="top", fontsize=9)
+        axis.text(middle, -high - 0.12 - depth, count, ha="center", **grey)
+        former, x = (step, front), x + room + GAP
+    axis.text(-0.1, -high - 0.12 - depth, "parameters", ha="right", **grey)
+    heading = f"{_title(model)}: {sum(step.parameters for step in steps):,} parameters"
+    axis.text(-0.9, high + 0.75, title or heading, va="top", fontsize=12, weight="bold")
+    right, bottom, top = x - GAP + 0.05, -high - depth - 0.35, high + 0.8
+    axis.set(xlim=(-0.95, right), ylim=(bottom, top), aspect="equal")
+    figure.set_size_inches(right + 0.95, top - bottom)
+    words = "; ".join(map(_in_words, steps))
+    return style.set_alt(
+        figure, f"{_title(model)}, drawn as boxes of feature maps from left to right. {words}."
+    )
+
+
+def blocks(models: Sequence["keras.Model"]) -> Figure:
+    """Draw what a block of each of several nets consists of, three side by side.
+
+    It is the first block of stage 2, or of stage 1 if there is no other.
+
+    Args:
+        models: nets whose layers are named after stage and block, such as the cifar10/ nets.
+    """
+    columns = min(3, len(models))
+    rows = -(-len(models) // columns)
+    figure, axes = plt.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    drawn = [_draw_block(axis, model) for axis, model in zip(axes.flat, models, strict=False)]
+    texts, depths = zip(*drawn, strict=True)
+    deepest = [max(depths[i : i + columns]) for i in range(0, len(models), columns)]
+    for row, depth in zip(axes, deepest, strict=True):
+        for axis in row:
+            axis.set(xlim=(-HALF - 0.1, BESIDE + HALF + 0.1), ylim=(-depth - 0.2, 0.2))
+    axes[0, 0].get_gridspec().set_height_ratios(deepest)
+    width = UNIT * (BESIDE + 2 * HALF + 0.2)
+    figure.set_size_inches(columns * width, UNIT * sum(deepest) + 0.5 * rows)
+    return style.set_alt(figure, " ".join(texts))
+
+
+# What is drawn of a layer, and the words for it
+
+
+def _kind(layer: Any) -> str:
+    """Return what a layer is drawn as, "" for what is not drawn."""
+    parents = " ".join(each.__name__ for each in type(layer).__mro__)
+    if "Conv2D" in parents or "TableConvolution" in parents:
+        return "convolution"
+    if "Pooling2D" in parents or "Subsampling" in parents:
+        return "pooling"
+    if "Dense" in parents or "RBFOutput" in parents:
+        return "units"
+    return "join" if type(layer).__name__ in JOINS else "after" if _after(layer) else ""
+
+
+def _operation(layer: Any) -> list[str]:
+    """Return what a layer does, in a few words, one idea a line."""
+    kind, name = _kind(layer), type(layer).__name__
+    if kind == "convolution":
+        size = "x".join(map(str, layer.kernel.shape[:2]))
+        if name == "TableConvolution":
+            return [f"{size} convolution", "by a table"]
+        groups, stride = getattr(layer, "groups", 1), layer.strides[0]
+        depthwise = groups == layer.output.shape[-1]
+        split = ["one for each map" if depthwise else f"{groups} groups"] if groups > 1 else []
+        return [size, "convolution", *split, *([f"stride {stride}"] if stride > 1 else [])]
+    if kind == "pooling":
+        how = "maximum" if "Max" in name else "average"
+        if "Global" in name:
+            return [f"{how} of", "each map"]
+        if "Adaptive" in name:
+            return [f"{how} pooling", f"to {layer.output.shape[1]}x{layer.output.shape[2]}"]
+        size = "x".join(map(str, getattr(layer, "pool_size", (2, 2))))
+        return [f"{size} subsampling"] if "Sub" in name else [f"{size} {how}", "pooling"]
+    return ["distance to", "10 codes"] if name == "RBFOutput" else ["full", "connection"]
+
+
+def _after(layer: Any) -> str:
+    """Return the name of the batch norm or activation that a layer is, or of its activation."""
+    name = type(layer).__name__
+    if "Batch" in name:
+        return "batch norm"
+    if name in ("ReLU", "LeakyReLU", "Softmax"):
+        return name.replace("Softmax", "softmax")
+    found = getattr(getattr(layer, "activation", None), "__name__", "linear")
+    known = {"linear": "", "relu": "ReLU", "gelu": "GELU", "scaled_tanh": "scaled tanh"}
+    return known.get(found, found)
+
+
+def _count(layer: Any, fixed: bool = False) -> int:
+    """Return how many weights of a layer training changes, or the number of those that it cannot.
+
+    Running statistics of batch norm do not count; the kernel of a whitening cannot change; the
+    weights of a layer that is frozen could.
+    """
+    return sum(
+        math.prod(weight.shape)
+        for weight in layer.weights
+        if "moving_" not in weight.name and fixed != (weight.trainable or not layer.trainable)
+    )
+
+
+def _title(model: Any) -> str:
+    """Return the name of a net as the literature writes it, where it is a net of the course."""
+    from cnnlib import registry
+
+    for known in registry.names():
+        if known.replace("/", "-") == model.name:
+            return registry.net(known).about.split(", ")[0]
+    return "Net" if AUTOMATIC.match(model.name) else model.name
+
+
+# Layers and stages
+
+
+def steps_of(model: "keras.Model") -> list[Step]:
+    """Return what `architecture` draws of a net: a step a layer, or a stage of a large net."""
+    steps: list[Step] = []
+    layers = _flat(model)
+    for layer in layers:
+        if (kind := _kind(layer)) in FILLS:
+            name = "" if AUTOMATIC.match(layer.name) else layer.name.replace("_", " ")
+            steps.append(Step(kind, name, layer.output.shape[1:], _operation(layer), []))
+            if kind == "convolution":
+                steps[-1].kernel = layer.kernel.shape[0]
+            elif kind == "pooling":
+                steps[-1].kernel = max(1, round(layer.input.shape[1] / layer.output.shape[1]))
+        if steps:
+            steps[-1].layers.append(layer)
+    if len(steps) > MOST_LAYERS or any(_kind(layer) == "join" for layer in layers):
+        stages: dict[Any, list[Step]] = {}
+        for step in steps:
+            first = step.layers[0].name
+            place = PLACE.match(first)
+            key = place[1] if place else first if step.units else step.shape[:2]
+            stages.setdefault(key, []).append(step)
+        steps = [_stage(key, stage) for key, stage in stages.items()]
+    else:
+        for step in steps:
+            step.lines += filter(None, map(_after, step.layers))
+    for step in steps:
+        if fixed := sum(_count(layer, fixed=True) for layer in step.layers):
+            step.lines.append(f"{fixed:,} fixed")
+    return [Step("input", "input", model.input_shape[1:], [], []), *steps]
+
+
+def _flat(model: Any) -> list[Any]:
+    """Return the layers of a net and of a net inside it; of nets that vote, of the first."""
+    inner = [layer for layer in model.layers if hasattr(layer, "layers")]
+    if len(inner) > 1:
+        return _flat(inner[0])
+    return [each for one in model.layers for each in (_flat(one) if one in inner else [one])]
+
+
+def _stage(key: Any, steps: Sequence[Step]) -> Step:
+    """Return the steps of a stage as one."""
+    layers = [layer for step in steps for layer in step.layers]
+    drawn = [s for s in steps if s.kind == "convolution" and "shortcut" not in s.layers[0].name]
+    named = [step.name for step in drawn or steps if step.name]
+    name = "–".join(dict.fromkeys(named[:1] + named[-1:]))
+    if not drawn:
+        lines = [line for step in steps for line in step.lines]
+        lines += filter(None, map(_after, layers))
+        return dataclasses.replace(steps[-1], name=name, lines=lines, layers=layers)
+    if isinstance(key, str):
+        name = re.sub(r"(\d)$", r" \1", key)
+    sizes = {step.lines[0] for step in drawn}
+    times = f"{len(drawn)} times {' or '.join(sorted(sizes))}"
+    lines = [times if len(drawn) > 1 else drawn[0].lines[0], "convolution"]
+    if joins := sum(_kind(layer) == "join" for layer in layers):
+        lines.append(f"{joins} shortcut{'s' * (joins > 1)}")
+    pooling = [step.lines[0] for step in steps if step.kind == "pooling" and not step.units]
+    lines = pooling + lines if steps[0].kind == "pooling" else lines + pooling
+    last = next(one for one in layers[::-1] if _kind(one) and len(one.output.shape) == 4)
+    return Step("convolution", name, last.output.shape[1:], lines, layers, drawn[-1].kernel)
+
+
+def _in_words(step: Step) -> str:
+    """Return a step as the alt text has it: "C1: 6 maps of 28x28 by 5x5 convolution"."""
+    maps, _, size = step.size.partition("@")
+    what = f"{maps} units" if step.units else f"{maps} map{'s' * (maps != '1')} of {size}"
+    how = f" by {' '.join(step.lines)}" if step.lines else ""
+    count = f", {step.parameters:,} parameters" if step.parameters else ""
+    return f"{step.name}: {what}{how}{count}".removeprefix(": ")
+
+
+def _maps(axis: Axes, step: Step, left: float, height: float, width: float) -> Place:
+    """Draw feature maps, one behind the other. Return the place of the one in front."""
+    count = min(step.shape[-1], SHEETS)
+    for i in range(count):
+        corner = left + SHIFT * i, SHIFT * ((count - 1) / 2 - i) - height / 2
+        axis.add_patch(Rectangle(corner, width, height, fc=FILLS[step.kind], ec=EDGE, lw=0.8))
+    return *corner, width, height
+
+
+def _units(axis: Axes, step: Step, left: float) -> Place:
+    """Draw units as circles, more for a larger layer; dots stand for those that are left out."""
+    count = min(step.units, 2 * round(5 + 1.2 * math.log10(max(step.units, 10) / 10)))
+    pitch = TALLEST / 15
+    top = pitch * (count - 1) / 2
+    for i in range(count):
+        is_unit = count == step.units or i not in (count // 2 - 1, count // 2)
+        radius, fill = (0.4 * pitch, FILLS["units"]) if is_unit else (0.015, EDGE)
+        axis.add_patch(Circle((left + 0.11, top - pitch * i), radius, fc=fill, ec=EDGE, lw=0.8))
+    return left, -top - 0.4 * pitch, 0.22, 2 * top + 0.8 * pitch
+
+
+def _connect(axis: Axes, former: Step, front: Place, step: Step, place: Place) -> None:
+    """Draw how a step sees the former: a window and the pixel that it leads to, or a fan."""
+    (left, bottom, width, height), (end, low, wide, tall) = front, place
+    if not step.kernel or step.units:
+        start = left + width
+        corners = [(start, bottom + height), (end, low + tall), (end, low), (start, bottom)]
+        axis.add_patch(Polygon(corners, fc="#f4f4f4", ec="#999999", lw=0.6, zorder=0))
+        return
+    across = min(step.kernel / former.shape[1], 1) * width
+    down = min(step.kernel / former.shape[0], 1) * height
+    x, y = left + 0.62 * (width - across), bottom + 0.7 * (height - down)
+    axis.add_patch(Rectangle((x, y), across, down, fill=False, ec=SEEN, lw=1.1))
+    pixel = end + 0.3 * wide, low + 0.72 * tall
+    for corner in (y, y + down):
+        axis.plot([x + across, pixel[0]], [corner, pixel[1]], color=SEEN, linewidth=0.8, marker="")
+    axis.plot(*pixel, marker="s", markersize=3, color=SEEN)
+
+
+# Blocks
+
+
+def _draw_block(axis: Axes, model: Any) -> tuple[str, float]:
+    """Draw a block of a net. Return it in words, and its depth in rows."""
+    names = [place[0] for layer in model.layers if (place := PLACE.match(layer.name))]
+    name = next((each for each in names if each.startswith("stage2")), names[0])
+    layers = [layer for layer in model.layers if layer.name.startswith(name)]
+    boxes = _boxes(layers)
+    depth = 1.0 + max(box.row for box in boxes.values())
+    where = {key: (BESIDE * box.column, -float(box.row)) for key, box in boxes.items()}
+    where["input"] = 0.0, -0.14
+    for key, box in boxes.items():
+        for former in box.inputs:
+            start = boxes[former].row if former in boxes else 0
+            _edge(axis, where[former], where[key], start, box)
+        (x, y), (half, high) = where[key], box.half()
+        shape = f"round,pad=0,rounding_size={0.18 if box.kind == 'join' else 0.05}"
+        axis.add_patch(
+            FancyBboxPatch(
+                (x - half, y - high), 2 * half, 2 * high, boxstyle=shape, ec=EDGE, zorder=3,
+                fc=FILLS.get(box.kind, "#ffffff"),
+            )
+        )  # fmt: skip
+        words = [", ".join(box.after)] if box.after else []
+        if half < HALF:
+            axis.text(x - 0.3, y, "".join(words), ha="right", va="center", fontsize=8)
+            words = []
+        text = "\n".join([*box.lines, *words])
+        axis.text(x, y, text, ha="center", va="center", fontsize=8, linespacing=1.1, zorder=4)
+    _arrow(axis, where[list(boxes)[-1]], (0, 0.16 - depth))
+    shapes = _inputs(layers[0])[0].shape, layers[-1].output.shape
+    ends = [f"{maps} maps of {height}x{width}" for _, height, width, maps in shapes]
+    for y, text in ((0.0, ends[0]), (-depth, ends[1])):
+        axis.text(0, y, text, ha="center", va="center", fontsize=9, style="italic")
+    title = re.sub(r"(?<=[ek])(\d)", r" \1", name.strip("_").replace("_", ", "))
+    title = f"{_title(model)}: {title}"
+    axis.set_title(title, fontsize=10, loc="left")
+    numbers = {key: f"box {i}" for i, key in enumerate(boxes, 1)} | {"input": "the block's input"}
+    parts = []
+    for key, box in boxes.items():
+        what = ", ".join([*box.lines, *box.after]).replace("+", "sum").replace("×", "product")
+        origin = " and ".join(numbers[former] for former in box.inputs)
+        parts.append(f"({numbers[key][4:]}) {what}, from {origin}")
+    return f"{title}, from {ends[0]} to {ends[1]}: {'; '.join(parts)}.", depth
+
+
+def _boxes(layers: Sequence[Any]) -> dict[str, _Box]:
+    """Return the boxes of a block by name, each in its row and column. Its input is "input"."""
+    users = Counter(former for layer in layers for former in _formers(layer))
+    boxes: dict[str, _Box] = {}
+    at: dict[str, str] = {}  # the name of a layer -> of the box that it is part of
+    for layer in layers:
+        inputs = [at.get(former, "input") for former in _formers(layer)]
+        kind, former = _kind(layer), boxes.get(inputs[0])
+        if not kind:  # padding is not drawn
+            at[layer.name] = inputs[0]
+        elif kind == "after" and former and users[_formers(layer)[0]] == 1:
+            former.after.append(_after(layer))
+            at[layer.name] = inputs[0]
+        else:
+            own = [_after(layer)] if _after(layer) and kind != "after" else []
+            boxes[layer.name] = _Box(kind, _words_in_box(layer, kind), inputs, own)
+            at[layer.name] = layer.name
+    for box in boxes.values():
+        box.row = 1 + max((boxes[key].row for key in box.inputs if key != "input"), default=0)
+    main = [list(boxes)[-1]]
+    while formers := [key for key in boxes[main[-1]].inputs if key != "input"]:
+        main.append(max(formers, key=lambda key: boxes[key].row))
+    for key, box in boxes.items():
+        if key not in main:  # in the middle of what it is beside
+            user = min(each.row for each in boxes.values() if key in each.inputs)
+            box.column, box.row = 1, (box.row + user) // 2
+    return boxes
+
+
+def _inputs(layer: Any) -> list[Any]:
+    return layer.input if isinstance(layer.input, list) else [layer.input]
+
+
+def _formers(layer: Any) -> list[str]:
+    return [tensor._keras_history.operation.name for tensor in _inputs(layer)]
+
+
+def _words_in_box(layer: Any, kind: str) -> list[str]:
+    if kind == "convolution":
+        size, _, *more = _operation(layer)
+        return [f"{size}, {layer.filters} maps", *([", ".join(more)] if more else [])]
+    if kind == "pooling":
+        return [" ".join(_operation(layer))]
+    return [JOINS[type(layer).__name__]] if kind == "join" else [_after(layer)]
+
+
+def _edge(
+    axis: Axes, start: tuple[float, float], end: tuple[float, float], row: int, box: _Box
+) -> None:
+    """Draw the line from a box in this row, or the block's input, to a box that it leads to."""
+    half, high = box.half()
+    if end[0] < start[0]:  # back from the column beside
+        path = [start, (start[0], end[1]), (half, end[1])]
+    elif end[0] > start[0]:  # out to it, from between two rows
+        path = [(0, -row - 0.5), (end[0], -row - 0.5), (end[0], end[1] + high)]
+    elif box.row - row > 1:  # past the boxes between, on the right
+        path = [(0, -row - 0.5), (DETOUR, -row - 0.5), (DETOUR, end[1]), (half, end[1])]
+    else:
+        path = [start, (end[0], end[1] + high)]
+    axis.plot(*zip(*path[:-1], strict=True), color=EDGE, linewidth=1.2, marker="", zorder=1)
+    _arrow(axis, path[-2], path[-1])
+
+
+def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    look = {"arrowstyle": "-|>", "color": EDGE, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
+    axis.annotate("", end, start, arrowprops=look, zorder=1)
