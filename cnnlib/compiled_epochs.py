@@ -38,22 +38,12 @@ class CompiledEpochs:
         self.steps = jax.jit(lambda carried, given: jax.lax.scan(step, carried, given)[0])
 
     def fit(
-        self,
-        inputs: np.ndarray,
-        targets: np.ndarray,
-        batch_size: int,
-        decays: np.ndarray | None = None,
+        self, inputs: np.ndarray, targets: np.ndarray, batch_size: int, decays: np.ndarray | None
     ) -> dict[str, float]:
-        """Train for one pass over the images in their order.
+        """Train for one pass over inputs (n, h, w, c) and targets (n,) in their order.
 
-        Args:
-            inputs: float32 (n, h, w, c).
-            targets: integers (n,).
-            batch_size: images in a step; the last has what is left.
-            decays: for recipes with lookahead, see `tricks.decays`.
-
-        Returns:
-            The means over the epoch, by the names of the model's metrics.
+        `decays` is for recipes with lookahead, see `tricks.decays`. Return the means over the
+        epoch, by the names of the model's metrics.
         """
         model, steps = self.model, len(targets) // batch_size
         if not self.is_built:  # the metrics make their variables at their first batch

@@ -226,20 +226,15 @@ def pooled_sides(image_size: int, pool_grid: int) -> tuple[int, int, int]:
 def check_start(recipe: Recipe) -> None:
     """Raise InputError if the head that a recipe continues with sees other parts at its size."""
     first = recipe
-    while first.start is not None:
+    while first.start:
         first = first.start
-    if recipe.transfer is None or first.transfer is None:
+    if not recipe.transfer or not first.transfer:
         return
-    grid, size, before = (
-        first.transfer.pool_grid,
-        recipe.transfer.image_size,
-        first.transfer.image_size,
-    )
-    if pooled_sides(before, grid) != pooled_sides(size, grid):
+    size, grid = recipe.transfer.image_size, first.transfer.pool_grid
+    if pooled_sides(first.transfer.image_size, grid) != pooled_sides(size, grid):
         raise InputError(
             f"recipe {recipe.name}: the head of {first.name} sees {grid}x{grid} parts of the maps, "
-            f"and at {size}x{size} there are others than at {before}x{before}: name a recipe with "
-            "pool_grid=1 as init_from"
+            f"and at {size}x{size} there are others: name a recipe with pool_grid=1 as init_from"
         )
 
 
@@ -403,11 +398,7 @@ _FROM_VGG16: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         _BLOCKS_345 | {"epochs": 6},
         _AFTER_HEAD_32,
     ),
-    "fine-tuned-32-12": (
-        "the same for 12 epochs",
-        _BLOCKS_345 | {"epochs": 12},
-        _AFTER_HEAD_32,
-    ),
+    "fine-tuned-32-12": ("the same for 12 epochs", _BLOCKS_345 | {"epochs": 12}, _AFTER_HEAD_32),
     "fine-tuned-32-block5": (
         "VGG16's last block is trained too, 32x32",
         _BLOCK_5 | {"epochs": 5},

@@ -22,7 +22,7 @@ import pandas as pd
 from cnnlib import augment, backend, checkpoints, compiled_epochs, models, tricks
 from cnnlib.datasets import streams
 from cnnlib.errors import InputError
-from cnnlib.progress import Progress
+from cnnlib.progress import Line, Progress
 from cnnlib.recipes import CROP_PADDING, Recipe
 from cnnlib.recipes import recipe as recipe
 from cnnlib.recipes import recipe_names as recipe_names
@@ -100,8 +100,11 @@ def train(
         small = tricks.at_size(model, recipe.small_size)
         _compile(small, recipe, model.optimizer)
     data = fingerprint(images, labels)
-    run = {"recipe": recipe.settings(), "seed": seed, "data": data}
+    run = {"recipe": recipe.settings(), "seed": int(seed), "data": data}
     rows = checkpoints.restore(checkpoint, model, run) if checkpoint else []
+    # As Keras' `fit` keeps it, with all epochs: `predict` sees whether training came to its end.
+    past = keras.callbacks.History()
+    past.params, past.epoch = {"epochs": recipe.epochs}, list(range(len(rows)))
     shown = Progress(recipe.epochs, steps) if progress else None
     by_epoch = {}
     if compiled_epochs.is_supported():
@@ -112,6 +115,7 @@ def train(
         range(len(rows), recipe.epochs),
         ahead=bool(by_epoch),
     )
+    model.history = past
     for epoch, (inputs, targets) in prepared:
         learner = small if epoch < recipe.small_epochs else model
         decays = None
@@ -124,8 +128,9 @@ def train(
             if decays is not None:
                 callbacks.append(tricks.Lookahead(model, decays))
             batches = _batches(inputs, targets, recipe.batch_size)
-            past = learner.fit(**batches, shuffle=False, verbose=0, callbacks=callbacks)
-            logs = {name: values[0] for name, values in past.history.items()}
+            found = learner.fit(**batches, shuffle=False, verbose=0, callbacks=callbacks)
+            logs = {name: values[0] for name, values in found.history.items()}
+            model.history = past
         if not np.isfinite(logs["loss"]):
             raise InputError(
                 f"the loss is {logs['loss']} after epoch {epoch + 1}: training diverged. "
@@ -134,16 +139,18 @@ def train(
         row = {"epoch": epoch + 1, "loss": logs["loss"], "train_error": logs["error_percent"]}
         row["validation_error"] = math.nan
         if validation is not None:
-            row["validation_error"] = evaluate(model, *validation, views=recipe.test_views)
+            probabilities = _probabilities(model, validation[0], views=recipe.test_views)
+            row["validation_error"] = _error(probabilities, validation[1])
         row["seconds"] = time.perf_counter() - start
         rows.append(row)
+        past.epoch.append(epoch)
         if checkpoint:
             checkpoints.save(checkpoint, model, run, rows)
         if shown:
             shown.epoch_done(rows)
         start = time.perf_counter()
     seconds = sum(row["seconds"] for row in rows)
-    return History(pd.DataFrame(rows), seconds, recipe, seed, data, weights_digest(model))
+    return History(pd.DataFrame(rows), seconds, recipe, int(seed), data, weights_digest(model))
 
 
 def _compile(model, recipe, optimizer):
@@ -206,7 +213,8 @@ def predict(
 ) -> np.ndarray:
     """Return class probabilities, float32 (n, classes).
 
-    They are the softmax of the logits, or of minus the distances for an RBF output.
+    They are the softmax of the logits, or of minus the distances for an RBF output. One line says
+    so where the training of the net, by `train` or Keras' `fit`, was stopped before its end.
 
     Args:
         model: a net that returns logits or, with an RBF output, distances.
@@ -216,6 +224,19 @@ def predict(
             that mean, and half of the mean of these two moved by one pixel up and left, and down
             and right, where the border repeats (Jordan 2024).
     """
+    past = getattr(model, "history", None)  # of Keras' `fit`
+    if past is not None and not model.stop_training:
+        done, epochs = past.epoch[-1] + 1 if past.epoch else 0, past.params["epochs"]
+        if done < epochs:
+            Line().show(
+                f"The training of {model.name} was stopped after {done} of {epochs} epochs: what "
+                "follows are results of a half-trained net. Build it and train it again.",
+                last=True,
+            )
+    return _probabilities(model, images, batch_size, views)
+
+
+def _probabilities(model, images, batch_size=1000, views=1):
     outputs = []
     for i in range(0, len(images), batch_size):
         seen = _views(images[i : i + batch_size], views)
@@ -246,8 +267,11 @@ def evaluate(model: keras.Model, images: np.ndarray, labels: np.ndarray, views: 
 
     Arguments as for `predict`, and labels: integers (n,).
     """
-    answers = predict(model, images, views=views).argmax(axis=1)
-    return 100 * float(np.mean(answers != np.asarray(labels)))
+    return _error(predict(model, images, views=views), labels)
+
+
+def _error(probabilities, labels):
+    return 100 * float(np.mean(probabilities.argmax(axis=1) != np.asarray(labels)))
 
 
 def trainable_parameters(model: keras.Model) -> int:
@@ -259,15 +283,13 @@ def trainable_parameters(model: keras.Model) -> int:
 def precision(recipe: Recipe) -> Iterator[None]:
     """Set Keras' precision while a net is built: `with precision(recipe): build(...)`.
 
-    It is what the recipe says, whatever the user's own settings of Keras say.
+    It is what the recipe says, whatever the user's own policy is.
     """
-    policy, floatx = keras.config.dtype_policy(), keras.config.floatx()
-    keras.config.set_floatx("float32")
+    policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(_policy(recipe))
     try:
         yield
     finally:
-        keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(policy)
 
 
@@ -299,7 +321,12 @@ def jit_compile() -> bool | str:
 
 
 def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
-    """Return a short text that differs for other images, other labels or another order of them."""
+    """Return a short text that differs for other images, other labels or another order of them.
+
+    The type of the labels, and the order of the bytes in memory, make no difference.
+    """
+    images = images.astype(images.dtype.newbyteorder("<"), copy=False)
+    labels = np.asarray(labels).astype("<i8")
     sums = [zlib.crc32(np.ascontiguousarray(array).data) for array in (images, labels)]
     return "-".join(f"{value:08x}" for value in sums)
 

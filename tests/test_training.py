@@ -198,6 +198,50 @@ def test_half_precision_is_for_machines_that_have_it(colour, has, expected, monk
     assert keras.config.dtype_policy().name == "float32"
 
 
+def test_types_of_numbers_make_no_other_training(data, images, tmp_path):
+    """Labels of another type are the same labels: the fingerprint is part of a row's proof."""
+    labels, net = data.train.labels, build("linear-28x28")
+    expected = training.fingerprint(images, labels)
+    for dtype in ("uint8", "int8", "int32", ">i8", ">u2"):
+        assert training.fingerprint(images, labels.astype(dtype)) == expected
+    assert training.fingerprint(images.astype(">f4"), list(labels)) == expected
+    assert training.fingerprint(images[::-1], labels) != expected
+    assert training.fingerprint(images, labels[::-1]) != expected
+    part = [preprocessing.prepare(data.validation.images, "28x28"), data.validation.labels]
+    given = {"validation": part, "checkpoint": tmp_path / "run.npz", "progress": False}
+    history = training.train(net, images, labels.astype(">i4"), SHORT, np.int64(3), **given)
+    again = training.train(net, images, list(labels), SHORT, 3, **given)  # nothing is left to do
+    assert (history.data, history.seed, history.weights) == (expected, 3, again.weights)
+
+
+@pytest.mark.parametrize("stopped_by", ["train", "fit", "validation"])
+def test_predictions_of_a_half_trained_net_say_so(data, images, stopped_by, monkeypatch, capsys):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    net, labels = build("linear-28x28"), data.train.labels
+    training.predict(net, images)
+    training.train(net, images, labels, SHORT, validation=(images, labels), progress=False)
+    training.evaluate(net, images, labels)
+    assert capsys.readouterr().err == ""
+    stopping = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if stopped_by == "fit":
+            net.fit(images, labels, epochs=3, verbose=0, callbacks=[stopping])
+        elif stopped_by == "train":
+            patch.setattr(training, "Progress", lambda *_: stopping)
+            training.train(net, images, labels, SHORT)
+        else:
+            patch.setattr(training, "_probabilities", stop)
+            training.train(net, images, labels, SHORT, 0, (images, labels), progress=False)
+    for call in (lambda: training.predict(net, images), lambda: training.evaluate(net, images, 0)):
+        call()
+        assert "after 0 of" in capsys.readouterr().err
+    net.fit(images, labels, epochs=2, verbose=0)
+    training.predict(net, images)
+    assert capsys.readouterr().err == ""
+
+
 def test_alternating_flips_show_each_image_both_ways_in_two_epochs(colour, monkeypatch):
     images, _ = colour
     monkeypatch.setitem(recipes.CROP_PADDING, "crop-alternating", 0)
