@@ -79,7 +79,7 @@ class Embedded:
 
 WHOLE = {"mnist": Embedded("mnist.npz", 60_000, 10_000)}
 SAMPLES = {
-    "fashion_mnist": Embedded("samples/fashion_mnist.npz", 6_000, 1_000),
+    "fashion_mnist": Embedded("samples/fashion_mnist.npz", 2_500, 1_000),
     "cifar10": Embedded("samples/cifar10_*.webp", 2_500, 1_000, order="by digest"),
     "cifar100": Embedded("samples/cifar100.npz", 0, 20),
     "caltech101": Embedded("samples/caltech101/*", 99, 0),

@@ -56,8 +56,8 @@ def load(
         validation_size: images taken out of the official training images. They do not depend on
             `train_size`.
         seed: which images are drawn; the same seed gives the same images on every machine.
-        sample: load the repository's sample of the set: 6,000 + 1,000 images of Fashion-MNIST,
-            2,500 + 1,000 of CIFAR-10, 0 + 20 of CIFAR-100.
+        sample: load the repository's sample of the set: 2,500 + 1,000 images of Fashion-MNIST and
+            of CIFAR-10, 0 + 20 of CIFAR-100.
         partial: accept a prepared folder that holds a part of the set.
         download: False to stay off the network.
 
