@@ -3,9 +3,7 @@
 import dataclasses
 import functools
 from collections import Counter
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
+from typing import Any
 
 from cnnlib import integrity, storage
 from cnnlib.errors import check_name
@@ -84,10 +82,6 @@ def info(name: str) -> Info:
         InputError: unknown name.
     """
     return CATALOGUE[check_name("data set", name, CATALOGUE)]
-
-
-# A data set's name as an argument: InputError lists the known names.
-Name = Annotated[str, BeforeValidator(lambda name: check_name("data set", name, CATALOGUE))]
 
 
 _CIFAR: dict[str, Any] = {

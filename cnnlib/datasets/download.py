@@ -52,8 +52,7 @@ def folder(info: Info, allow_download: bool) -> pathlib.Path:
     Raises:
         Unavailable: the data set is not available here. The message lists what can be done.
     """
-    found = prepared.find(info)
-    if found:
+    if found := prepared.find(info):
         return found
     try:
         if not allow_download:
@@ -89,28 +88,24 @@ def prepare(
         partial: accept an archive that holds a part of the set.
 
     Raises:
-        InputError: unknown name, or an archive that is not the set's.
+        InputError: unknown name, an archive that is not the set's, or a folder that cannot be
+            written to.
         Unavailable: no answer, a connection that breaks off, a full disk, or ImageNet's archives
             are missing.
         Damaged: the folder is here, but not whole.
     """
     info = catalogue.info(name)
-    found = prepared.find(info)
-    if found:
+    if found := prepared.find(info):
         prepared.check(found, info, partial)
         return found
     if archive is not None:
         _check_archive(info, archive, partial)
     elif name in ADDRESSES:
         _check_host(ADDRESSES[name][0])
-    try:
-        top = storage.make_folder(prepared.data_folder(), variable="CNNLIB_DATA")
-    except InputError as error:
-        raise Unavailable(str(error)) from error
+    top = storage.make_folder(prepared.data_folder(), variable="CNNLIB_DATA")
     # Two kernels would write to the same part of a download.
     with storage.one_at_a_time(top / name, f"prepares {name}"):
-        found = prepared.find(info)  # by the process that was waited for
-        if found:
+        if found := prepared.find(info):  # by the process that was waited for
             return found
         # What killed preparations left behind.
         storage.remove_abandoned(top / info.tfds_name, "incomplete.")
@@ -182,6 +177,8 @@ def _check_host(address: str) -> None:
             problem[:] = [] if answer.ok else [f"HTTP {answer.status_code}"]
         except requests.RequestException as error:
             problem[:] = [type(error).__name__]
+        except Exception as error:  # such as certificates (REQUESTS_CA_BUNDLE) that are not there
+            problem[:] = [str(error)]
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()

@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnlib.datasets import download as downloads
 from cnnlib.datasets import embedded, prepared
-from cnnlib.datasets.catalogue import Info, Name, info
+from cnnlib.datasets.catalogue import Info, info
 from cnnlib.errors import InputError
 from cnnlib.validation import Seed, WholeNumber, validated
 
@@ -33,7 +33,7 @@ class Dataset:
 
 @validated
 def load(
-    name: Name,
+    name: str,
     train_size: WholeNumber | None = None,
     test_size: WholeNumber | None = None,
     validation_size: WholeNumber = 0,

@@ -94,13 +94,17 @@ def status(name: str) -> Status:
 def data_folder() -> pathlib.Path:
     """Return TFDS' folder: `CNNLIB_DATA`/tfds, else `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
 
-    A relative path in a variable starts at the checkout.
+    A relative path in a variable starts at the checkout. A user without a home folder has
+    results/tensorflow_datasets.
     """
-    ours = storage.folder_from("CNNLIB_DATA")
-    if ours:
+    if ours := storage.folder_from("CNNLIB_DATA"):
         return ours / "tfds"
-    theirs = storage.folder_from("TFDS_DATA_DIR")
-    return theirs or pathlib.Path("~/tensorflow_datasets").expanduser()
+    if theirs := storage.folder_from("TFDS_DATA_DIR"):
+        return theirs
+    try:
+        return pathlib.Path.home() / "tensorflow_datasets"
+    except RuntimeError:
+        return storage.results_folder() / "tensorflow_datasets"
 
 
 def find(info: Info) -> pathlib.Path | None:
@@ -146,6 +150,8 @@ def check(folder: pathlib.Path, info: Info, partial: bool = False) -> dict[str, 
         promised = split.numBytes + 16 * split.count  # TFRecord's framing of a record
         if size != promised:
             raise _damaged(folder, f"{shards[0]} ...: {size} bytes, expected {promised}")
+    if not any(split.count for split in splits.values()):
+        raise _damaged(folder, f"{folder / INFO} has no images")
     for name, expected in (("train", info.train_count), ("test", info.test_count)):
         count = splits[name].count if name in splits else 0
         if count != expected and not partial:

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from cnnlib.datasets import download as downloads
 from cnnlib.datasets import embedded, prepared
-from cnnlib.datasets.catalogue import Info, Name, info
+from cnnlib.datasets.catalogue import Info, info
 from cnnlib.datasets.loading import load
 from cnnlib.errors import InputError
 from cnnlib.validation import Count, Seed, WholeNumber, validated
@@ -30,7 +30,7 @@ Sides = Annotated[
 
 @validated
 def stream(
-    name: Name,
+    name: str,
     split: Literal["train", "test"] = "train",
     image_size: Side | Sides | None = None,
     batch_size: Count | None = 32,

@@ -85,7 +85,7 @@ def test_the_least_and_the_most():
     ("arguments", "says"),
     [
         ({"name": "mnits"}, "'mnits'. Known: mnist"),
-        ({"name": ["mnist"]}, "Known: mnist"),
+        ({"name": ["mnist"]}, "name is ['mnist'], expected text"),
         ({"name": "caltech101"}, "use datasets.stream('caltech101', image_size=...)"),
         ({"train_size": 0}, "train_size for mnist is 0, expected a whole number from 1 to 60000"),
         ({"train_size": 60_001}, "60001"),

@@ -1,8 +1,6 @@
 """Streams: what is in them, their order, sizes and splits."""
 
 import gc
-import subprocess
-import sys
 
 import numpy as np
 import PIL.Image
@@ -175,13 +173,6 @@ def test_bad_arguments(options, says):
     with pytest.raises(InputError) as caught:
         datasets.stream(**{"name": "caltech101", "image_size": 32} | options)
     assert says in str(caught.value)
-
-
-def test_the_first_stream_is_quiet():
-    """TensorFlow's start-up notes would stand in a notebook's outputs."""
-    code = "from cnnlib import datasets; print(len(datasets.stream('mnist')))"
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (process.stdout, process.stderr) == ("1875\n", "")
 
 
 class TestBatchesOfArrays:
