@@ -39,7 +39,7 @@ def find(checkpoints: bool = False) -> list[Leftover]:
         checkpoints: also the checkpoints of trainings that have not been completed, and the
             results of stages. The same `train` command would continue from them.
     """
-    found = [*_temporary(), *_incomplete(), *_claims(), *_checkpoints(checkpoints)]
+    found = [*_temporary(), *_incomplete(), *_checkpoints(checkpoints)]
     return sorted(found, key=lambda each: each.path)
 
 
@@ -74,20 +74,11 @@ def _incomplete() -> Iterator[Leftover]:
                 yield _leftover(path, "a data set that was not prepared to its end")
 
 
-def _claims() -> Iterator[Leftover]:
-    """Claims of runs whose process was killed."""
-    from cnnlab.batch import claims, records
-
-    for path in records.folder().glob("*.claim"):
-        if _is_abandoned(path) and not claims.is_claimed(path.stem):
-            yield _leftover(path, "the claim of a process that has ended")
-
-
 def _checkpoints(all_of_them: bool) -> Iterator[Leftover]:
     """Checkpoints of trainings whose row is there, or of all trainings, and results of stages."""
-    from cnnlab.batch import records
+    from cnnlab.batch import runs
 
-    finished = records.Finished(datasets.names())
+    finished = runs.finished_rows(datasets.names())
     top = storage.results_folder()
     # The first edition kept them in checkpoints/.
     for path in [*top.glob("stages/*"), *top.glob("checkpoints/*")]:
@@ -95,7 +86,7 @@ def _checkpoints(all_of_them: bool) -> Iterator[Leftover]:
             if (path / "result.npz").exists():  # cnnlab.stages.RESULT
                 if all_of_them:
                     yield _leftover(path, "the result of a stage, from which others continue")
-            elif path.name in finished.rows:
+            elif path.name in finished:
                 yield _leftover(path, "checkpoints of a training whose row is recorded")
             elif all_of_them:
                 yield _leftover(path, "checkpoints of a training that was not completed")

@@ -23,7 +23,7 @@ from typing import Any
 from cnnlab import output_paths
 from cnnlab.execution import NotebookError
 from cnnlib import storage
-from cnnlib.errors import InputError, check_name
+from cnnlib.errors import InputError, check_name, shown
 
 __all__ = [
     "NotebookError",
@@ -168,10 +168,9 @@ def read_values(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     from cnnlab import strict_yaml
 
-    values = strict_yaml.read(path)
+    values, _ = strict_yaml.read(path)
     if not isinstance(values, dict):
-        shown = strict_yaml.short(repr(values))
-        raise InputError(f"{os.fspath(path)} must hold lines of `name: value`, got {shown}")
+        raise InputError(f"{os.fspath(path)} must hold lines of `name: value`, got {shown(values)}")
     return values
 
 
@@ -194,9 +193,8 @@ def checked(notebook: str | os.PathLike[str], values: dict[str, Any]) -> dict[st
             )
         default = known[name].default
         if not (_is_plain(value) and _fits(value, default)):
-            shown = repr(value) if len(repr(value)) < 200 else f"{repr(value)[:200]}..."
             raise InputError(
-                f"{name} of {path.name} must be {_expected(default)}, got {shown}"
+                f"{name} of {path.name} must be {_expected(default)}, got {shown(value)}"
                 f"{_hint(value, default)}. {_listing(known.values(), name)}"
             )
         fit[name] = _converted(value, default)
@@ -237,21 +235,20 @@ def run(
             f"{output} is the notebook itself: with parameters that differ from its own, write to "
             "another file"
         )
-    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.stem}.", suffix=".ipynb")
-    os.close(handle)
-    part, failed = pathlib.Path(name), output.with_suffix(".failed.ipynb")
-    try:
-        execution.execute(path, part, parameters, progress)
-        _move(part, output)
-        failed.unlink(missing_ok=True)
-    except NotebookError as error:
-        message = f"{path.stem}: {error}"
-        if part.stat().st_size:  # else the kernel did not even start
-            _move(part, failed)
-            message += f"\nThe notebook as far as it got: {failed}"
-        raise NotebookError(message) from (error.__cause__ or error)
-    finally:
-        part.unlink(missing_ok=True)
+    failed = output.with_suffix(".failed.ipynb")
+    # Not beside the output, where a killed run would leave it.
+    with tempfile.TemporaryDirectory(prefix="cnnlib-") as folder:
+        part = pathlib.Path(folder) / output.name
+        try:
+            execution.execute(path, part, parameters, progress)
+            _move(part, output)
+            failed.unlink(missing_ok=True)
+        except NotebookError as error:
+            message = f"{path.stem}: {error}"
+            if part.exists():  # else the kernel did not even start
+                _move(part, failed)
+                message += f"\nThe notebook as far as it got: {failed}"
+            raise NotebookError(message) from (error.__cause__ or error)
     return output
 
 
@@ -290,7 +287,7 @@ def _literal(text):
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return strict_yaml.parse(text, "the value")
+        return strict_yaml.parse(text, "the value")[0]
 
 
 def _is_plain(value):

@@ -1,19 +1,10 @@
-"""The two kinds of run in a batch: training a net, executing a notebook.
+"""The two kinds of run in a batch, and what the results folder knows about them.
 
 A run has an `id`, made of what determines its result, so that it is done once, on whichever machine
-and in whichever batch file:
-
-- A training's id is the run_id of its row in the ledger: net, data set, recipe, seed, number of
-  training images and RESULTS_VERSION.
-- A notebook's id is made of its cells (not their outputs), the values of all its parameters,
-  RESULTS_VERSION and the files in data/, without those that runs write (the recap would have to run
-  again after each run).
-
-The source code of cnnlib and the versions of packages are in no id: a batch that was begun is
-completed, whatever was edited meanwhile. RESULTS_VERSION is raised when a change alters results.
+and in whichever batch file. The source code and the versions of packages are in no id: a batch that
+was begun is completed, whatever was edited meanwhile. A row or an executed notebook says that a run
+is done; its record only tells who does it, or how it ended and what it took.
 """
-
-from __future__ import annotations
 
 import dataclasses
 import functools
@@ -21,205 +12,177 @@ import hashlib
 import json
 import pathlib
 import re
-from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+import statistics
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from typing import Any
 
-from cnnlab import experiment, notebooks
-from cnnlab.batch import records
+from cnnlab import experiment, locks, notebooks
 from cnnlab.identity import RESULTS_VERSION
-from cnnlib import storage
+from cnnlib import datasets, integrity, storage
+from cnnlib.results import rows
 
-# Entries of data/ that are no input of a run: what is published from runs, and its checksums.
-_NO_INPUTS = ("measured", "nets", "SHA256SUMS")
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What one run may use: minutes, and bytes of memory of all its processes together."""
-
-    minutes: float | None = None
-    memory: int | None = None
-
-
-class Run(Protocol):
-    """What `TrainingRun` and `NotebookRun` have in common."""
-
-    @property
-    def limits(self) -> Limits:
-        """What it may use."""
-
-    @property
-    def id(self) -> str:
-        """The name of the run in the results folder."""
-
-    @property
-    def output(self) -> pathlib.Path | None:
-        """The executed notebook that the run writes, or None."""
-
-    def is_done(self, finished: records.Finished, copies: str | None = None) -> bool:
-        """Return whether the results have it, and its copy is in the place `copies`."""
-
-    def execute(self, run_id: str, copies: str | None = None) -> tuple[str, list[str]]:
-        """Do the run. Returns a message and the places where copies of its output are."""
+DONE, RUNNING, FAILED, TO_DO = "done", "running", "failed", "to do"
+# The files of a run in the results folder.
+_FILES = {
+    "notebook": "notebooks/{}.ipynb",
+    "partial": "notebooks/{}.failed.ipynb",  # one that failed, as far as it got
+    "log": "logs/{}.log",  # what it printed
+    "record": "batch/{}.json",
+    "lock": "batch/{}.lock",  # locked by the process that does it, whatever ends that
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRun:
-    """Train one net, test it once, record its row."""
+    """Train one net, test it once, record its row. Its id is the run_id of that row."""
 
     model: str
     dataset: str
     recipe: str
     seed: int
     train_size: int | None = None  # None: all training images
-    limits: Limits = Limits()
-
-    output: ClassVar[None] = None
+    minutes: float | None = None  # its limits: minutes, bytes of all its processes together
+    memory: int | None = None
 
     def __str__(self) -> str:
         size = "" if self.train_size is None else f" on {self.train_size:,} images"
         return f"{self.model} {self.dataset} {self.recipe} seed {self.seed}{size}"
 
-    @functools.cached_property
-    def row(self) -> dict[str, Any]:
-        """The columns of the ledger that are known before the training."""
-        return experiment.plan(self.model, self.dataset, self.recipe, self.seed, self.train_size)
-
     @property
+    def arguments(self) -> tuple:
+        """Those of `experiment.plan` and `experiment.train_row`."""
+        return self.model, self.dataset, self.recipe, self.seed, self.train_size
+
+    @functools.cached_property
     def id(self) -> str:
-        """The run_id of its row."""
-        return self.row["run_id"]
+        """Its name in the results folder."""
+        return experiment.plan(*self.arguments)["run_id"]
 
-    def is_done(self, finished: records.Finished, copies: str | None = None) -> bool:
-        """Return whether the ledger or this machine has its row. There is nothing to copy."""
-        return self.id in finished.rows
-
-    def execute(self, run_id: str, copies: str | None = None) -> tuple[str, list[str]]:
-        """Train the net. Returns a message with its error, and no copies."""
-        row = experiment.train_row(
-            self.model, self.dataset, self.recipe, self.seed, self.train_size
-        )
-        metric = row["metric"].removesuffix("_percent").replace("_", " ")
-        return f"{row['value']:.2f} % {metric}", []
+    def execute(self) -> str:
+        """Train the net and return its result as text."""
+        row = experiment.train_row(*self.arguments)
+        return f"{row['value']:.2f} % {row['metric'].removesuffix('_percent').replace('_', ' ')}"
 
 
 @dataclasses.dataclass(frozen=True)
 class NotebookRun:
-    """Execute one notebook with given parameters."""
+    """Execute one notebook.
 
-    path: str
+    Its id is made of its cells (not their outputs), the values of all its parameters,
+    RESULTS_VERSION and the files of data/ that are no results themselves.
+    """
+
+    notebook: str  # a name of the course, else a path
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
-    limits: Limits = Limits()
+    minutes: float | None = None
+    memory: int | None = None
 
     def __str__(self) -> str:
         values = [f"{name}={value}" for name, value in self.parameters.items()]
-        return " ".join([pathlib.Path(self.path).stem, *values])
+        return " ".join([pathlib.Path(self.notebook).stem, *values])
 
     @functools.cached_property
     def id(self) -> str:
-        """The notebook's name, the parameters that differ from its own, and a digest."""
-        path = notebooks.find(self.path)
+        """Its name in the results folder."""
+        path = notebooks.find(self.notebook)
         defaults = {p.name: p.default for p in notebooks.parameters(path)}
         values = defaults | self.parameters
-        content = [
-            _cells_digest(path, path.stat().st_mtime_ns),
-            values,
-            RESULTS_VERSION,
-            _data_digest(_data_files()),
-        ]
-        text = json.dumps(content, sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        content = [_cells(path, path.stat().st_mtime_ns), values, RESULTS_VERSION, _data()]
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
         changed = [f"{name}={value}" for name, value in values.items() if value != defaults[name]]
         name = re.sub(r"[^A-Za-z0-9._=-]+", "_", "-".join([path.stem, *changed]))
-        return f"{name[:80]}-{digest[:12]}"
+        return f"{name[:80]}-{digest.hexdigest()[:12]}"
 
-    @property
-    def output(self) -> pathlib.Path:
-        """The executed notebook."""
-        return records.notebook_path(self.id)
-
-    def is_done(self, finished: records.Finished, copies: str | None = None) -> bool:
-        """Return whether its executed notebook is in the results, and in the place `copies`."""
-        if f"{self.id}.ipynb" not in finished.notebooks:
-            return False
-        return copies is None or copies in records.read_record(self.id).get("copies", [])
-
-    def execute(self, run_id: str, copies: str | None = None) -> tuple[str, list[str]]:
-        """Execute the notebook. Returns a message and the places where copies of it are."""
-        output = records.notebook_path(run_id)
-        places = records.read_record(run_id).get("copies", [])
-        if not output.exists():
-            notebooks.run(self.path, self.parameters, output)
-        if copies and copies not in places:
-            copy(output, f"{copies.rstrip('/')}/{output.name}")
-            places = [*places, copies]
-        return f"executed notebook {output}", places
+    def execute(self) -> str:
+        """Execute the notebook and return where it is."""
+        output = file(self.id, "notebook")
+        return f"executed notebook {notebooks.run(self.notebook, self.parameters, output)}"
 
 
-def done(runs: Sequence[Run], copies: str | None = None) -> set[str]:
-    """Return the ids of those `runs` that the results have.
+Run = TrainingRun | NotebookRun
 
-    Args:
-        copies: the place where executed notebooks must be as well, or None.
+
+def file(run_id: str, kind: str) -> pathlib.Path:
+    """Return the path of a run's "notebook", "partial" notebook, "log", "record" or "lock"."""
+    return storage.results_folder() / _FILES[kind].format(run_id)
+
+
+def read_record(run_id: str) -> dict[str, Any]:
+    """Return the record of a run, empty if there is none or somebody damaged it."""
+    try:
+        return dict(json.loads(file(run_id, "record").read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
+
+
+def write_record(run_id: str, record: dict[str, Any]) -> None:
+    """Write the record of a run."""
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    storage.write_atomically(file(run_id, "record"), text)
+
+
+def is_running(run_id: str, wait: float = 0) -> bool:
+    """Return whether a process does this run now, and still does after `wait` seconds."""
+    with locks.attempt(file(run_id, "lock"), timeout=wait) as free:
+        return not free
+
+
+def done(listed: Collection[Run], copies: str | None = None) -> set[str]:
+    """Return the ids of those runs that the results have, with a copy in the place `copies`."""
+    found = finished_rows({run.dataset for run in listed if isinstance(run, TrainingRun)})
+    found |= {path.stem for path in file("any", "notebook").parent.glob("*.ipynb")}
+    ids = {run.id for run in listed if run.id in found}
+    if copies:
+        executed = {run.id for run in listed if isinstance(run, NotebookRun)}
+        ids -= {each for each in executed if copies not in read_record(each).get("copies", [])}
+    return ids
+
+
+def finished_rows(of_datasets: Iterable[str]) -> set[str]:
+    """Return the ids of this machine's rows, and of the published ones of these data sets."""
+    # This machine first: a row that is published meanwhile is then seen twice, not missed.
+    local = {path.stem for path in rows.local_file("any").parent.glob("*.json")}
+    return local.union(*map(rows.read_ledger, of_datasets))
+
+
+def expected(listed: Collection[Run]) -> dict[str, tuple[float | None, int | None]]:
+    """Return {id: (minutes, bytes of memory)} by what such runs took before; None if unknown.
+
+    Such runs differ in their seed alone. The minutes are the median of those on this machine or,
+    without them, of the published rows that were trained on a CPU.
     """
-    finished = records.Finished({run.dataset for run in runs if isinstance(run, TrainingRun)})
-    return {run.id for run in runs if run.is_done(finished, copies)}
+    seconds, peaks, published = defaultdict(list), defaultdict(list), defaultdict(list)
+    for path in file("any", "record").parent.glob("*.json"):
+        record = read_record(path.stem)
+        if "peak_memory" in record:
+            peaks[_like(record["title"])].append(record["peak_memory"])
+            if record["status"] == DONE:
+                seconds[_like(record["title"])].append(record["seconds"])
+    for name in {run.dataset for run in listed if isinstance(run, TrainingRun)}:
+        for row in rows.read_ledger(name).values():
+            size = row["train_images"]
+            if not rows.names_gpu(row["device"]):
+                size = None if size == datasets.info(name).train_count else size
+                title = str(TrainingRun(row["model"], name, row["recipe"], 0, size))
+                published[_like(title)].append(row["train_seconds"])
+    minutes = {key: statistics.median(each) / 60 for key, each in (published | seconds).items()}
+    most = {key: max(each) for key, each in peaks.items()}
+    keys = {run.id: _like(str(run)) for run in listed}
+    return {run_id: (minutes.get(key), most.get(key)) for run_id, key in keys.items()}
 
 
-def to_json(run: Run) -> dict[str, Any]:
-    """Return a run as data that another checkout of the same commit can read.
-
-    A notebook of the course goes by its name, not by its path on this machine.
-    """
-    assert isinstance(run, TrainingRun | NotebookRun)
-    fields = {f.name: getattr(run, f.name) for f in dataclasses.fields(run) if f.name != "limits"}
-    if isinstance(run, TrainingRun):
-        return {"train": fields}
-    path = pathlib.Path(run.path)
-    return {
-        "notebook": fields | {"path": path.stem} if path.parent == storage.NOTEBOOKS else fields
-    }
-
-
-def from_json(data: dict[str, Any]) -> Run:
-    """Return the run that `to_json` described."""
-    ((kind, fields),) = data.items()
-    return {"train": TrainingRun, "notebook": NotebookRun}[kind](**fields)
-
-
-def copy(notebook: pathlib.Path, url: str) -> None:
-    """Write a notebook to any place that papermill can write to: a folder, s3://, gs://, abs://."""
-    from papermill.iorw import papermill_io
-
-    if "://" not in url:
-        storage.make_folder(pathlib.Path(url).parent, variable=None)
-        storage.write_atomically(url, notebook.read_bytes())
-        return
-    papermill_io.write(notebook.read_text(encoding="utf-8"), url)
+def _like(title):
+    """What a run has in common with those of other seeds."""
+    return re.sub(r" seed[ =]\S+", "", title)
 
 
 @functools.lru_cache(maxsize=256)
-def _cells_digest(path, _modified):
+def _cells(path, _modified):
     return hashlib.sha256(json.dumps(notebooks.cells(path), sort_keys=True).encode()).hexdigest()
 
 
-def _data_files():
-    """The files of data/ that determine results: a tuple of (name, time of last change)."""
-    paths = [path for path in storage.DATA.rglob("*") if path.is_file()]
-    names = {path.relative_to(storage.DATA).as_posix(): path for path in paths}
-    return tuple(
-        (name, names[name].stat().st_mtime_ns)
-        for name in sorted(names)
-        if name.split("/")[0] not in _NO_INPUTS
-        and not name.endswith(".md")
-        and not names[name].name.startswith(".")
-    )
-
-
-@functools.lru_cache(maxsize=4)
-def _data_digest(files):
-    digest = hashlib.sha256()
-    for name, _ in files:
-        with open(storage.DATA / name, "rb") as file:
-            digest.update(name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+def _data():
+    """The SHA-256 of the files in data/, without what is published from runs."""
+    digests = integrity.digests().items()
+    return {name: each for name, each in digests if name.split("/")[0] not in ("measured", "nets")}

@@ -6,7 +6,6 @@ import time
 import pytest
 
 from cnnlab import leftovers
-from cnnlab.batch import claims
 from cnnlib import storage
 
 
@@ -67,11 +66,3 @@ def test_checkpoints_of_trainings_that_are_done(results):
     assert found == [old, done, begun, stage]
     leftovers.remove(leftovers.find())
     assert begun.exists() and running.exists() and stage.exists() and not done.exists()
-
-
-def test_the_claim_of_a_process_that_was_killed(results):
-    left = write(claims.claim_path("net-1"))
-    with claims.claimed("net-2"):
-        held = write(claims.claim_path("net-2"))
-        assert [each.path for each in leftovers.find()] == [left]
-        assert held.exists()

@@ -1,0 +1,166 @@
+"""How far the runs of a batch are: as text, and as a page of HTML."""
+
+import datetime
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Collection
+from html import escape
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from cnnlab.batch import file, runs
+from cnnlab.batch.runs import DONE, FAILED, RUNNING, TO_DO, NotebookRun, Run
+from cnnlib import storage
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Batch {name}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }}
+table {{ display: block; overflow-x: auto; }}
+th, td {{ padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #8888; }}
+pre {{ white-space: pre-wrap; border-left: .3rem solid #c33; padding-left: .7rem; }}
+</style>
+<h1>Batch {name}</h1>
+<p>{date:%Y-%m-%d %H:%M}. {counts}.</p>
+<table>
+<tr><th>Run</th><th>Status</th><th>Time</th><th>Memory</th><th>Machine</th><th>Result</th></tr>
+{rows}
+</table>
+{failures}
+</html>
+"""
+
+
+class RunStatus(NamedTuple):
+    """How far a run is."""
+
+    run: Run
+    status: str  # DONE, RUNNING, FAILED or TO_DO
+    record: dict[str, Any]  # who does it or how it ended; empty if neither
+
+
+def statuses(listed: Collection[Run]) -> list[RunStatus]:
+    """Return the status of each run, in their order."""
+    finished, found = runs.done(listed), []
+    for run in listed:
+        record = runs.read_record(run.id)
+        status = record.get("status")
+        if run.id in finished:
+            # One that failed may have been done since, by hand or by a command that was killed.
+            found.append(RunStatus(run, DONE, record if status == DONE else {}))
+        elif status == FAILED or (status == RUNNING and runs.is_running(run.id)):
+            found.append(RunStatus(run, status, record))
+        else:
+            found.append(RunStatus(run, TO_DO, {}))
+    return found
+
+
+def plan_text(path: str | os.PathLike[str]) -> str:
+    """Return the runs of a batch file, a line each: status, time, memory, what it is, id."""
+    found = statuses(file.read(path))
+    expected = runs.expected([each.run for each in found])
+    lines, known, unknown = [], 0.0, 0
+    for run, status, _ in found:
+        minutes, peak = expected[run.id]
+        took = f"{minutes_text(minutes):>8} {memory_text(peak):>8}"
+        lines.append(f"{status:7} {took}  {run}  [{run.id}]")
+        known += (minutes or 0) * (status != DONE)
+        unknown += minutes is None and status != DONE
+    left = f"about {minutes_text(known)} to do, one after the other" if known else ""
+    more = f"{unknown} of unknown length" if unknown else ""
+    return "\n".join([*lines, "; ".join(filter(None, [_counts(found), left, more]))])
+
+
+def status_text(path: str | os.PathLike[str]) -> str:
+    """Return which runs of a batch file are running, which failed and why, and the counts."""
+    found, lines = statuses(file.read(path)), []
+    for run, status, record in found:
+        if status == RUNNING:
+            where = f"on {record['host']}, process {record['pid']}"
+            lines.append(f"running  {run}: since {record['date']} {where}")
+        elif status == FAILED:
+            lines.append(f"failed   {run}: {_reason(run, record)}")
+    return "\n".join([*lines, _counts(found)])
+
+
+def line(run: Run, record: dict[str, Any], count: str, left: float) -> str:
+    """Return how a run ended, and the minutes that are left for the others."""
+    ended = record["message"] if record["status"] == DONE else f"FAILED: {_reason(run, record)}"
+    took = f"{minutes_text(record['seconds'] / 60)}; " if "seconds" in record else ""
+    return f"[{count}] {run}: {ended} ({took}about {minutes_text(left)} left)"
+
+
+def minutes_text(minutes: float | None) -> str:
+    """Return minutes as text: "40 s", "12 min", "3.5 h", or "unknown"."""
+    if minutes is None:
+        return "unknown"
+    if minutes < 1.5:
+        return f"{60 * minutes:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def memory_text(peak: int | None) -> str:
+    """Return bytes as text: "1.52 GB", or "" where they are not known."""
+    return f"{peak / 1e9:.2f} GB" if peak else ""
+
+
+def write(
+    path: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None
+) -> pathlib.Path:
+    """Write the report of a batch file and return its path.
+
+    It is `index.html` in `folder`, without one `batch/NAME.html` in the results folder.
+    """
+    path = pathlib.Path(path)
+    page = runs.file("any", "record").with_name(f"{path.stem}.html")
+    page = pathlib.Path(folder) / "index.html" if folder else page
+    found, at = statuses(file.read(path)), page.parent.resolve()
+    rows, failures = [], []
+    for run, status, record in found:
+        links = "; ".join(_links(run, at))
+        took = minutes_text(record["seconds"] / 60) if "seconds" in record else ""
+        cells = [str(run), status, took, memory_text(record.get("peak_memory"))]
+        cells = [escape(cell) for cell in [*cells, record.get("host", "")]]
+        result = links or escape(record.get("message", "")) if status == DONE else ""
+        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in [*cells, result])}</tr>")
+        if status == FAILED:
+            failures.append(
+                f"<h2>{escape(str(run))} failed</h2>\n<p>{escape(record['message'])}. {links}</p>\n"
+                f"<pre>{escape(record.get('traceback', ''))}</pre>"
+            )
+    text = PAGE.format(
+        name=escape(path.name),
+        date=datetime.datetime.now(),
+        counts=_counts(found),
+        rows="\n".join(rows),
+        failures="\n".join(failures),
+    )
+    return storage.write_atomically(page, text)
+
+
+def _links(run, folder):
+    """HTML links to the files of a run, relative to `folder`: the whole can be moved or served."""
+    files = {"log": "what it printed"}
+    if isinstance(run, NotebookRun):
+        partial = "the notebook as far as it got"
+        files = {"notebook": "executed notebook", "partial": partial, "log": files["log"]}
+    for kind, title in files.items():
+        if (path := runs.file(run.id, kind)).exists():
+            target = pathlib.PurePath(os.path.relpath(path.resolve(), folder)).as_posix()
+            yield f'<a href="{escape(quote(target, safe="/=."))}">{title}</a>'
+
+
+def _reason(run, record):
+    return f"{record['message'].partition(chr(10))[0]}; see {runs.file(run.id, 'log')}"
+
+
+def _counts(found):
+    """Return "9 runs: 7 done, 2 failed"."""
+    count = Counter(each.status for each in found)
+    shown = [status for status in (DONE, RUNNING, FAILED, TO_DO) if count[status] or status == DONE]
+    return f"{len(found)} runs: " + ", ".join(f"{count[status]} {status}" for status in shown)

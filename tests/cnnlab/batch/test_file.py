@@ -1,0 +1,254 @@
+"""The format of a batch file, its error messages, and the ids of its runs."""
+
+import shutil
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from cnnlab import batch, experiment, notebooks
+from cnnlab.batch import runs
+from cnnlib import storage
+from cnnlib.errors import InputError
+
+TRAIN = "- train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 2}\n"
+NOTEBOOK = "- notebook:\n    path: net.ipynb\n"
+
+
+@pytest.fixture
+def notebook(new_notebook):
+    return new_notebook("epochs = 3  # passes\nrate = 0.5  # step\nname = 'a b'  # text", "1")
+
+
+def test_trainings_with_seeds_by_count_and_by_list(write):
+    text = TRAIN + TRAIN.replace("2}", "[7, 3], train_size: 500}")
+    found = batch.read(write(text))
+    assert [(run.recipe, run.seed, run.train_size) for run in found] == [
+        ("plain", 0, None),
+        ("plain", 1, None),
+        ("plain", 7, 500),
+        ("plain", 3, 500),
+    ]
+    assert str(found[2]) == "lenet-5 mnist plain seed 7 on 500 images"
+    planned = [experiment.plan("lenet-5", "mnist", "plain", *each) for each in ((1,), (3, 500))]
+    assert [found[i].id for i in (1, 3)] == [row["run_id"] for row in planned]
+
+
+def test_transfer_rows_may_have_a_training_size(write):
+    recipe = "{model: vgg16, dataset: cifar10, recipe: frozen-96-all-linear, seeds: 1"
+    (run,) = batch.read(write(f"- train: {recipe}, train_size: 10000}}\n"))
+    planned = experiment.plan("vgg16", "cifar10", "frozen-96-all-linear", 0, 10000)
+    assert run.id == planned["run_id"]
+
+
+def test_a_grid_is_every_combination_over_the_fixed_parameters(write, notebook):
+    path = write(
+        NOTEBOOK + "    parameters: {name: x}\n    grid: {epochs: [1, 2], rate: [1, 0.5]}\n"
+    )
+    found = batch.read(path)
+    assert {run.notebook for run in found} == {str(notebook)}
+    assert [run.parameters for run in found] == [
+        {"name": "x", "epochs": epochs, "rate": rate} for epochs in (1, 2) for rate in (1.0, 0.5)
+    ]
+    assert str(found[0]) == "net name=x epochs=1 rate=1.0"
+
+
+def test_notebooks_of_the_course_go_by_their_names(write):
+    assert [
+        run.notebook for run in batch.read(write("- notebook: {path: all}\n"))
+    ] == notebooks.names()
+    (run,) = batch.read(write("- notebook: {path: 01}\n"))
+    assert run.notebook == notebooks.names()[0]
+    (run,) = batch.read(write(f"- notebook: {{path: {storage.NOTEBOOKS / run.notebook}.ipynb}}\n"))
+    assert run.notebook == notebooks.names()[0]
+
+
+def test_limits_hold_for_the_items_below_and_an_item_may_have_its_own(write):
+    path = write(
+        TRAIN
+        + "- limits: {minutes: 30, memory: 4 GB}\n"
+        + TRAIN.replace("plain", "distorted").replace("2}", "1, limits: {minutes: 0.5}}")
+        + "- limits: {memory: 512 MiB}\n"
+        + TRAIN.replace("lenet-5", "lenet-1").replace("2}", "1}")
+    )
+    found = [(run.minutes, run.memory) for run in batch.read(path)]
+    assert found == [(None, None)] * 2 + [(0.5, 4 * 10**9), (30, 2**29)]
+
+
+def aliases(levels):
+    """A YAML list whose aliases stand for 10**levels values."""
+    lines = ["- limits: {minutes: &a0 [x, x, x, x, x, x, x, x, x, x]}"]
+    for level in range(1, levels):
+        inside = ", ".join([f"*a{level - 1}"] * 10)
+        lines.append(f"- limits: {{minutes: &a{level} [{inside}]}}")
+    return "\n".join(lines)
+
+
+def train(value):
+    """An item that trains, with another value for its seeds."""
+    return TRAIN.replace("2}", f"{value}}}")
+
+
+# What a file holds, and the beginning of the error after the file's name.
+MISTAKES = [
+    ("", ":1: expected a list of `- train: ...`"),
+    ("train: {}", ":1: expected a list"),
+    (TRAIN + "- lenet-5\n", ":2: expected keys and values, got 'lenet-5'"),
+    (TRAIN + "- {}\n", ":2: expected one `train: ...`, `notebook: ...` or `limits: ...`"),
+    (TRAIN + "- tran: {}\n", ":2: tran: is no key here; the keys are train, notebook, limits"),
+    (TRAIN + "- train:\n", ":2: train: expected keys and values, got None"),
+    (TRAIN + "- train:\n    modle: x\n", ":3: modle: is no key here; the keys are model, dataset"),
+    (TRAIN + "- train:\n    model: lenet-6\n", ":2: train: dataset is missing; the keys are model"),
+    (TRAIN.replace("lenet-5", "lenet-6"), ":1: model: unknown model 'lenet-6'. Known: lenet-5"),
+    (TRAIN.replace("mnist", "mnits"), ":1: dataset: unknown dataset 'mnits'. Known: mnist"),
+    (TRAIN.replace("plain", "plane"), ":1: recipe: unknown recipe 'plane'. Known: plain"),
+    (TRAIN.replace("mnist", "[mnist]"), ":1: dataset: expected a valid string, got ['mnist']"),
+    *(
+        (train(value), f":1: seeds: expected how many (5: 0 to 4) or a list like [0, 7], got {got}")
+        for value, got in [("0", "0"), ("true", "True"), ("[]", "[]"), ("0x10", "'0x10'")]
+    ),
+    (train("\n  [0, x]"), ":2: seeds: expected a valid integer, got 'x'"),
+    (train("[4294967296]"), ":1: train: seed must be a whole number from 0 to"),
+    (train("2, train_size: 60001"), ":1: train: train_size must be a whole number from 1 to the"),
+    (train("[1, 1]"), ":1: train: lenet-5 mnist plain seed 1 is already in the file"),
+    (TRAIN.replace("plain", "frozen-32-all-mlp"), ":1: train: the recipe frozen-32-all-mlp is for"),
+    (TRAIN.replace("mnist", "caltech101"), ":1: train: lenet-5 takes images of 28x28 or 32x32"),
+    (TRAIN + "- notebook:\n    path: nett\n", ":3: path: unknown notebook 'nett'"),
+    ("- notebook: {path: [net]}\n", ":1: path: expected a valid string, got ['net']"),
+    (NOTEBOOK + "    grid: [1]\n", ":3: grid: expected keys and values, got [1]"),
+    (NOTEBOOK + "    grid:\n      epochs: 1\n", ":4: epochs: expected a valid list, got 1"),
+    (NOTEBOOK + "    grid:\n      epochs: []\n", ":4: epochs: List should have at least 1 item"),
+    (NOTEBOOK + "    grid:\n      epoch: [1]\n", ":4: epoch: net.ipynb has no parameter 'epoch'. "),
+    (NOTEBOOK + "    grid:\n      rate: [1, x]\n", ":4: rate: rate of net.ipynb must be a number"),
+    (NOTEBOOK + "    parameters:\n      rate: 1e-4\n", ":4: rate: rate of net.ipynb must be a num"),
+    (
+        NOTEBOOK + "    parameters: {rate: 1}\n    grid:\n      rate: [2]\n",
+        ":5: rate: is already set under parameters",
+    ),
+    (
+        NOTEBOOK + NOTEBOOK + "    parameters: {epochs: 3}\n",
+        ":3: notebook: net epochs=3 is",
+    ),
+    ("- limits: {minutes: 0}\n", ":1: minutes: expected greater than 0, got 0"),
+    ("- limits: {minutes: .inf}\n", ":1: minutes: expected a finite number, got inf"),
+    (train("1, limits: {memory: 4 gb}"), ":1: memory: expected a size like 4 GB (or MB, GB, MiB,"),
+    ("- limits: {minutes: 1}\n", ":1: has limits but no run"),
+    # What is not YAML, or not the YAML of a list of settings.
+    (TRAIN + "- train: [\n", ":3: is not valid YAML: "),
+    (TRAIN + "  train: {}\n", ":2: is not valid YAML: 'train' is given twice"),
+    (TRAIN + "- train: {1: 2}\n", ":2: is not valid YAML: a name must be text"),
+    (TRAIN + "- train: {[1]: 2}\n", ":2: is not valid YAML: a name must be text"),
+    (
+        TRAIN + "- train: !!set {a}\n",
+        ":2: is not valid YAML: the tag 'tag:yaml.org,2002:set'",
+    ),
+    (TRAIN + "---\n" + TRAIN, ":2: is not valid YAML: but found another document"),
+    ("a: \0", ": is not valid YAML: unacceptable character"),
+    # What would take a machine's time or memory.
+    (train("10000000"), ":1: train: more than 10,000 runs"),
+    (TRAIN + train("9998").replace("plain", "quick"), None),
+    (TRAIN + train("9999").replace("plain", "quick"), ":2: train: more than 10,000 runs"),
+    (
+        NOTEBOOK + f"    grid: {{epochs: {[*range(999)]}, rate: {[*range(999)]}}}",
+        ":1: notebook: more than 10,000 runs",
+    ),
+    (aliases(9), ":1: is not valid YAML: more than 100,000 values"),
+    ("&a [*a]", ":1: is not valid YAML: more than 100,000 values"),
+    ("[" * 10**5, ":1: is not valid YAML: more than 20 levels"),
+    (train("9" * 5000), ":1: seeds: expected how many"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES, ids=lambda value: str(value)[-40:])
+def test_mistakes_say_where_and_what_within_a_second(write, notebook, text, message):
+    path, started = write(text), time.process_time()
+    if message is None:
+        batch.read(path)
+        return
+    with pytest.raises(InputError) as error:
+        batch.read(path)
+    assert str(error.value).startswith(f"{path}{message}")
+    assert len(str(error.value)) < len(str(path)) + 1500 and time.process_time() - started < 1
+
+
+def test_a_byte_order_mark_is_no_mistake_and_other_encodings_are(write):
+    path = write(TRAIN)
+    path.write_text(TRAIN, encoding="utf-8-sig")
+    assert len(batch.read(path)) == 2
+    path.write_bytes(b"\xff\x00\xfe")
+    with pytest.raises(InputError, match=r"batch\.yaml: is not valid YAML"):
+        batch.read(path)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((storage.ROOT / "batches").glob("*.yaml")), ids=lambda path: path.name
+)
+def test_the_batch_files_of_the_repository(path):
+    assert batch.read(path)
+
+
+def test_an_id_has_what_determines_the_result_and_nothing_else(write, notebook, monkeypatch):
+    path = write(NOTEBOOK + "    parameters: {epochs: 5}\n")
+    (run,) = batch.read(path)
+    assert run.id.startswith("net-epochs=5-")
+
+    def id_is_new():
+        return batch.read(path)[0].id != run.id
+
+    nb = nbformat.read(notebook, as_version=4)
+    nb.cells[1].outputs = [nbformat.v4.new_output("stream", text="printed")]
+    nbformat.write(nb, notebook)
+    assert not id_is_new()
+    with monkeypatch.context() as changed:
+        changed.setattr(runs, "_data", lambda: {"mnist.npz": ["another"]})
+        assert id_is_new()
+    with monkeypatch.context() as changed:
+        changed.setattr(runs, "RESULTS_VERSION", 1000)
+        assert id_is_new()
+    nb.cells[1].source += "\nprint(1)"
+    nbformat.write(nb, notebook)
+    assert id_is_new()
+
+
+def test_an_edit_of_the_code_leaves_the_plan_unchanged(tmp_path, write, notebook):
+    """A docstring in a net's module and a comment elsewhere rename no run."""
+    checkout = tmp_path / "checkout"
+    for name in ("cnnlib", "cnnlab", "data", "notebooks"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(storage.ROOT / name, checkout / name, ignore=ignored)
+    path = write(TRAIN + "- notebook: {path: all}\n- notebook: {path: net.ipynb}\n")
+
+    def plan():
+        code = f"from cnnlab import batch; print(batch.plan_text({str(path)!r}))"
+        command = [sys.executable, "-c", code]
+        return subprocess.run(
+            command, cwd=checkout, capture_output=True, text=True, check=True
+        ).stdout
+
+    before = plan()
+    assert before.count("\n") > 7
+    for name in ("cnnlib/models/lenet.py", "cnnlib/training.py", "cnnlab/batch/runs.py"):
+        source = checkout / name
+        text = source.read_text(encoding="utf-8")
+        source.write_text(f'"""Edited. {text[3:]}\n# A comment.\n', encoding="utf-8")
+    assert plan() == before
+
+
+def test_a_thousand_runs_are_planned_without_keras(write, notebook):
+    path = write(
+        train("500")
+        + NOTEBOOK
+        + f"    grid: {{epochs: {list(range(10, 60))}, rate: {list(range(1, 11))}}}\n"
+    )
+    code = f"""
+import sys
+from cnnlab import batch
+path = {str(path)!r}
+print(len(batch.plan_text(path).splitlines()), len(batch.status_text(path).splitlines()))
+unwanted = {{"keras", "tensorflow", "pandas", "nbformat", "papermill", "distributed"}}
+sys.exit(f"imported: {{heavy}}" if (heavy := unwanted & set(sys.modules)) else 0)
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (0, "1001 1\n"), process.stderr
