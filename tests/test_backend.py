@@ -42,7 +42,6 @@ def test_a_setting_of_the_program_is_refused_wherever_a_result_depends_on_it(nam
             lambda: models.build("lenet-1"),
             lambda: models.build("boosted-linear-28x28"),
             lambda: models.build("cifar10/fast"),
-            lambda: models.VGG16(include_top=False, input_shape=(32, 32, 3)),
             lambda: models.load_trained("lenet-5"),
             lambda: training.train(net, IMAGES, np.zeros(4, int), recipes.recipe("quick")),
         ):

@@ -11,12 +11,12 @@ Importing this package registers the layers of the course with Keras: after it,
 `keras.saving.load_model` reads every net of the course that was saved.
 """
 
-from cnnlib.models import cifar10, layers, lenet, norm, tables, trained, vgg, winograd
+from cnnlib.models import cifar10, layers, lenet
 from cnnlib.models.building import build, committee, members
 from cnnlib.models.layers import RBFLoss, RBFOutput, digit_codes, scores
 from cnnlib.models.lenet import LeNet1, LeNet4, LeNet5
-from cnnlib.models.linear import MLP, Linear
-from cnnlib.models.tables import describe, layer_table, multiply_adds
+from cnnlib.models.mlp import MLP, Linear
+from cnnlib.models.table import layer_table, multiply_adds
 from cnnlib.models.trained import load, load_trained, trained_nets, trained_path
 from cnnlib.models.vgg import VGG16, VGGPreprocessing, vgg16_weights
 from cnnlib.registry import Net, input_format, names, net

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numbers
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import keras
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from cnnlib import backend
 from cnnlib.errors import InputError
-from cnnlib.validation import WholeNumber, validated
+from cnnlib.validation import WholeNumber
 
 LARGEST_SIDE, MOST_CHANNELS = 4096, 4096
 MOST_WEIGHTS = 2**29  # of one fully connected layer: 2 GiB
@@ -52,41 +50,6 @@ else:
 InputShape = Annotated[tuple[int, int, int], BeforeValidator(_input_shape)]
 Classes = Annotated[WholeNumber, Field(ge=2, le=100_000)]
 Name = Annotated[str, AfterValidator(_name)]
-
-
-@validated
-def check_classes(net: str, classes: Classes, largest: Any = None) -> int:
-    """Return `classes`, the number of classes of a net.
-
-    Raises:
-        InputError: unless it is a whole number of at least 2 and at most `largest`.
-    """
-    if largest is not None and classes > largest:
-        raise InputError(
-            f"{net}: classes is {classes}, expected at most {largest}, one for each code of the "
-            "paper"
-        )
-    return classes
-
-
-def image_input(net: str, shape: tuple[int, int, int], smallest: int = 1) -> keras.KerasTensor:
-    """Return the input of a net that is built now.
-
-    Args:
-        net: the name of the net's function, for errors.
-        shape: (height, width, channels) of its images.
-        smallest: the least height and width that its layers need.
-
-    Raises:
-        InputError: if the images are smaller, or if Keras does not compute as the course says.
-    """
-    backend.check_settings()
-    if min(shape[:2]) < smallest:
-        raise InputError(
-            f"{net}: its layers need images of at least {smallest}x{smallest}; got input_shape "
-            f"{shape}"
-        )
-    return keras.Input(shape, dtype="float32", name="input")
 
 
 def check_weights(net: str, inputs: int, units: int) -> None:

@@ -1,7 +1,7 @@
 """The layers, activation, initial weights and loss of LeCun et al. that Keras lacks.
 
 They are written with keras.ops alone, so that they run on every backend. All are registered with
-Keras in the package "cnnlib"; `models.load` reads a net that has them.
+Keras in the package "cnnlib".
 
 Paper: LeCun, Bottou, Bengio & Haffner 1998, "Gradient-Based Learning Applied to Document
 Recognition", section II and appendix A.
@@ -11,21 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from pydantic import Field
-
-from cnnlib.errors import InputError
-from cnnlib.models.checks import Many, check_classes
-from cnnlib.validation import InstanceOf, Number, WholeNumber, validated
 
 register = keras.saving.register_keras_serializable(package="cnnlib")
-
-MapNumber = Annotated[WholeNumber, Field(ge=0)]
-KernelSize = Annotated[WholeNumber, Field(ge=1, le=1024)]
 
 
 @register
@@ -54,16 +46,6 @@ class LeCun1998(keras.initializers.Initializer):
         return keras.initializers.RandomUniform(-limit, limit)(shape, dtype)
 
 
-@validated
-def _check_table(table: Many[Many[MapNumber]], kernel_size: KernelSize) -> list[list[int]]:
-    return [list(inputs) for inputs in table]
-
-
-@validated
-def _check_maps(inputs: Many[MapNumber]) -> list[int]:
-    return list(inputs)
-
-
 @register
 class TableConvolution(keras.layers.Layer):
     """Convolve (stride 1, no padding) so that each output map sees only the input maps of a table.
@@ -78,10 +60,6 @@ class TableConvolution(keras.layers.Layer):
         kernel_size: height and width of the kernel, one whole number.
         kernel_initializer: as in keras.layers.Conv2D; it sees the fan-in of each output map.
         options: as for every layer of Keras.
-
-    Raises:
-        InputError: for another table or size; and when it is built on an input that lacks a map
-            named by the table, or has one that the table never uses.
     """
 
     def __init__(
@@ -92,25 +70,20 @@ class TableConvolution(keras.layers.Layer):
         **options: Any,
     ):
         super().__init__(**options)
-        self.table = _check_table(table, kernel_size)
+        self.table = [list(inputs) for inputs in table]
         self.kernel_size = kernel_size
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        maps, filters = input_shape[-1], len(self.table)
-        pairs = [(i, j) for j, inputs in enumerate(self.table) for i in inputs]
-        connected = sorted({i for i, _ in pairs})
-        if maps is None or connected != list(range(maps)):
-            raise InputError(
-                f"{self.name}: its table connects the input maps {connected}, but its input has "
-                f"{maps} maps, counted from 0"
-            )
+    def build(self, input_shape: Sequence[int]) -> None:
+        filters, size = len(self.table), self.kernel_size
+        pairs = [i * filters + j for j, inputs in enumerate(self.table) for i in inputs]
         # 0/1 matrix (connections, maps * filters): where each connection stands in the kernel of
         # an ordinary convolution.
-        self._positions = np.zeros((len(pairs), maps * filters), "float32")
-        self._positions[np.arange(len(pairs)), [i * filters + j for i, j in pairs]] = 1
-        shape = (self.kernel_size, self.kernel_size, len(pairs))
-        self.kernel = self.add_weight(shape=shape, initializer=self._initial_kernel, name="kernel")
+        self._positions = np.zeros((len(pairs), input_shape[-1] * filters), "float32")
+        self._positions[np.arange(len(pairs)), pairs] = 1
+        self.kernel = self.add_weight(
+            shape=(size, size, len(pairs)), initializer=self._initial_kernel, name="kernel"
+        )
         self.bias = self.add_weight(shape=(filters,), initializer="zeros", name="bias")
 
     def _initial_kernel(self, shape: Sequence[int], dtype: str | None = None) -> Any:
@@ -164,9 +137,6 @@ class TrainableSubsampling(keras.layers.Layer):
         coefficient_initializer: it sees a fan-in of 4; None: 1/4, with which the layer starts as
             average pooling.
         options: as for every layer of Keras.
-
-    Raises:
-        InputError: for inputs that are no numbers of maps, or that the layer below does not have.
     """
 
     def __init__(
@@ -176,21 +146,11 @@ class TrainableSubsampling(keras.layers.Layer):
         **options: Any,
     ):
         super().__init__(**options)
-        self.inputs_of_maps = None if inputs is None else _check_maps(inputs)
+        self.inputs_of_maps = inputs
         self.coefficient_initializer = keras.initializers.get(coefficient_initializer)
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        available = input_shape[-1]
-        if available is None:
-            raise InputError(f"{self.name}: the number of its input maps must be known")
-        if self.inputs_of_maps is not None and not set(self.inputs_of_maps) <= set(
-            range(available)
-        ):
-            raise InputError(
-                f"{self.name}: it has {available} input maps, counted from 0; got inputs="
-                f"{self.inputs_of_maps}"
-            )
-        maps = available if self.inputs_of_maps is None else len(self.inputs_of_maps)
+    def build(self, input_shape: Sequence[int]) -> None:
+        maps = input_shape[-1] if self.inputs_of_maps is None else len(self.inputs_of_maps)
         initializer = self.coefficient_initializer or keras.initializers.Constant(0.25)
         self.coefficient = self.add_weight(
             shape=(maps,),
@@ -240,13 +200,8 @@ def digit_codes() -> np.ndarray:
         float32 (10, 84): +1 for black, -1 for white, the 12 rows of 7 pixels one after the other.
     """
     rows = [line.split() for line in _DIGITS.split("\n") if line]
-    return np.array(
-        [
-            [1 if pixel == "#" else -1 for row in rows for pixel in row[digit]]
-            for digit in range(10)
-        ],
-        "float32",
-    )
+    pixels = ["".join(row[digit] for row in rows) for digit in range(10)]
+    return np.array([[1 if pixel == "#" else -1 for pixel in code] for code in pixels], "float32")
 
 
 @register
@@ -259,22 +214,14 @@ class RBFOutput(keras.layers.Layer):
     Args:
         classes: at most 10: the digits from 0 on.
         options: as for every layer of Keras.
-
-    Raises:
-        InputError: for another number of classes, or an input of another size.
     """
 
     def __init__(self, classes: int = 10, **options: Any):
         super().__init__(**options)
-        self.classes = check_classes("RBFOutput", classes, largest=10)
-        self._codes = digit_codes()[: self.classes]
-
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        if tuple(input_shape[1:]) != (84,):
-            raise InputError(
-                f"{self.name}: the codes have 84 elements, so the input must be (n, 84); got "
-                f"{tuple(input_shape)}"
-            )
+        if classes > 10:
+            raise ValueError(f"there are 10 codes of digits, and classes is {classes}")
+        self.classes = classes
+        self._codes = digit_codes()[:classes]
 
     def call(self, inputs: Any) -> Any:
         codes = ops.cast(self._codes, inputs.dtype)
@@ -282,11 +229,6 @@ class RBFOutput(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "classes": self.classes}
-
-
-@validated
-def _check_positive(j: Annotated[Number, Field(gt=0)]) -> float:
-    return j
 
 
 @register
@@ -298,20 +240,11 @@ class RBFLoss(keras.losses.Loss):
     distance of a class "none of these". The paper says that j is positive and gives no value: 0.1
     is our choice. Labels are whole numbers, (n,) or (n, 1); distances are (n, classes), as
     RBFOutput returns them.
-
-    Raises:
-        InputError: for a constant that is not positive.
     """
 
-    def __init__(
-        self,
-        j: float = 0.1,
-        reduction: str = "sum_over_batch_size",
-        name: str = "rbf_loss",
-        **options: Any,
-    ):
-        super().__init__(reduction=reduction, name=name, **options)
-        self.j = _check_positive(j)
+    def __init__(self, j: float = 0.1, name: str = "rbf_loss", **options: Any):
+        super().__init__(name=name, **options)
+        self.j = j
 
     def call(self, labels: Any, distances: Any) -> Any:
         labels = ops.reshape(ops.cast(labels, "int32"), (-1, 1))
@@ -323,17 +256,6 @@ class RBFLoss(keras.losses.Loss):
         return {**super().get_config(), "j": self.j}
 
 
-@validated
-def scores(model: InstanceOf[keras.Model], outputs: Any) -> Any:
-    """Return outputs of `model` so that larger is better: RBF distances change their sign.
-
-    Args:
-        model: a net of `cnnlib.models`.
-        outputs: an array or tensor (n, classes).
-
-    Raises:
-        InputError: for outputs of another shape.
-    """
-    if len(getattr(outputs, "shape", ())) != 2:
-        raise InputError(f"outputs are {type(outputs).__name__}, expected an array (n, classes)")
+def scores(model: keras.Model, outputs: Any) -> Any:
+    """Return the outputs (n, classes) of a net so that larger is better: minus the distances."""
     return -outputs if isinstance(model.layers[-1], RBFOutput) else outputs

@@ -22,23 +22,20 @@ from cnnlib.models.layers import register
 
 @register
 class BatchNorm(layers.BatchNormalization):
-    """keras.layers.BatchNormalization that computes by TensorFlow's fused operation where it can.
+    """keras.layers.BatchNormalization, by TensorFlow's fused operation where that is the backend.
 
-    It can for maps (n, height, width, channels) on the TensorFlow backend. Elsewhere it is Keras'
-    layer itself.
+    For maps (n, height, width, channels), without a mask.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if not self._fuses(inputs.shape, mask):
+        if keras.backend.backend() != "tensorflow" or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
         learning = bool(training) and self.trainable
         channels = self.moving_mean.shape
-        gamma = self.gamma if self.scale else ops.ones(channels, "float32")
-        beta = self.beta if self.center else ops.zeros(channels, "float32")
         outputs, mean, variance = _fused(
             ops.cast(inputs, self.compute_dtype),
-            ops.cast(gamma, "float32"),
-            ops.cast(beta, "float32"),
+            ops.cast(self.gamma if self.scale else ops.ones(channels), "float32"),
+            ops.cast(self.beta if self.center else ops.zeros(channels), "float32"),
             None if learning else self.moving_mean,
             None if learning else self.moving_variance,
             self.epsilon,
@@ -48,11 +45,6 @@ class BatchNorm(layers.BatchNormalization):
                 kept = self.momentum * moving
                 moving.assign(kept + (1 - self.momentum) * ops.cast(value, moving.dtype))
         return outputs
-
-    def _fuses(self, shape, mask):
-        plain = mask is None and not self.synchronized and len(shape) == 4
-        axis = self.axis if self.axis >= 0 else self.axis + len(shape)
-        return plain and axis == 3 and keras.backend.backend() == "tensorflow"
 
 
 def _fused(inputs, gamma, beta, mean, variance, epsilon):

@@ -7,26 +7,21 @@ dense layer.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import os
 import pathlib
-import warnings
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
-from pydantic import Field
 
-from cnnlib import backend, integrity, storage
-from cnnlib.errors import InputError
-from cnnlib.models.checks import Classes, InputShape, Name, image_input
+from cnnlib import integrity, storage
 from cnnlib.models.layers import register
 from cnnlib.models.winograd import FastConv2D
-from cnnlib.validation import Count, InstanceOf, validated
 
 # Maps and convolutions of each block; each block ends in a 2x2 max pooling.
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -42,7 +37,7 @@ PATIENCE = 3  # seconds for Keras' host to answer
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Weights:
-    """Hold weights of VGG16.
+    """Hold the weights of VGG16 without its top.
 
     Args:
         arrays: float32, kernel and bias of each layer in order.
@@ -61,13 +56,12 @@ class Weights:
         return digest.hexdigest()[:16]
 
 
-@validated
 def VGG16(
-    weights: str | os.PathLike | InstanceOf[Weights] | None = None,
+    weights: Weights | None = None,
     include_top: bool = True,
-    input_shape: InputShape = (224, 224, 3),
-    classes: Classes = 1000,
-    name: Name = "vgg16",
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    name: str = "vgg16",
 ) -> keras.Model:
     """Build VGG16: five blocks of 3x3 convolutions and a 2x2 max pooling, then three dense layers.
 
@@ -78,22 +72,19 @@ def VGG16(
     weights expect (`VGGPreprocessing`).
 
     Args:
-        weights: None for random ones, "imagenet", a path, or a Weights: see `vgg16_weights`.
+        weights: None for random ones, or those of `vgg16_weights`, which has none for the top.
         include_top: with avgpool and classifier; without, the net ends in the maps of S30
             (height/32, width/32, 512).
         input_shape: (height, width, channels), at least 32x32. avgpool makes 7x7 maps of any size,
             and changes nothing at 224x224.
-        classes: number of classes; "imagenet" has 1,000.
+        classes: number of classes.
         name: name of the model.
 
     Returns:
         keras.Model, images float32 (n, height, width, channels) -> logits (n, classes). It has
         138,357,544 parameters, without the top 14,714,688.
-
-    Raises:
-        InputError: for an argument that it cannot take, or weights of another net.
     """
-    images = image_input("VGG16", input_shape, smallest=32)
+    images = keras.Input(input_shape, dtype="float32", name="input")
     x, number = images, 0
     for maps, convolutions in BLOCKS:
         for _ in range(convolutions):
@@ -109,68 +100,48 @@ def VGG16(
             x = layers.Dense(4096, name=f"classifier_{number}")(x)
             x = layers.Activation("relu", name=f"classifier_{number + 1}")(x)
             x = layers.Dropout(0.5, name=f"classifier_{number + 2}")(x)
-        # float32 in mixed precision too, as every output
         x = layers.Dense(classes, dtype="float32", name="classifier_6")(x)
     model = keras.Model(images, x, name=name)
     if weights is not None:
-        if not isinstance(weights, Weights):
-            weights = vgg16_weights(weights, include_top, classes)
-        _check_shapes(weights, [w.shape for w in model.weights])
         model.set_weights(weights.arrays)
     return model
 
 
-@validated
-def vgg16_weights(
-    weights: str | os.PathLike = "imagenet", include_top: bool = False, classes: Classes = 1000
-) -> Weights:
-    """Read weights of VGG16.
+def vgg16_weights() -> Weights:
+    """Read the weights of VGG16 without its top that were trained on ImageNet.
 
-    The weights are those of Simonyan & Zisserman 2014 (CC BY 4.0). torchvision's are others,
-    trained anew on images that were prepared otherwise.
-
-    Args:
-        weights: "imagenet" for those that Keras publishes, from Keras' folder or host if it answers
-            within PATIENCE seconds (Keras checks their hash); else, without the top, the
-            repository's copy of them in float16 (data/README.md). Or a path: an .npz file with the
-            keys of that copy, or an .h5 file as Keras publishes it, with the top or without.
-        include_top: with the weights of the fully connected layers.
-        classes: number of classes.
+    They are those of Simonyan & Zisserman 2014 (CC BY 4.0), from Keras' folder or host if it
+    answers within PATIENCE seconds (Keras checks their hash), else the repository's copy in float16
+    (data/README.md). torchvision's are others, trained anew on images that were prepared otherwise.
 
     Raises:
-        InputError: for a file that is missing, altered or of another net, and for "imagenet" with
-            the top and no network.
+        Damaged: if the repository's copy is needed, and altered.
     """
-    backend.check_settings()
-    if weights != "imagenet":
-        return _read_file(pathlib.Path(weights), include_top, classes)
-    if classes != 1000 and include_top:
-        raise InputError(
-            f"VGG16: the ImageNet weights have 1,000 classes, not {classes}: take "
-            "include_top=False and a head of your own"
-        )
-    if _keras_has_them(include_top):
-        try:
-            model = keras.applications.VGG16(weights="imagenet", include_top=include_top)
+    if _keras_has_them():
+        with contextlib.suppress(Exception):  # urllib, h5py and Keras each have their own
+            model = keras.applications.VGG16(weights="imagenet", include_top=False)
             return Weights(tuple(model.get_weights()), "keras.applications.VGG16")
-        except Exception as error:  # urllib, h5py and Keras each have their own
-            problem = f"Keras' host failed ({str(error).splitlines()[0]})"
-    else:
-        problem = "Keras' host does not answer"
-    if include_top:
-        raise InputError(
-            f"VGG16: {problem}, and the repository has its weights without the top alone: take "
-            "include_top=False, connect to the internet, or give the path of Keras' file "
-            "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
+    with np.load(io.BytesIO(integrity.read_bytes(EMBEDDED))) as saved:
+        arrays = tuple(
+            saved[f"block{block}_conv{number}/{part}"].astype(np.float32)
+            for block, (_, convolutions) in enumerate(BLOCKS, 1)
+            for number in range(1, convolutions + 1)
+            for part in ("kernel", "bias")
         )
-    content = integrity.read_bytes(EMBEDDED)
-    relative = EMBEDDED.relative_to(storage.ROOT).as_posix()
-    return _read_npz(content, EMBEDDED, f"embedded {relative}")
+    return Weights(arrays, f"embedded {EMBEDDED.relative_to(storage.ROOT).as_posix()}")
 
 
-@validated
-def _check_image_size(image_size: Annotated[Count, Field(le=10_000)] | None) -> int | None:
-    return image_size
+def _keras_has_them() -> bool:
+    """Return whether Keras has the weights in its folder, or its host answers that it has them."""
+    import requests
+
+    home = pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    if (home / "models" / KERAS_ADDRESS.rpartition("/")[2]).exists():
+        return True
+    try:
+        return requests.head(KERAS_ADDRESS, timeout=PATIENCE).ok
+    except OSError:  # no answer, or certificates (REQUESTS_CA_BUNDLE) that are not there
+        return False
 
 
 @register
@@ -183,14 +154,11 @@ class VGGPreprocessing(layers.Layer):
     Args:
         image_size: side in pixels to which images are resized first (bilinear); None: as they are.
         options: as for every layer of Keras.
-
-    Raises:
-        InputError: for an image size that is no whole number of at least 1.
     """
 
     def __init__(self, image_size: int | None = None, **options: Any):
         super().__init__(**{"dtype": "float32", **options})
-        self.image_size = _check_image_size(image_size)
+        self.image_size = image_size
 
     def call(self, images: Any) -> Any:
         if self.image_size and tuple(images.shape[1:3]) != (self.image_size, self.image_size):
@@ -201,80 +169,3 @@ class VGGPreprocessing(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "image_size": self.image_size}
-
-
-def _keras_has_them(include_top: bool) -> bool:
-    """Return whether Keras has the weights in its folder, or its host answers that it has them."""
-    import requests
-
-    address = KERAS_ADDRESS if not include_top else KERAS_ADDRESS.replace("_notop", "")
-    home = pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    if (home / "models" / address.rpartition("/")[2]).exists():
-        return True
-    try:
-        return requests.head(address, timeout=PATIENCE).ok
-    except requests.RequestException:
-        return False
-
-
-def _read_file(path: pathlib.Path, include_top: bool, classes: int) -> Weights:
-    if path.suffix == ".npz" and not include_top:
-        return _read_npz(_read_bytes(path), path, f"file {path.name}")
-    if path.suffix != ".h5":
-        raise InputError(
-            "VGG16: weights are None, 'imagenet', an .npz file (without the top) or Keras' .h5 "
-            f"file, not {str(path)!r}"
-        )
-    _read_bytes(path)
-    try:
-        # Keras only warns of a layer that the file does not have.
-        with warnings.catch_warnings(action="error", category=UserWarning):
-            model = keras.applications.VGG16(weights=path, include_top=include_top, classes=classes)
-    except Exception as error:  # h5py and Keras each have their own
-        raise InputError(
-            f"{path} has no weights of VGG16 {'with' if include_top else 'without'} the top: "
-            f"{error}"
-        ) from error
-    return Weights(tuple(model.get_weights()), f"file {path.name}")
-
-
-def _read_bytes(path: pathlib.Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null byte
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"the weights {path} cannot be read ({reason})") from error
-
-
-def _read_npz(content: bytes, path: pathlib.Path, source: str) -> Weights:
-    names = [
-        f"block{block}_conv{conv}/{part}"
-        for block, (_, n) in enumerate(BLOCKS, 1)
-        for conv in range(1, n + 1)
-        for part in ("kernel", "bias")
-    ]
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-            arrays = tuple(saved[name].astype(np.float32) for name in names)
-    except Exception as error:  # zipfile, zlib and NumPy each have their own
-        raise InputError(
-            f"{path} has no weights of VGG16 ({error}): expected the keys {names[0]} to {names[-1]}"
-        ) from error
-    return Weights(arrays, source)
-
-
-def _check_shapes(weights: Weights, expected: Sequence[Sequence[int]]) -> None:
-    found = [array.shape for array in weights.arrays]
-    if found != [tuple(shape) for shape in expected]:
-        first = next(
-            (
-                f"; {a} where {tuple(b)} belongs"
-                for a, b in zip(found, expected, strict=False)
-                if a != tuple(b)
-            ),
-            "",
-        )
-        raise InputError(
-            f"the weights ({weights.source}) are of another net: {len(found)} arrays, expected "
-            f"{len(expected)}{first}"
-        )

@@ -47,8 +47,8 @@ _OUTPUT = np.array(
 class FastConv2D(layers.Conv2D):
     """keras.layers.Conv2D with the same weights and results, that learns faster on a CPU.
 
-    It computes in another way only while a net is trained, and only with a 3x3 kernel, stride 1 and
-    padding "same". Tests and features see the ordinary convolution, bit for bit.
+    It is for 3x3 kernels, stride 1 and padding "same", and computes in another way only while a net
+    is trained. Tests and features see the ordinary convolution, bit for bit.
     """
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -61,10 +61,9 @@ class FastConv2D(layers.Conv2D):
 
     def _algorithm(self, shape):
         """Return what is faster than the library for inputs of this shape, or None."""
-        plain = (self.kernel_size, self.strides) == ((3, 3), (1, 1)) and self.groups == 1
-        plain = plain and self.dilation_rate == (1, 1) and self.padding == "same"
-        plain = plain and self.data_format == "channels_last"
-        if not plain or None in shape[1:] or not backend.on_cpu():
+        if (self.kernel_size, self.strides, self.padding) != ((3, 3), (1, 1), "same"):
+            return None
+        if None in shape[1:] or not backend.on_cpu():
             return None
         if self.compute_dtype == "float32":
             return convolution if min(shape[1:3]) >= TILE and shape[3] >= 128 else None

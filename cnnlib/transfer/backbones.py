@@ -66,7 +66,7 @@ def backbone(
             f"VGG16 takes images (height, width, 3), got {input_shape}: "
             "preprocessing.prepare(images, 'rgb') makes them"
         )
-    weights = weights if isinstance(weights, Weights) else models.vgg16_weights(weights)
+    weights = weights if isinstance(weights, Weights) else models.vgg16_weights()
     base = models.VGG16(weights, include_top=False, input_shape=(image_size, image_size, 3))
     outputs = {layer.name: layer.output for layer in base.layers}
     return backbone_of(base, outputs, input_shape, image_size, weights, pool_grid)

@@ -21,7 +21,7 @@ SMALL = {"trainable": "block5", "batch_size": 16, "epochs": 1}
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    monkeypatch.setattr(vgg, "_keras_has_them", lambda include_top: False)
+    monkeypatch.setattr(vgg, "_keras_has_them", lambda: False)
 
 
 @pytest.fixture(autouse=True)

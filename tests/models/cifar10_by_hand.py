@@ -60,27 +60,10 @@ def strides(depths, first=(1, 2, 2, 2)):
 
 
 def vgg16(net, x):
-    for width in [
-        64,
-        64,
-        "M",
-        128,
-        128,
-        "M",
-        256,
-        256,
-        256,
-        "M",
-        512,
-        512,
-        512,
-        "M",
-        512,
-        512,
-        512,
-        "M",
-    ]:
-        x = pooled(x, np.max) if width == "M" else relu(net.bn(net.conv(x, bias=True)))
+    for depth in (2, 2, 3, 3, 3):
+        for _ in range(depth):
+            x = relu(net.bn(net.conv(x, bias=True)))
+        x = pooled(x, np.max)
     return net.classify(x)
 
 
@@ -125,14 +108,11 @@ def regnet(net, x, depths, widths, group_width, excited):
         y = relu(net.bn(net.conv(x)))
         y = relu(net.bn(net.conv(y, stride, widths[stage] // group_width)))
         if excited:
-            weight = net.conv(
-                relu(net.conv(y.mean(axis=(2, 3), keepdims=True), bias=True)), bias=True
-            )
-            y = y / (1 + np.exp(-weight))
+            means = y.mean(axis=(2, 3), keepdims=True)
+            y = y / (1 + np.exp(-net.conv(relu(net.conv(means, bias=True)), bias=True)))
         y = net.bn(net.conv(y))
-        x = relu(
-            y + (net.bn(net.conv(x, stride)) if stride > 1 or x.shape[1] != widths[stage] else x)
-        )
+        changed = stride > 1 or x.shape[1] != widths[stage]
+        x = relu(y + (net.bn(net.conv(x, stride)) if changed else x))
     return net.classify(x)
 
 
@@ -176,12 +156,8 @@ NETS = {
     "cifar10/vgg16": vgg16,
     "cifar10/resnet18": resnet18,
     "cifar10/resnet50": resnet50,
-    "cifar10/regnetx-200mf": lambda net, x: regnet(
-        net, x, (1, 1, 4, 7), (24, 56, 152, 368), 8, False
-    ),
-    "cifar10/regnety-400mf": lambda net, x: regnet(
-        net, x, (1, 2, 7, 12), (32, 64, 160, 384), 16, True
-    ),
+    "cifar10/regnetx-200mf": lambda *net: regnet(*net, (1, 1, 4, 7), (24, 56, 152, 368), 8, False),
+    "cifar10/regnety-400mf": lambda *net: regnet(*net, (1, 2, 7, 12), (32, 64, 160, 384), 16, True),
     "cifar10/mobilenetv2": mobilenetv2,
     "cifar10/resnext29-32x4d": lambda net, x: resnext29(net, x, 32),
     "cifar10/resnext29-2x64d": lambda net, x: resnext29(net, x, 2),

@@ -1,14 +1,11 @@
 """The declarations of the nets: what they promise, and that they are read without Keras."""
 
-import dataclasses
 import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 from cnnlib import models, preprocessing, recipes, registry, results
-from cnnlib.errors import InputError
 from cnnlib.models import members
 
 # The lecture's tables: the nets that are compared with each published row, its own first.
@@ -46,13 +43,6 @@ def test_each_net_is_compared_with_the_row_of_the_lecture():
     assert {models.net(name).row for name in models.names()} - {None} == known
 
 
-def test_a_declaration_cannot_be_changed():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        models.net("lenet-5").input_format = "28x28"
-    with pytest.raises(TypeError):
-        models.net("mlp-20x20-300").options["hidden"] = (1,)
-
-
 def test_only_nets_for_digits_are_boosted():
     boosted = {net.members for net in registry.NETS.values() if net.training == "boosting"}
     digits = {
@@ -78,39 +68,17 @@ def test_a_boosted_net_is_built_of_three_members_that_vote():
     )
     assert not np.array_equal(nets[0].get_weights()[0], nets[1].get_weights()[0])
     assert model.count_params() == 3 * models.build("lenet-5-paper", classes=7).count_params()
-    lenet4 = models.build("lenet-4")
     assert models.multiply_adds(models.build("boosted-lenet-4")) == 3 * 287_600
-    assert models.multiply_adds(lenet4) == 287_600
-
-
-@pytest.mark.parametrize("name", ["lenet-5 ", "boosted-vgg16", "boosted-", None, 5, [], ("a",)])
-def test_what_is_no_name_of_a_net_is_refused(name):
-    for call in (models.net, models.input_format, models.build):
-        with pytest.raises(InputError, match=r"unknown model|name is .* expected text"):
-            call(name)
 
 
 def test_images_are_prepared_as_the_net_and_the_recipe_ask():
     random = np.random.RandomState(0)
     digit = np.zeros((3, 28, 28, 1), np.uint8)
     digit[:, 6:22, 8:20] = random.randint(1, 256, (3, 16, 12, 1))
-    plain, deslanted = recipes.recipe("plain"), recipes.recipe("deslanted")
-    for name, shape in {
-        "lenet-5": (32, 32, 1),
-        "boosted-lenet-4": (32, 32, 1),
-        "lenet-1": (28, 28, 1),
-        "linear-20x20": (20, 20, 1),
-        "vgg16": (28, 28, 3),
-    }.items():
-        prepared = preprocessing.prepare_for(name, plain, digit)
-        assert prepared.shape == (3, *shape) and prepared.dtype == np.float32, name
-        expected = preprocessing.prepare(digit, models.input_format(name))
-        np.testing.assert_array_equal(prepared, expected)
-    prepared = preprocessing.prepare_for("lenet-5", deslanted, digit)
+    prepared = preprocessing.prepare_for("lenet-5", recipes.recipe("deslanted"), digit)
     expected = preprocessing.prepare(preprocessing.deslant(digit), "32x32")
     np.testing.assert_array_equal(prepared, expected)
     colour = random.randint(0, 256, (2, 32, 32, 3), np.uint8)
-    prepared = preprocessing.prepare_for("cifar10/fast", plain, colour)
-    np.testing.assert_array_equal(prepared, preprocessing.standardise(colour))
-    with pytest.raises(InputError, match="unknown model 'lenet'"):
-        preprocessing.prepare_for("lenet", plain, digit)
+    mean, deviation = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2023, 0.1994, 0.2010])
+    prepared = preprocessing.prepare_for("cifar10/fast", recipes.recipe("plain"), colour)
+    np.testing.assert_allclose(prepared, (colour / 255 - mean) / deviation, atol=1e-5)

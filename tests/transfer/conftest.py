@@ -11,7 +11,7 @@ from cnnlib.transfer import extraction
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    monkeypatch.setattr(vgg, "_keras_has_them", lambda include_top: False)
+    monkeypatch.setattr(vgg, "_keras_has_them", lambda: False)
 
 
 @pytest.fixture(scope="session")

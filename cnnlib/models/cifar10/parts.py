@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
-import numpy as np
 from keras import KerasTensor, layers, ops
 
 from cnnlib import backend
@@ -30,7 +30,32 @@ from cnnlib.models.layers import register
 from cnnlib.models.norm import BatchNorm
 from cnnlib.models.winograd import FastConv2D
 
-SMALLEST = 8  # height and width of images: the nets halve them three times
+
+def net(features: Callable[[KerasTensor], KerasTensor]) -> Callable[..., keras.Model]:
+    """Make a net of a function from images to maps: the mean of each map, and one dense layer.
+
+    The name of the net is that of the function in lower case, with "-" in place of "_".
+    """
+
+    def build(
+        input_shape: tuple[int, int, int] = (32, 32, 3),
+        classes: int = 10,
+        name: str = features.__name__.lower().replace("_", "-"),
+    ) -> keras.Model:
+        images = keras.Input(input_shape, dtype="float32", name="input")
+        x = layers.GlobalAveragePooling2D(name="pool")(features(images))
+        x = layers.Dense(
+            classes,
+            kernel_initializer=kernel_initializer(),
+            bias_initializer=bias_initializer(x.shape[-1]),
+            dtype="float32",
+            name="output",
+        )(x)
+        return keras.Model(images, x, name=name)
+
+    build.__name__, build.__module__ = features.__name__, features.__module__
+    build.__doc__ = features.__doc__
+    return build
 
 
 @register
@@ -46,22 +71,15 @@ class GroupedConv2D(layers.Conv2D):
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        options = {
-            "strides": self.strides,
-            "padding": self.padding,
-            "dilation_rate": self.dilation_rate,
-            "data_format": self.data_format,
-        }
+        options = {"strides": self.strides, "padding": self.padding}
         if kernel.shape[2] == 1 and self.filters == self.groups:
             return ops.depthwise_conv(inputs, ops.transpose(kernel, (0, 1, 3, 2)), **options)
         if keras.backend.backend() != "tensorflow" or not backend.on_cpu():
             return ops.conv(inputs, kernel, **options)
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
-        if self.data_format == "channels_last" and _onednn_groups(dtype):
+        if _onednn_groups(keras.backend.standardize_dtype(inputs.dtype)):
             import tensorflow as tf
 
-            padding = self.padding.upper()
-            return tf.nn.conv2d(inputs, kernel, self.strides, padding, dilations=self.dilation_rate)
+            return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper())
         pairs = zip(
             ops.split(inputs, self.groups, axis=-1),
             ops.split(kernel, self.groups, axis=-1),
@@ -79,24 +97,15 @@ def _onednn_groups(dtype: str) -> bool:
     """
     import tensorflow as tf
 
-    options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
-
     @tf.function(autograph=False)
-    def results() -> tuple[Any, Any, Any]:
+    def results() -> list[Any]:
         maps, kernel = tf.ones([1, 3, 3, 4], dtype), tf.ones([3, 3, 2, 4], dtype)
-        return (
-            tf.nn.conv2d(maps, kernel, 1, "SAME"),
-            tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=maps.shape, filter=kernel, out_backprop=maps, **options
-            ),
-            tf.raw_ops.Conv2DBackpropFilter(
-                input=maps, filter_sizes=kernel.shape, out_backprop=maps, **options
-            ),
-        )
+        outputs = tf.nn.conv2d(maps, kernel, 1, "SAME")
+        return [outputs, *tf.gradients(outputs, [maps, kernel], grad_ys=maps)]
 
     try:
         with tf.init_scope():
-            forward, back, change = (np.array(result) for result in results())
+            forward, back, change = (result.numpy() for result in results())
     except (tf.errors.OpError, ValueError):
         return False
     # Of the pixel in the middle, and of the kernel's middle
@@ -139,9 +148,9 @@ def norm(x: KerasTensor, name: str) -> KerasTensor:
     return BatchNorm(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
-def relu(x: KerasTensor, name: str) -> KerasTensor:
-    """Add ReLU."""
-    return layers.ReLU(name=name)(x)
+def norm_relu(x: KerasTensor, norm_name: str, relu_name: str) -> KerasTensor:
+    """Add batch norm and ReLU."""
+    return layers.ReLU(name=relu_name)(norm(x, norm_name))
 
 
 def convolution_norm(
@@ -161,23 +170,45 @@ def convolution_norm_relu(
 ) -> KerasTensor:
     """Add a convolution, its batch norm and ReLU."""
     x = convolution_norm(x, filters, size, block, part, **options)
-    return relu(x, f"{block}_relu{part}" if block else f"relu{part}")
+    return layers.ReLU(name=f"{block}_relu{part}" if block else f"relu{part}")(x)
 
 
-def projection(x: KerasTensor, filters: int, block: str, stride: int) -> KerasTensor:
-    """Add a shortcut that changes the shape: a 1x1 convolution and batch norm."""
-    x = convolution(x, filters, 1, f"{block}_shortcut_conv", stride=stride)
-    return norm(x, f"{block}_shortcut_bn")
+def stages(
+    x: KerasTensor,
+    block: Callable[[KerasTensor, Any, int, str], KerasTensor],
+    depths: Iterable[int],
+    sizes: Iterable[Any],
+    strides: Iterable[int] = (1, 2, 2, 2),
+) -> KerasTensor:
+    """Add stages of `depths` blocks: block(x, size, stride, name), the first with a stage's stride.
+
+    `sizes` has for each stage what its blocks take, such as the number of maps.
+    """
+    for stage, (depth, size, stride) in enumerate(zip(depths, sizes, strides, strict=False), 1):
+        for number in range(1, depth + 1):
+            x = block(x, size, stride if number == 1 else 1, f"stage{stage}_block{number}")
+    return x
 
 
-def add_shortcut(x: KerasTensor, y: KerasTensor, stride: int, block: str) -> KerasTensor:
+def projection(
+    x: KerasTensor, y: KerasTensor, stride: int, block: str
+) -> tuple[KerasTensor, KerasTensor]:
+    """Give the input `x` of a block the shape of its result `y`: 1x1 convolution and batch norm."""
+    x = convolution(x, y.shape[-1], 1, f"{block}_shortcut_conv", stride=stride)
+    return norm(x, f"{block}_shortcut_bn"), wait(y, f"{block}_wait")
+
+
+def add_shortcut(
+    x: KerasTensor, y: KerasTensor, stride: int, block: str, activated: bool = True
+) -> KerasTensor:
     """Add the input `x` of a block to its result `y`, and ReLU after it.
 
     Where the shape changes, `x` goes through a projection.
     """
     if stride > 1 or x.shape[-1] != y.shape[-1]:
-        x, y = projection(x, y.shape[-1], block, stride), wait(y, f"{block}_wait")
-    return relu(layers.Add(name=f"{block}_add")([y, x]), f"{block}_relu")
+        x, y = projection(x, y, stride, block)
+    x = layers.Add(name=f"{block}_add")([y, x])
+    return layers.ReLU(name=f"{block}_relu")(x) if activated else x
 
 
 def wait(x: KerasTensor, name: str) -> KerasTensor:
@@ -188,18 +219,6 @@ def wait(x: KerasTensor, name: str) -> KerasTensor:
     compute it afterwards.
     """
     return layers.Identity(name=name)(x)
-
-
-def classifier(x: KerasTensor, classes: int) -> KerasTensor:
-    """Add the mean of each map, and one dense layer: logits, float32 in mixed precision too."""
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return layers.Dense(
-        classes,
-        kernel_initializer=kernel_initializer(),
-        bias_initializer=bias_initializer(x.shape[-1]),
-        dtype="float32",
-        name="output",
-    )(x)
 
 
 def kernel_initializer() -> keras.initializers.Initializer:

@@ -1,0 +1,18 @@
+"""What the tests of the nets share."""
+
+import pytest
+
+from cnnlib import models
+
+
+@pytest.fixture(scope="session")
+def net():
+    """A function that builds each net once. Whoever changes its weights sets all of them first."""
+    built = {}
+
+    def get(name):
+        if name not in built:
+            built[name] = models.build(name)
+        return built[name]
+
+    return get

@@ -1,0 +1,271 @@
+"""The layers that compute faster on a CPU: outputs, gradients and statistics beside Keras' own; and
+all layers of the course in half precision and for maps of any size."""
+
+import keras
+import numpy as np
+import pytest
+from scipy import signal, stats
+
+from cnnlib import models
+from cnnlib.models import winograd
+from cnnlib.models.cifar10 import DualPath, GroupedConv2D, Whitening
+from cnnlib.models.layers import RBFLoss, RBFOutput, TableConvolution, TrainableSubsampling
+from cnnlib.models.norm import BatchNorm, gelu
+from cnnlib.models.winograd import FastConv2D
+
+
+def normal(*shape, seed=0):
+    return np.random.RandomState(seed).normal(size=shape).astype("float32")
+
+
+def array(tensor):
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
+
+
+def learned(layer, maps, directions, seed=2):
+    """All weights after a step of SGD on the sum of `directions` times the outputs of `layer`, with
+    an offset for each pixel before it; and the net."""
+    inputs = keras.Input(maps.shape[1:])
+    offset = keras.layers.EinsumDense("nhwc,hwc->nhwc", maps.shape[1:], kernel_initializer="ones")
+    net = keras.Model(inputs, layer(offset(inputs)))
+    random = np.random.RandomState(seed)
+    for weight in layer.trainable_weights:
+        weight.assign(random.normal(1, 0.5, weight.shape))
+    net.compile(
+        keras.optimizers.SGD(0.01),
+        lambda y, outputs: keras.ops.sum(y * keras.ops.cast(outputs, "float32"), axis=(1, 2, 3)),
+        jit_compile=False,
+    )
+    net.fit(maps, directions, batch_size=len(maps), verbose=0)
+    return net, net.get_weights()
+
+
+class TestWinograd:
+    @pytest.mark.parametrize("size", [(4, 4), (8, 8), (16, 12), (5, 7), (2, 3), (1, 9)])
+    def test_it_is_a_convolution(self, size):
+        maps, kernel = normal(2, *size, 3), normal(3, 3, 3, 5, seed=1)
+        expected = np.zeros((2, *size, 5))
+        for n, i, o in np.ndindex(2, 3, 5):
+            expected[n, :, :, o] += signal.correlate2d(maps[n, :, :, i], kernel[:, :, i, o], "same")
+        found = array(winograd.convolution(maps, kernel))
+        np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+    @pytest.fixture
+    def taken(self, monkeypatch):
+        """Calls of the fast convolution, as on a machine that has nothing but a processor."""
+        calls, convolution = [], winograd.convolution
+
+        def counted(*arguments):
+            calls.append(arguments)
+            return convolution(*arguments)
+
+        monkeypatch.setattr(winograd, "convolution", counted)
+        monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+        return calls
+
+    def test_it_learns_as_an_ordinary_convolution_does(self, taken):
+        maps, directions = normal(4, 8, 8, 128), normal(4, 8, 8, 16, seed=1)
+        _, fast = learned(FastConv2D(16, 3, padding="same"), maps, directions)
+        assert taken
+        _, plain = learned(keras.layers.Conv2D(16, 3, padding="same"), maps, directions)
+        for found, expected in zip(fast, plain, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+    @pytest.mark.parametrize(
+        ("shape", "options", "fast"),
+        [
+            ((8, 8, 128), {}, True),
+            ((8, 4, 256), {"use_bias": False, "activation": "relu"}, True),
+            ((8, 8, 64), {}, False),
+            ((2, 8, 128), {}, False),
+            ((8, 8, 128), {"strides": 2}, False),
+            ((8, 8, 128), {"padding": "valid"}, False),
+            ((8, 8, 128), {"kernel_size": 5}, False),
+        ],
+    )
+    def test_it_is_taken_where_it_pays_and_only_while_a_net_learns(
+        self, shape, options, fast, taken
+    ):
+        options = {"kernel_size": 3, "padding": "same"} | options
+        fast_layer, plain = FastConv2D(4, **options), keras.layers.Conv2D(4, **options)
+        maps = normal(2, *shape)
+        plain.build(maps.shape)
+        fast_layer.build(maps.shape)
+        fast_layer.set_weights([w + 0.01 for w in plain.get_weights()])
+        plain.set_weights(fast_layer.get_weights())
+        expected = array(plain(maps))
+        np.testing.assert_array_equal(fast_layer(maps, training=False), expected)
+        assert not taken
+        tolerance = 2e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(fast_layer(maps, training=True), expected, atol=tolerance)
+        assert bool(taken) == fast
+
+    def test_on_a_gpu_the_librarys_own_is_taken(self, taken, monkeypatch):
+        monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
+        FastConv2D(4, 3, padding="same")(normal(1, 8, 8, 128), training=True)
+        assert not taken
+
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+    @pytest.mark.parametrize("shape", [(4, 4, 256), (2, 2, 256), (8, 8, 128)])
+    def test_it_learns_in_half_precision(self, dtype, shape):
+        """As near to the changes in float32 as the library's own convolution in half precision."""
+        maps, directions = normal(4, *shape), normal(4, *shape[:2], 256, seed=1)
+        kinds = [(FastConv2D, f"mixed_{dtype}"), (keras.layers.Conv2D, f"mixed_{dtype}")]
+        changes = []
+        for kind, policy in (*kinds, (keras.layers.Conv2D, "float32")):
+            layer = kind(256, 3, padding="same", use_bias=False, dtype=policy)
+            _, weights = learned(layer, maps, directions)
+            changes.append(weights[1] - np.random.RandomState(2).normal(1, 0.5, weights[1].shape))
+        own, other = (np.abs(found - changes[2]).max() for found in changes[:2])
+        assert own <= max(1.5 * other, 0.02 * np.abs(changes[2]).max())
+
+    def test_vgg16_is_made_of_it(self):
+        net = models.VGG16(include_top=False, input_shape=(32, 32, 3))
+        assert {type(layer) for layer in net.layers if layer.name[0] == "C"} == {FastConv2D}
+
+
+class TestGroups:
+    @pytest.mark.parametrize("groups", [2, 4, 8])
+    @pytest.mark.parametrize("padding", ["same", "valid"])
+    def test_grouped_equals_that_of_keras(self, groups, padding):
+        options = {"strides": 2, "padding": padding, "bias_initializer": "ones", "groups": groups}
+        images = normal(3, 9, 9, 8)
+        own, other = GroupedConv2D(8, 3, **options), keras.layers.Conv2D(8, 3, **options)
+        own.build(images.shape)
+        other.build(images.shape)
+        assert own.kernel.shape == other.kernel.shape == (3, 3, 8 // groups, 8)
+        other.set_weights(own.get_weights())
+        np.testing.assert_allclose(own(images), other(images), atol=1e-5)
+
+    def test_it_learns_as_one_convolution_for_each_group(self):
+        def split(**options):
+            inputs = keras.Input((6, 6, 4))
+            halves = [inputs[..., :2], inputs[..., 2:]]
+            parts = [keras.layers.Conv2D(3, 3, **options)(half) for half in halves]
+            return keras.Model(inputs, keras.layers.Concatenate()(parts))
+
+        maps, directions, options = normal(2, 6, 6, 4), normal(2, 4, 4, 6), {"use_bias": False}
+        layer, other = GroupedConv2D(6, 3, groups=2, **options), split(**options)
+        _, found = learned(layer, maps, directions)
+        kernel = np.random.RandomState(2).normal(1, 0.5, (3, 3, 2, 6))
+        other.set_weights([kernel[..., :3], kernel[..., 3:]])
+        other.compile(
+            keras.optimizers.SGD(0.01), lambda y, out: keras.ops.sum(y * out, axis=(1, 2, 3))
+        )
+        other.fit(maps, directions, batch_size=2, verbose=0)
+        expected = np.concatenate(other.get_weights(), axis=-1)
+        np.testing.assert_allclose(found[1], expected, rtol=1e-4, atol=1e-4)
+
+
+class TestBatchNorm:
+    MAPS = 3 * normal(8, 5, 6, 4) + 2
+
+    @pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}])
+    def test_it_learns_as_keras_layer_does(self, options):
+        options = {"momentum": 0.9, "epsilon": 1e-5, **options}
+        directions = normal(*self.MAPS.shape, seed=1)
+        fused, found = learned(BatchNorm(**options), self.MAPS, directions)
+        plain, expected = learned(keras.layers.BatchNormalization(**options), self.MAPS, directions)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            fused.predict(self.MAPS, verbose=0), plain.predict(self.MAPS, verbose=0), atol=1e-4
+        )
+
+    def test_the_statistics_are_those_of_the_batch_and_stay_when_frozen(self):
+        layer, maps = BatchNorm(momentum=0.0), self.MAPS
+        mean, variance = maps.mean(axis=(0, 1, 2)), maps.var(axis=(0, 1, 2))
+        expected = (maps - mean) / np.sqrt(variance + 1e-3)
+        np.testing.assert_allclose(layer(maps, training=True), expected, atol=1e-5)
+        np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-5)
+        np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-5)  # of a population
+        layer.trainable = False
+        np.testing.assert_allclose(layer(2 * maps, training=True), layer(2 * maps), atol=1e-5)
+        np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-5)
+
+    def test_half_precision_keeps_its_maps_and_adds_up_in_float32(self):
+        layer = BatchNorm(dtype="mixed_bfloat16", momentum=0.0)
+        maps = keras.ops.cast(self.MAPS + 100, "bfloat16")
+        outputs = layer(maps, training=True)
+        assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+        np.testing.assert_allclose(layer.moving_mean, array(maps).mean(axis=(0, 1, 2)), rtol=1e-5)
+        variance = array(maps).var(axis=(0, 1, 2))
+        np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 1 / 128)])
+def test_gelu_and_its_gradient(dtype, tolerance):
+    tf = pytest.importorskip("tensorflow")
+    values = tf.cast(np.linspace(-6, 6, 1001), dtype)
+    x = array(values).astype("float64")
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        outputs = gelu(values)
+    slope = x * stats.norm.pdf(x) + stats.norm.cdf(x)
+    allowed = {"rtol": tolerance, "atol": tolerance}
+    np.testing.assert_allclose(array(outputs), x * stats.norm.cdf(x), **allowed)
+    np.testing.assert_allclose(array(tape.gradient(outputs, values)), slope, **allowed)
+
+
+# What takes maps (n, height, width, 4) to maps
+LAYERS = {
+    "table": lambda **options: TableConvolution([[0, 1], [2, 3], [0, 3]], 3, **options),
+    "subsampling": TrainableSubsampling,
+    "pairs": lambda **options: TrainableSubsampling([0, 0, 1, 1, 2, 2, 3, 3], **options),
+    "whitening": Whitening,
+    "groups": lambda **options: GroupedConv2D(8, 3, groups=2, padding="same", **options),
+    "depthwise": lambda **options: GroupedConv2D(4, 3, groups=4, padding="same", **options),
+    "fast": lambda **options: FastConv2D(6, 3, padding="same", **options),
+    "norm": BatchNorm,
+    "dual": lambda **options: DualPath(3, **options),
+}
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_half_precision_and_maps_of_any_size_have_the_result_rounded(name, policy):
+    nets = []
+    for shape, dtype in (((10, 11, 4), "float32"), ((None, None, 4), policy)):
+        layer, inputs = LAYERS[name](dtype=dtype), keras.Input(shape)
+        net = keras.Model(inputs, layer([inputs, inputs] if name == "dual" else inputs))
+        random = np.random.RandomState(1)
+        layer.set_weights([random.uniform(0.1, 0.9, w.shape) for w in layer.weights])
+        assert all(weight.dtype == "float32" for weight in layer.weights)
+        nets.append(net)
+    assert keras.models.clone_model(nets[1]).output_shape == nets[1].output_shape
+    for training in (False, True):
+        exact, rounded = (net(normal(3, 10, 11, 4), training=training) for net in nets)
+        assert keras.backend.standardize_dtype(rounded.dtype) == policy.removeprefix("mixed_")
+        tolerance = {"mixed_float16": 0.01, "mixed_bfloat16": 0.06}[policy]
+        allowed = tolerance * max(1, np.abs(exact).max())
+        np.testing.assert_allclose(array(rounded), array(exact), atol=allowed, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("mlp-28x28-300-100", "lenet-1", "lenet-4-paper", "lenet-5-paper"),
+        *("boosted-linear-28x28", "cifar10/fast"),
+    ],
+)
+def test_a_net_in_half_precision_gives_whole_logits_and_learns(name, policy):
+    keras.utils.set_random_seed(0)
+    whole = models.build(name)
+    keras.config.set_dtype_policy(policy)
+    try:
+        half = models.build(name)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    half.set_weights(whole.get_weights())
+    images = np.random.RandomState(0).uniform(-0.1, 1.2, (8, *whole.input_shape[1:]))
+    images, labels = images.astype("float32"), np.arange(8)
+    expected, found = whole.predict_on_batch(images), half.predict_on_batch(images)
+    assert found.dtype == np.float32
+    tolerance = 0.02 if policy == "mixed_float16" else 0.1
+    assert np.abs(found - expected).max() <= tolerance * max(1, np.abs(expected).max())
+    rbf = isinstance(half.layers[-1], RBFOutput)
+    loss = RBFLoss() if rbf else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    half.compile(keras.optimizers.SGD(1e-3), loss)
+    assert np.isfinite(half.train_on_batch(images, labels))
