@@ -140,7 +140,7 @@ def notebooks_student(folder: str) -> None:
     """Write the notebooks without their solutions."""
     from cnnlab import editions
 
-    click.echo("\n".join(map(str, editions.write_students(folder))))
+    click.echo("\n".join(map(str, editions.write(folder, editions.without_solutions))))
 
 
 @notebooks.command("teacher")
@@ -149,7 +149,7 @@ def notebooks_teacher(folder: str) -> None:
     """Write the notebooks with their solutions in the answer cells."""
     from cnnlab import editions
 
-    click.echo("\n".join(map(str, editions.write_teachers(folder))))
+    click.echo("\n".join(map(str, editions.write(folder, editions.with_answers))))
 
 
 @cli.command("train")
@@ -544,14 +544,14 @@ def clean(checkpoints: bool, dry_run: bool) -> None:
     """Remove what killed runs left behind, and show what it was."""
     from cnnlab import leftovers
 
-    found = leftovers.find(checkpoints)
-    for each in found:
-        click.echo(each)
-    if not dry_run:
-        leftovers.remove(found)
-    size = sum(each.size for each in found)
-    verb = "would be removed" if dry_run else "removed"
-    click.echo(f"{len(found)} {verb}, {size / 1e6:.1f} MB")
+    total = 0
+    for path, reason in leftovers.find(checkpoints).items():
+        size = leftovers.size(path)
+        total += size
+        click.echo(f"{path}  ({reason}, {size / 1e6:.1f} MB)")
+        if not dry_run:
+            leftovers.remove(path)
+    click.echo(f"{total / 1e6:.1f} MB {'would be removed' if dry_run else 'removed'}")
 
 
 @cli.command("recipes")

@@ -11,9 +11,6 @@ from cnnlab.site.build import Entry, build_report
 from cnnlib import storage
 from cnnlib.errors import InputError
 
-# Bytes that are kept for the report: a disk that becomes full on the way must not prevent it.
-_RESERVE = 16_000_000
-
 
 def run(
     chosen: Sequence[str | os.PathLike[str]] | None = None,
@@ -39,15 +36,16 @@ def run(
     paths = [notebooks.find(notebook) for notebook in chosen or notebooks.names()]
     if not paths:
         raise InputError(f"there are no notebooks in {storage.NOTEBOOKS}")
+    if len({path.name for path in paths}) < len(paths):
+        raise InputError(
+            "two of these notebooks have the same file name, and one would replace the other in "
+            "the report: run them apart, with -o for the second"
+        )
     folder = output_paths.output_folder(folder or storage.results_folder() / "course")
-    reserve = storage.write_atomically(folder / ".reserve", os.urandom(_RESERVE))
-    try:
-        entries = [
-            _run_one(path, folder, f"[{number}/{len(paths)}]", progress)
-            for number, path in enumerate(paths, 1)
-        ]
-    finally:
-        reserve.unlink(missing_ok=True)
+    entries = [
+        _run_one(path, folder, f"[{number}/{len(paths)}]", progress)
+        for number, path in enumerate(paths, 1)
+    ]
     print(f"\n{results_listing.text()}\n\nWriting the report ...", flush=True)
     try:
         page = build_report(folder, entries)

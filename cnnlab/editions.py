@@ -45,16 +45,6 @@ def copy_for_work(folder: str | os.PathLike[str] | None = None) -> tuple[list[st
     return copied, kept
 
 
-def write_students(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
-    """Write the students' edition to `folder`: the notebooks without cells tagged `solution`."""
-    return _write(folder, without_solutions)
-
-
-def write_teachers(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
-    """Write the teachers' edition to `folder`: the notebooks with solutions in the answer cells."""
-    return _write(folder, with_answers)
-
-
 def without_solutions(nb: Any) -> Any:
     """Return a notebook without its solution cells."""
     nb.cells = [cell for cell in nb.cells if SOLUTION not in _tags(cell)]
@@ -81,7 +71,16 @@ def with_answers(nb: Any) -> Any:
     return nb
 
 
-def _write(folder: str | os.PathLike[str], edit: Callable[[Any], Any]) -> list[pathlib.Path]:
+def write(folder: str | os.PathLike[str], edit: Callable[[Any], Any]) -> list[pathlib.Path]:
+    """Write an edition of all notebooks to `folder`; links to other files lead to the web.
+
+    Args:
+        folder: where to; not notebooks/ itself.
+        edit: `without_solutions` for students, `with_answers` for teachers.
+
+    Returns:
+        The paths of the notebooks.
+    """
     import nbformat
 
     folder = output_paths.output_folder(folder)

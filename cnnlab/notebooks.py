@@ -8,39 +8,29 @@ wrong type, which `run` refuses.
 import ast
 import dataclasses
 import difflib
+import errno
 import functools
-import io
 import json
 import os
 import pathlib
 import re
+import sys
 import tempfile
-import tokenize
 import tomllib
 from collections.abc import Iterable
 from typing import Any
 
 from cnnlab import output_paths
-from cnnlab.execution import NotebookError
 from cnnlib import storage
 from cnnlib.errors import InputError, check_name, shown
 
-__all__ = [
-    "NotebookError",
-    "Parameter",
-    "cells",
-    "checked",
-    "colab_url",
-    "find",
-    "names",
-    "parameters",
-    "parse",
-    "read_values",
-    "run",
-]
-
 # The course's own notebooks have such names; copies such as 03_lenet1-Copy1 do not.
 _COURSE_NAME = re.compile(r"\d\d_\w+", re.ASCII)
+START_SECONDS = 120  # in which the kernel must start, on a busy machine as well
+
+
+class NotebookError(RuntimeError):
+    """A notebook could not be run to its end. The message says where and why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,24 +52,17 @@ def find(notebook: str | os.PathLike[str]) -> pathlib.Path:
     """Return the path of a notebook given as a path, a name (`04_lenet1`) or a number (`04`).
 
     Raises:
-        InputError: there is none, with the names of those that exist; or several have the number.
+        InputError: there is none, with the names of those that exist.
     """
     text = os.fspath(notebook)
     path = pathlib.Path(text)
     if path.suffix == ".ipynb" and "\0" not in text and os.path.isfile(path):
         return path.resolve()
-    name = text.removesuffix(".ipynb")
-    if name.isdecimal():
-        numbered = [each for each in names() if each.partition("_")[0] == name.zfill(2)]
-        if len(numbered) > 1:
-            raise InputError(
-                f"notebook {name!r} may be {' or '.join(numbered)}: give the whole name"
-            )
-        name = numbered[0] if numbered else name
-    here = storage.NOTEBOOKS / f"{name}.ipynb"
-    if pathlib.PurePath(name).name == name and os.path.isfile(here):  # also a copy in that folder
-        return here
-    return storage.NOTEBOOKS / f"{check_name('notebook', name, names())}.ipynb"
+    name = path.stem if path.suffix == ".ipynb" else text
+    for each in names():
+        if name == each or (name.isdecimal() and each.startswith(f"{name.zfill(2)}_")):
+            return storage.NOTEBOOKS / f"{each}.ipynb"
+    return storage.NOTEBOOKS / f"{check_name('notebook', text, names())}.ipynb"
 
 
 def colab_url(notebook: str | os.PathLike[str]) -> str:
@@ -95,37 +78,29 @@ def repository_url() -> str:
     return tomllib.loads(text)["project"]["urls"]["Repository"]
 
 
-def parameters(notebook: str | os.PathLike[str]) -> list[Parameter]:
-    """Return the parameters of a notebook in the order of its parameters cell.
+def read_notebook(path: pathlib.Path) -> Any:
+    """Return a notebook as nbformat reads it. Raises InputError if it is none."""
+    import nbformat
 
-    Raises:
-        InputError: the file is not a notebook, or the cell has more than assignments of literals.
-    """
-    path = find(notebook)
-    stat = path.stat()
-    return list(_parameters(path, stat.st_mtime_ns, stat.st_size))
-
-
-@functools.lru_cache(maxsize=256)  # a grid asks for the same notebook once for each value
-def _parameters(path, *_):
-    for cell in cells(path):
-        if cell["cell_type"] == "code" and "parameters" in cell["tags"]:
-            return _assignments(cell["source"], path.name)
-    return []
+    try:
+        return nbformat.read(path, as_version=4)
+    except OSError:
+        raise
+    except Exception as error:  # nbformat, json and jsonschema each have their own
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path} is not a notebook ({reason})") from error
 
 
 def cells(notebook: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Return the cells of a notebook as dicts with cell_type, source and tags, without outputs.
 
-    It reads the JSON alone, which takes a tenth of the time of importing nbformat.
+    It reads the JSON alone, which takes a tenth of the time of nbformat with its checks.
 
     Raises:
         InputError: the file is not a notebook.
     """
     try:
         nb = json.loads(pathlib.Path(notebook).read_text(encoding="utf-8"))
-        if nb["nbformat"] != 4:
-            raise ValueError(f"its format is {nb['nbformat']}, expected 4")
         return [
             {
                 "cell_type": cell["cell_type"],
@@ -135,10 +110,47 @@ def cells(notebook: str | os.PathLike[str]) -> list[dict[str, Any]]:
             for cell in nb["cells"]
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"{notebook} is not a notebook ({type(error).__name__}: {reason})"
-        ) from error
+        raise InputError(f"{notebook} is not a notebook ({type(error).__name__})") from error
+
+
+def parameters(notebook: str | os.PathLike[str]) -> list[Parameter]:
+    """Return the parameters of a notebook in the order of its parameters cell.
+
+    Raises:
+        InputError: the file is not a notebook, or the cell has more than assignments of literals.
+    """
+    path = find(notebook)
+    return list(_parameters(path, path.stat().st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=256)  # a grid asks for the same notebook once for each value
+def _parameters(path: pathlib.Path, _: int) -> list[Parameter]:
+    found = []
+    for cell in cells(path):
+        if cell["cell_type"] == "code" and "parameters" in cell["tags"]:
+            found += _assignments(cell["source"], path.name)
+    return found
+
+
+def _assignments(source: str, where: str) -> list[Parameter]:
+    """The `name = literal  # comment` statements of a parameters cell."""
+    lines, found = source.encode().splitlines(), []
+    try:
+        statements: list[Any] = ast.parse(source).body
+    except SyntaxError as error:
+        raise InputError(f"{where}, line {error.lineno} of the parameters cell: {error}") from error
+    for statement in statements:
+        try:
+            (target,) = statement.targets
+            rest = lines[statement.end_lineno - 1][statement.end_col_offset :].decode()
+            found.append(Parameter(target.id, ast.literal_eval(statement.value), rest.strip(" ;#")))
+        except (AttributeError, ValueError) as error:
+            line = ast.get_source_segment(source, statement)
+            raise InputError(
+                f"{where}, line {statement.lineno} of the parameters cell: `{line}` must be "
+                "`name = literal`"
+            ) from error
+    return found
 
 
 def parse(text: str, default: Any) -> Any:
@@ -147,17 +159,23 @@ def parse(text: str, default: Any) -> Any:
     With None as the default it is whatever Python or YAML reads in it. A text that does not fit is
     returned as what it looks like, for `checked` to name in its error.
     """
+    import yaml
+
     if isinstance(default, str):
         return text
-    if isinstance(default, bool):
-        return {"true": True, "false": False}.get(text.lower(), text)
-    readers = (type(default), _literal) if isinstance(default, int | float) else (_literal,)
-    for read in readers:
+    if isinstance(default, float):
         try:
-            return read(text)
+            return float(text)
         except ValueError:
-            pass
-    return text
+            return text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        pass
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
 
 
 def read_values(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -197,8 +215,68 @@ def checked(notebook: str | os.PathLike[str], values: dict[str, Any]) -> dict[st
                 f"{name} of {path.name} must be {_expected(default)}, got {shown(value)}"
                 f"{_hint(value, default)}. {_listing(known.values(), name)}"
             )
-        fit[name] = _converted(value, default)
+        fit[name] = float(value) if isinstance(default, float) else value
+        if isinstance(value, tuple):
+            fit[name] = list(value)
     return fit
+
+
+def _is_plain(value):
+    """Whether JSON can hold the value: no date, set or bytes."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return not isinstance(value, int) or abs(value) < 2**63
+
+
+def _fits(value, default):
+    if default is None:
+        return True
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple) and (
+            not default or all(any(_fits(v, d) for d in default) for v in value)
+        )
+    return type(value) is type(default)
+
+
+def _expected(default):
+    """What is expected in the place of a default, for a message."""
+    if default is None:
+        return "text, a number, true, false, null, or a list or mapping of these"
+    kinds = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        tuple: "a list",
+    }
+    return f"{kinds.get(type(default), type(default).__name__)} like {default!r}"
+
+
+def _hint(value, default):
+    """What to write instead, where YAML has read a number as text."""
+    is_number = isinstance(default, int | float) and not isinstance(default, bool)
+    if not (is_number and isinstance(value, str) and re.fullmatch(r"[-+.\d]+(e[-+]?\d+)?", value)):
+        return ""
+    return " (text: write it without quotes, and an exponent as in 1.0e-4)"
+
+
+def _listing(known: Iterable[Parameter], name: str) -> str:
+    """The parameters with defaults and comments, the ones most like `name` first."""
+    closest = sorted(known, key=lambda p: -difflib.SequenceMatcher(None, str(name), p.name).ratio())
+    if not closest:
+        return "It has no parameters."
+    lines = [f"{p.name} = {p.default!r}" for p in closest]
+    width = max(map(len, lines))
+    described = [
+        f"  {line:{width}}  # {p.comment}".rstrip(" #")
+        for line, p in zip(lines, closest, strict=True)
+    ]
+    return "\n".join(["Its parameters:", *described])
 
 
 def run(
@@ -224,8 +302,6 @@ def run(
         NotebookError: a cell raised, or the kernel could not start. An earlier output is unchanged;
             the notebook as far as it got is kept beside it as `<name>.failed.ipynb`.
     """
-    from cnnlab import execution
-
     path = find(notebook)
     parameters = checked(path, parameters or {})
     default = storage.results_folder() / "notebooks" / path.name
@@ -240,154 +316,123 @@ def run(
     with tempfile.TemporaryDirectory(prefix="cnnlib-") as folder:
         part = pathlib.Path(folder) / output.name
         try:
-            execution.execute(path, part, parameters, progress)
-            _move(part, output)
-            failed.unlink(missing_ok=True)
+            execute(path, part, parameters, progress)
         except NotebookError as error:
             message = f"{path.stem}: {error}"
             if part.exists():  # else the kernel did not even start
-                _move(part, failed)
+                storage.write_atomically(failed, _without_papermill(part))
                 message += f"\nThe notebook as far as it got: {failed}"
             raise NotebookError(message) from (error.__cause__ or error)
+        storage.write_atomically(output, _without_papermill(part))
+    failed.unlink(missing_ok=True)
     return output
 
 
-def _assignments(source, where):
-    """The `name = literal  # comment` lines of a parameters cell."""
-    try:
-        statements = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", None) or 1
-        raise InputError(f"{where}, line {line} of the parameters cell: {error}") from error
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokens
-        if token.type == tokenize.COMMENT
-    }
-    found = []
-    for statement in statements:
-        try:
-            (target,) = statement.targets
-            value = ast.literal_eval(statement.value)
-            found.append(Parameter(target.id, value, comments.get(statement.end_lineno, "")))
-        except (AttributeError, ValueError) as error:
-            line = ast.get_source_segment(source, statement)
-            raise InputError(
-                f"{where}, line {statement.lineno} of the parameters cell: `{line}` must be "
-                "`name = literal`"
-            ) from error
-    return found
-
-
-def _literal(text):
-    """A value written as Python or YAML: `(300, 100)`, `[300]`, `1e-4`, `None`, `cifar10`."""
-    from cnnlab import strict_yaml
-
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return strict_yaml.parse(text, "the value")[0]
-
-
-def _is_plain(value):
-    """Whether JSON can hold the value: no date, set or bytes, and no number beyond 64 bits."""
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(isinstance(key, str) for key in value) and all(map(_is_plain, value.values()))
-    if type(value) is int:
-        return abs(value) < 2**63
-    return value is None or type(value) in (bool, float, str)
-
-
-def _fits(value, default):
-    if default is None:
-        return True
-    if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple) and (
-            not default or all(any(_fits(v, d) for d in default) for v in value)
-        )
-    if isinstance(default, dict):
-        return isinstance(value, dict)
-    return type(value) is type(default)
-
-
-def _converted(value, default):
-    if isinstance(default, float):
-        return float(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _expected(default):
-    """What is expected in the place of a default, for a message."""
-    if default is None:
-        return "text, a number, true, false, null, or a list or mapping of these"
-    kinds = {
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        list: "a list",
-        tuple: "a list",
-        dict: "a mapping",
-    }
-    return f"{kinds.get(type(default), type(default).__name__)} like {default!r}"
-
-
-def _hint(value, default):
-    """What to write instead, where a number has become text in a YAML file."""
-    is_number = isinstance(default, int | float) and not isinstance(default, bool)
-    if not (isinstance(value, str) and is_number):
-        return ""
-    try:
-        float(value)
-    except ValueError:
-        return ""
-    if "e" in value.lower():
-        return (
-            " (text: YAML reads an exponent only after a point and with a sign: 1.0e-4, not 1e-4)"
-        )
-    return " (text: write it without quotes)"
-
-
-def _listing(known: Iterable[Parameter], name: str) -> str:
-    """The parameters with defaults and comments, the ones most like `name` first."""
-    ratio = {p.name: difflib.SequenceMatcher(None, str(name), p.name).ratio() for p in known}
-    closest = sorted(known, key=lambda p: -ratio[p.name])
-    if not closest:
-        return "It has no parameters."
-    lines = [f"{p.name} = {p.default!r}" for p in closest]
-    width = max(map(len, lines))
-    described = [
-        f"  {line:{width}}  # {p.comment}".rstrip(" #")
-        for line, p in zip(lines, closest, strict=True)
-    ]
-    return "\n".join(["Its parameters:", *described])
-
-
-def read_notebook(path: pathlib.Path) -> Any:
-    """Return a notebook as nbformat reads it. Raises InputError if it is none."""
+def _without_papermill(path):
+    """The text of an executed notebook without papermill's times and paths."""
     import nbformat
 
-    try:
-        return nbformat.read(path, as_version=4)
-    except OSError:
-        raise
-    except Exception as error:  # nbformat, json and jsonschema each have their own
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path} is not a notebook ({reason})") from error
-
-
-def _move(part, output):
-    """Move an executed notebook to its place, without papermill's times and paths."""
-    import nbformat
-
-    nb = read_notebook(part)
+    nb = read_notebook(path)
     for node in [nb, *nb.cells]:
         node.metadata.pop("papermill", None)
         if node.metadata.get("tags") == []:
             del node.metadata["tags"]
-    storage.write_atomically(output, nbformat.writes(nb) + "\n")
+    return nbformat.writes(nb) + "\n"
+
+
+def execute(
+    path: pathlib.Path, target: pathlib.Path, parameters: dict[str, Any], progress: bool
+) -> None:
+    """Run the notebook at `path`, and write it to `target` after each cell.
+
+    Args:
+        path: the notebook. It runs in its own folder.
+        target: where papermill writes.
+        parameters: values that `checked` has accepted.
+        progress: show how far it is: a bar in a terminal, else a line for each section.
+
+    Raises:
+        NotebookError: a cell raised or left, or the kernel could not start or died.
+        InputError: `target` cannot be written.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    bar = progress and sys.stderr.isatty()
+    try:
+        nb = papermill.execute_notebook(
+            _escaped(path),
+            _escaped(target),
+            parameters,
+            kernel_name="python3",
+            language="python",
+            kernel_manager_class=_kernel_manager(),
+            # What a cell raises comes as a message; the kernel's own notes are noise.
+            extra_arguments=["--log-level=CRITICAL"],
+            start_timeout=START_SECONDS,
+            record_timing=False,
+            cwd=path.parent,
+            progress_bar={"desc": f"      {path.stem}", "leave": False} if bar else False,
+            on_cell_start=_print_sections if progress and not bar else None,
+        )
+    except papermill.PapermillExecutionError as error:
+        number = error.cell_index + 1 - bool(parameters)  # papermill adds a cell with these
+        lines = [f"    {line}" for line in error.source.splitlines()[:5]]
+        first = f"cell {number}, In [{error.exec_count}], raised {error.ename}: {error.evalue}"
+        raise NotebookError("\n".join([first, *lines])) from error
+    except DeadKernelError as error:
+        raise NotebookError(
+            "its Python process ended without an error of its own: most often there was not enough "
+            "memory, or a cell called exit()"
+        ) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+            raise InputError(
+                f"cannot write {target} ({error.strerror}): make room or choose another folder, "
+                "then run the same command again"
+            ) from error
+        raise NotebookError(f"its kernel could not start ({error})") from error
+    except RuntimeError as error:  # of jupyter_client: the kernel died before it answered
+        raise NotebookError(f"its kernel could not start ({error})") from error
+    # papermill takes sys.exit(0) for a good end; the cells after it have not run.
+    code = [cell for cell in nb.cells if cell.cell_type == "code" and cell.source.strip()]
+    skipped = sum(cell.execution_count is None for cell in code)
+    if skipped or any(o.get("ename") == "SystemExit" for cell in code for o in cell.outputs):
+        raise NotebookError(f"a cell left the notebook, so that {skipped} cells did not run")
+
+
+def _escaped(path):
+    """A path as papermill takes it literally: it reads braces as names of parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _kernel_manager() -> type:
+    """A class of kernel manager whose "python3" is the Python that runs now.
+
+    Another kernel of that name on this machine is ignored.
+    """
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from traitlets import default
+
+    class ThisPython(AsyncKernelManager):
+        @default("kernel_spec_manager")
+        def _no_installed_kernels(self):
+            return KernelSpecManager(kernel_dirs=[])
+
+        async def _async_start_kernel(self, **options):
+            # Whatever the user has set, figures are pictures in the notebook.
+            inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+            options["env"] = os.environ | inline | {"PYTHONUTF8": "1"}
+            await super()._async_start_kernel(**options)
+
+        start_kernel = _async_start_kernel
+
+    return ThisPython
+
+
+def _print_sections(cell: Any, cell_index: int, **_: Any) -> None:
+    """Print a line where a section of a notebook begins."""
+    heading = cell.source.partition("\n")[0]
+    if cell.cell_type == "markdown" and heading.startswith("#"):
+        print(f"      {heading.lstrip('# ')}", flush=True)

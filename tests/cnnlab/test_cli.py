@@ -393,14 +393,13 @@ class TestClean:
     def test_it_says_what_it_removes(self, tmp_path, monkeypatch):
         path = tmp_path / "left"
         path.write_bytes(bytes(2_000_000))
-        found = [leftovers.Leftover(path, "a reason", 2_000_000)]
-        monkeypatch.setattr(leftovers, "find", lambda checkpoints: found)
+        monkeypatch.setattr(leftovers, "find", lambda checkpoints: {path: "a reason"})
         assert run("clean", "--dry-run").output.splitlines() == [
             f"{path}  (a reason, 2.0 MB)",
-            "1 would be removed, 2.0 MB",
+            "2.0 MB would be removed",
         ]
         assert path.exists()
-        assert run("clean").output.splitlines()[-1] == "1 removed, 2.0 MB"
+        assert run("clean").output.splitlines()[-1] == "2.0 MB removed"
         assert not path.exists()
 
 

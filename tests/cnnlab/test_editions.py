@@ -44,7 +44,7 @@ def read(path):
 
 
 def test_students_get_no_solution(course_folder, tmp_path):
-    (path,) = editions.write_students(tmp_path / "students")
+    (path,) = editions.write(tmp_path / "students", editions.without_solutions)
     nb = read(path)
     text = path.read_text(encoding="utf-8")
     assert len(nb.cells) == 6 and "x + x" not in text and "2 * x" not in text
@@ -54,7 +54,7 @@ def test_students_get_no_solution(course_folder, tmp_path):
 
 
 def test_teachers_get_the_solutions_in_the_answer_cells(course_folder, tmp_path):
-    (path,) = editions.write_teachers(tmp_path / "teachers")
+    (path,) = editions.write(tmp_path / "teachers", editions.with_answers)
     nb = read(path)
     assert len(nb.cells) == 10
     assert nb.cells[2].source == "answer_1 = 2 * x"
@@ -64,7 +64,7 @@ def test_teachers_get_the_solutions_in_the_answer_cells(course_folder, tmp_path)
 
 
 def test_links_to_the_repository_lead_to_the_web(course_folder, tmp_path):
-    (path,) = editions.write_students(tmp_path / "students")
+    (path,) = editions.write(tmp_path / "students", editions.without_solutions)
     source = read(path).cells[0].source
     assert f"[glossary]({notebooks.repository_url()}/blob/main/docs/glossary.md)" in source
     assert "[next](02_b.ipynb)" in source and "[web](https://a.b/../c)" in source
@@ -72,9 +72,9 @@ def test_links_to_the_repository_lead_to_the_web(course_folder, tmp_path):
 
 def test_the_course_itself_is_not_overwritten(course_folder):
     before = (course_folder / "01_a.ipynb").read_bytes()
-    for write in (editions.write_students, editions.write_teachers):
+    for edit in (editions.without_solutions, editions.with_answers):
         with pytest.raises(InputError, match="has the course itself: give another folder"):
-            write(course_folder)
+            editions.write(course_folder, edit)
     assert (course_folder / "01_a.ipynb").read_bytes() == before
 
 
@@ -92,8 +92,8 @@ def test_the_links_of_working_copies_lead_to_the_same_files():
 
 
 def test_the_editions_of_the_course(tmp_path):
-    for write in (editions.write_students, editions.write_teachers):
-        paths = write(tmp_path / write.__name__)
+    for edit in (editions.without_solutions, editions.with_answers):
+        paths = editions.write(tmp_path / edit.__name__, edit)
         assert [path.stem for path in paths] == notebooks.names()
         for path in paths:
             nbformat.validate(read(path))

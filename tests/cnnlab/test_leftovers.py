@@ -25,7 +25,7 @@ def results(monkeypatch, tmp_path):
 
 
 def test_nothing_is_left(results):
-    assert leftovers.find() == [] and leftovers.find(checkpoints=True) == []
+    assert leftovers.find() == {} and leftovers.find(checkpoints=True) == {}
 
 
 def test_files_and_data_sets_that_were_not_written_to_their_end(results, tmp_path):
@@ -46,10 +46,11 @@ def test_files_and_data_sets_that_were_not_written_to_their_end(results, tmp_pat
         write(tmp_path / "data" / "tfds" / "cifar10" / "incomplete.X2_3.0.2" / "part", age=10),
     ]
     found = leftovers.find()
-    assert [each.path for each in found] == sorted(left)
-    leftovers.remove(found)
+    assert list(found) == sorted(left)
+    for path in found:
+        leftovers.remove(path)
     assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
-    assert leftovers.find() == []
+    assert leftovers.find() == {}
 
 
 def test_checkpoints_of_trainings_that_are_done(results):
@@ -60,9 +61,7 @@ def test_checkpoints_of_trainings_that_are_done(results):
     running = write(results / "stages" / "lenet-5-3" / "checkpoint.npz", age=60).parent
     stage = write(results / "stages" / "vgg16-1" / "result.npz").parent
     write(results / "rows" / "vgg16-1.json", content="{}")
-    old = write(results / "checkpoints" / "lenet-5-4" / "net.npz").parent
-    assert [each.path for each in leftovers.find()] == [done]
-    found = [each.path for each in leftovers.find(checkpoints=True)]
-    assert found == [old, done, begun, stage]
-    leftovers.remove(leftovers.find())
+    assert list(leftovers.find()) == [done]
+    assert list(leftovers.find(checkpoints=True)) == [done, begun, stage]
+    leftovers.remove(done)
     assert begun.exists() and running.exists() and stage.exists() and not done.exists()

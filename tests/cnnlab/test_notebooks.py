@@ -4,15 +4,13 @@ import datetime
 import json
 import os
 import re
-import shlex
-import subprocess
 import sys
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from cnnlab import execution, notebooks
+from cnnlab import notebooks
 from cnnlib import storage
 from cnnlib.errors import InputError
 
@@ -106,12 +104,6 @@ class TestParameters:
         ):
             notebooks.parameters(path)
 
-    def test_a_magic_is_refused_with_its_line(self, tmp_path):
-        with pytest.raises(InputError, match=r"line 2 of the parameters cell"):
-            notebooks.parameters(
-                write(tmp_path / "a.ipynb", parameters="epochs = 1\n%matplotlib inline\n")
-            )
-
     def test_no_parameters_cell(self, tmp_path):
         assert notebooks.parameters(write(tmp_path / "a.ipynb", "print(1)", parameters=None)) == []
 
@@ -136,21 +128,6 @@ class TestFind:
             match=r"unknown notebook '05_lenet'\. Known: 05_lenet5, 03_lenet1, 02_linear",
         ):
             notebooks.find("05_lenet")
-
-    def test_a_copy_does_not_take_over_the_number(self, course_folder):
-        path = write(course_folder / "03_lenet1.ipynb")
-        copy = write(course_folder / "03_lenet1-Copy1.ipynb")
-        write(course_folder / "Untitled.ipynb")
-        assert notebooks.find("03") == path
-        assert notebooks.names() == ["03_lenet1"]
-        assert notebooks.find("03_lenet1-Copy1") == copy  # by its whole name
-
-    def test_a_number_of_two_notebooks_is_refused(self, course_folder):
-        write(course_folder / "03_lenet1.ipynb")
-        write(course_folder / "03_lenet1_mine.ipynb")
-        with pytest.raises(InputError, match=r"'3' may be 03_lenet1 or 03_lenet1_mine: give the"):
-            notebooks.find("3")
-        assert notebooks.find("03_lenet1").name == "03_lenet1.ipynb"
 
     @pytest.mark.parametrize("text", ["", ".", "..", "../notebooks/03", "a/b", "\0", "٣"])
     def test_other_text_is_an_unknown_notebook(self, course_folder, text):
@@ -188,7 +165,7 @@ class TestValues:
             notebooks.parse("2.5", 3),
             notebooks.parse("fast", 1e-3),
             notebooks.parse("1", True),
-        ] == [2.5, "fast", "1"]
+        ] == [2.5, "fast", 1]
 
     def test_unknown_name_lists_the_parameters_closest_first(self, notebook):
         with pytest.raises(InputError, match=r"03_net\.ipynb has no parameter 'epoch'") as error:
@@ -242,7 +219,7 @@ class TestValues:
         file.write_text("learning_rate: 1e-4\n")
         values = notebooks.read_values(file)
         assert values == {"learning_rate": "1e-4"}
-        with pytest.raises(InputError, match=r"1\.0e-4, not 1e-4"):
+        with pytest.raises(InputError, match=r"exponent as in 1\.0e-4"):
             notebooks.checked(notebook, values)
 
     @pytest.mark.parametrize(
@@ -256,7 +233,6 @@ class TestValues:
             10**30,
             [datetime.date(2026, 1, 1)],
             {"a": {1}},
-            {1: "a"},
             ...,
         ],
         ids=repr,
@@ -330,18 +306,14 @@ class TestRun:
         outputs = nbformat.read(output, as_version=4).cells[-1].outputs
         assert any("image/png" in each.get("data", {}) for each in outputs)
 
-    def test_default_output_is_in_the_results_folder(self, notebook):
-        output = notebooks.run(notebook, progress=False)
-        assert output == storage.results_folder() / "notebooks" / "03_net.ipynb"
-
     def test_progress_names_the_sections(self, tmp_path, capsys):
         notebooks.run(
             write(tmp_path / "a.ipynb", "# First part\ntext", "x = 1", "# Second part"),
             output=tmp_path / "b.ipynb",
         )
         assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
-            "2/4 First part",
-            "4/4 Second part",
+            "First part",
+            "Second part",
         ]
 
     def test_a_failing_cell_leaves_the_earlier_output_alone(self, tmp_path):
@@ -369,58 +341,25 @@ class TestRun:
 
     def test_a_kernel_that_dies(self, tmp_path):
         path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
-        with pytest.raises(notebooks.NotebookError, match="its Python process died"):
+        with pytest.raises(notebooks.NotebookError, match="its Python process ended"):
             notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
         assert not (tmp_path / "b.ipynb").exists()
 
-    @pytest.mark.parametrize("source", ["import sys; sys.exit(0)", "raise SystemExit", "exit(3)"])
+    @pytest.mark.parametrize("source", ["import sys; sys.exit(0)", "raise SystemExit"])
     def test_a_cell_that_leaves_is_a_failure(self, tmp_path, source):
         path = write(tmp_path / "a.ipynb", source, "print('after')", parameters=None)
         with pytest.raises(notebooks.NotebookError):
             notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
         assert not (tmp_path / "b.ipynb").exists()
 
-    def test_the_cell_that_left_is_named(self, tmp_path):
-        path = write(tmp_path / "a.ipynb", "x = 1", "import sys; sys.exit()", "x", "x")
-        message = r"^a: cell 3, In \[3\], left the notebook \(SystemExit\), so 2 cells after it"
-        with pytest.raises(notebooks.NotebookError, match=message):
-            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
-
     def test_a_kernel_that_cannot_start(self, tmp_path, monkeypatch):
         startup = tmp_path / "ipython" / "profile_default" / "startup"
         startup.mkdir(parents=True)
-        program = "import os, sys\nsys.__stderr__.write('no licence')\nsys.__stderr__.flush()\n"
-        (startup / "00.py").write_text(program + "os._exit(3)\n")
+        (startup / "00.py").write_text("import os\nos._exit(3)\n")
         monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
         path = write(tmp_path / "a.ipynb", "x = 1")
-        with pytest.raises(notebooks.NotebookError) as error:
+        with pytest.raises(notebooks.NotebookError, match=r"^a: its kernel could not start"):
             notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
-        message = str(error.value)
-        assert message.startswith("a: its kernel could not start") and "start-up file" in message
-        assert "It printed:\n    no licence" in message
-
-    def test_a_machine_without_loopback(self, tmp_path, monkeypatch):
-        def unreachable(*_, **__):
-            raise OSError(101, "Network is unreachable")
-
-        monkeypatch.setattr(execution.socket, "create_connection", unreachable)
-        path = write(tmp_path / "a.ipynb", "x = 1")
-        with pytest.raises(notebooks.NotebookError, match="no loopback network"):
-            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
-        assert [p.name for p in tmp_path.iterdir()] == ["a.ipynb"]
-
-    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-    def test_a_low_limit_of_open_files(self, tmp_path):
-        path = write(tmp_path / "a.ipynb", "x = 1")
-        command = shlex.join(
-            [sys.executable, *f"-m cnnlib run {path} -o".split(), str(tmp_path / "b.ipynb")]
-        )
-        for limit, code in (("-n 60", 1), ("-Sn 60", 0)):  # the second may be raised
-            run = subprocess.run(
-                ["bash", "-c", f"ulimit {limit}; {command}"], capture_output=True, text=True
-            )
-            assert run.returncode == code and "Traceback" not in run.stderr, run.stderr
-            assert code == 0 or "may open 60 files here" in run.stderr
 
     def test_a_full_disk_is_an_error_of_the_place(self, tmp_path, monkeypatch):
         import papermill
@@ -451,7 +390,7 @@ class TestOutput:
 
     @pytest.fixture(autouse=True)
     def _nothing_runs(self, monkeypatch):
-        monkeypatch.setattr(execution, "execute", None)
+        monkeypatch.setattr(notebooks, "execute", None)
 
     @pytest.mark.parametrize("output", ["s3://bucket/a.ipynb", "gs://b/a", "https://a/b.ipynb"])
     def test_an_address_is_refused(self, notebook, tmp_path, monkeypatch, output):
