@@ -1,8 +1,6 @@
 """All notebooks in a row, and the report."""
 
 import re
-import subprocess
-import sys
 from urllib.parse import unquote
 
 import nbformat
@@ -108,19 +106,7 @@ def test_a_kernel_that_cannot_start_is_in_the_report(course_folder, tmp_path, mo
     assert all(page.is_file() for page in links(folder))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a small file system is made with mount")
-def test_a_disk_that_becomes_full_leaves_a_report(course_folder, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this user may not mount a small file system")
-    try:
-        write(course_folder / "01_large.ipynb", "print('x' * 15_000_000)")
-        write(course_folder / "02_small.ipynb", "print(1)")
-        failed = course.run(folder=disk, progress=False)
-        index = (disk / "index.html").read_text(encoding="utf-8")
-        assert "01_large" in failed and "No space left on device" in index
-        assert all(page.is_file() for page in links(disk))
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+def test_two_notebooks_of_one_name_are_refused_before_the_first_runs(course_folder, tmp_path):
+    others = [write(tmp_path / folder / "01_a.ipynb", "1 / 0") for folder in "ab"]
+    with pytest.raises(InputError, match="the same file name"):
+        course.run(others, tmp_path / "report", progress=False)
