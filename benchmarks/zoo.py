@@ -25,10 +25,9 @@ import time
 import psutil
 
 from cnnlab import environment, manifest
-from cnnlib import datasets, integrity, registry
-from cnnlib.results import rows
+from cnnlib import datasets, integrity, registry, results
 
-PATH = rows.MEASURED / "costs.csv"
+PATH = results.MEASURED / "costs.csv"
 NETS = [
     name.removeprefix("cifar10/")
     for name in registry.names()

@@ -178,7 +178,8 @@ def train(
     """Train one net, test it once, record the row."""
     from cnnlab import experiment
 
-    known = not again and experiment.is_done(model, dataset, recipe, seed, train_size)
+    run = experiment.plan(model, dataset, recipe, seed, train_size)["run_id"]
+    known = not again and experiment.find(run) is not None
     row = experiment.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
     note = " (already in the results: --again trains it anew)" if known else ""
     measure = row["metric"].removesuffix("_percent").replace("_", " ")
@@ -192,11 +193,10 @@ def train(
 
 def _places(row: dict[str, Any]) -> list[str]:
     """Where the row and its net are, a line each."""
-    from cnnlab import ledger
-    from cnnlib.results import rows
+    from cnnlib import results
 
-    local, net = rows.local_file(row["run_id"]), ledger.net_path(row["run_id"])
-    published = rows.ledger_file(row["dataset"])
+    local, net = results.local_file(row["run_id"]), results.local_file(row["run_id"], "nets")
+    published = results.ledger_file(row["dataset"])
     lines = [f"Row: {local}" if local.exists() else f"Row: {published} ({row['run_id']})"]
     return [*lines, f"Net: {net}"] if net.exists() else lines
 
@@ -382,9 +382,9 @@ def results_show(benchmark: str) -> None:
 @click.option("--recipe", help="Publish the rows of this recipe.")
 def results_publish(run_ids: tuple[str, ...], recipe: str) -> None:
     """Move rows of this machine into data/measured/, and nets into data/nets/."""
-    from cnnlab import publishing
+    from cnnlab import ledger
 
-    taken, left = publishing.publish(list(run_ids) or None, recipe)
+    taken, left = ledger.publish(run_ids, recipe)
     click.echo("\n".join([*taken, f"{len(taken)} rows published, {len(left)} rows left"]))
 
 
@@ -400,16 +400,15 @@ def results_remove(run_ids: tuple[str, ...]) -> None:
 
 @results.command("verify")
 @click.argument("run_ids", nargs=-1)
-@click.option("--predictions", is_flag=True, help="Keep the predictions where the row has none.")
-def results_verify(run_ids: tuple[str, ...], predictions: bool) -> None:
+def results_verify(run_ids: tuple[str, ...]) -> None:
     """Train rows again and compare them; without rows, a quick one."""
     from cnnlab import verify
 
-    reports = []
-    for report in verify.verify(run_ids, keep_predictions=predictions):
-        click.echo(report.text())
-        reports.append(report)
-    if not all(report.passed for report in reports):
+    outcomes = []
+    for report in verify.verify(run_ids):
+        click.echo(report.text)
+        outcomes.append(report.outcome)
+    if verify.DIFFERS in outcomes:
         raise SystemExit(1)
 
 

@@ -17,14 +17,19 @@ from cnnlib import backend, storage
 
 
 def device() -> str:
-    """Return this machine's processor, such as "Intel(R) Xeon(R) CPU @ 2.20GHz, 2 cores, Linux"."""
+    """Return what trains here: "1 GPU NVIDIA T4; Intel(R) Xeon(R) CPU @ 2.20GHz, 2 cores, Linux".
+
+    Without a GPU that Keras computes on, it is the processor alone.
+    """
     name = platform.processor() or platform.machine()
     # On Linux platform.processor() gives the architecture alone.
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        found = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)
-        name = found[1] if found else name
-    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+        model = re.search(r"^model name\s*: (.+)$", cpuinfo.read_text(), re.MULTILINE)
+        name = model[1] if model else name
+    names = gpus() if "keras" in sys.modules else []
+    found = [f"{names.count(each)} GPU {each}" for each in dict.fromkeys(names)]
+    return "; ".join([*found, f"{name}, {os.cpu_count()} cores, {platform.system()}"])
 
 
 def gpus() -> list[str]:
@@ -55,21 +60,18 @@ def threads() -> int:
 
 def versions() -> str:
     """Return the packages that a result depends on: "keras 3.15.1 on tensorflow; ..."."""
-    # Ask Keras only if the run imported it: its choice may come from keras.json, but importing it
+    # Only a run that imported Keras asks it: its choice may come from keras.json, but importing it
     # takes seconds.
-    backend = (
-        sys.modules["keras"].backend.backend()
-        if "keras" in sys.modules
-        else os.environ.get("KERAS_BACKEND", "tensorflow")
-    )
+    chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if "keras" in sys.modules:
+        chosen = sys.modules["keras"].backend.backend()
     found = []
-    for package in dict.fromkeys(["keras", backend, "tensorflow", "tensorflow-datasets", "numpy"]):
+    for package in dict.fromkeys(["keras", chosen, "tensorflow", "tensorflow-datasets", "numpy"]):
         try:
             found.append(f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
-            # Installed under another name, such as tensorflow-cpu.
+        except importlib.metadata.PackageNotFoundError:  # under another name: tensorflow-cpu
             found.append(f"{package} unknown")
-    found[0] += f" on {backend}"
+    found[0] += f" on {chosen}"
     return "; ".join([*found, f"python {platform.python_version()}"])
 
 
@@ -88,11 +90,15 @@ def code_hash(package: pathlib.Path = storage.ROOT / "cnnlib") -> str:
 def commit(folder: pathlib.Path = storage.ROOT) -> str:
     """Return the commit of the checkout, "+" after it if files were changed; "" without git."""
     try:
-        git = functools.partial(
-            subprocess.run, cwd=folder, capture_output=True, text=True, check=True, timeout=10
-        )
-        found = git(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
-        changed = git(["git", "status", "--porcelain", "--untracked-files=no"]).stdout.strip()
+        found = [
+            subprocess.check_output(
+                ["git", *arguments], cwd=folder, stderr=subprocess.DEVNULL, text=True, timeout=10
+            ).strip()
+            for arguments in (
+                ["rev-parse", "--short=12", "HEAD"],
+                ["status", "--porcelain", "--untracked-files=no"],
+            )
+        ]
     except (OSError, subprocess.SubprocessError):
         return ""
-    return found + ("+" if changed else "")
+    return found[0] + ("+" if found[1] else "")

@@ -1,24 +1,55 @@
 """One row, one trained net: what `python -m cnnlib train MODEL DATASET` does.
 
 `plan` says what the row will be, `train_row` trains it, `record` keeps what a notebook trained.
+
+A row is identified by everything that determines its result, and nothing else: its net with
+options, its data set with the order of the images, the recipe's settings, the seed, the number of
+training images, and RESULTS_VERSION. A comment, another recipe or a faster loop changes none of
+these, so it renames no row and stops no training under way. `python -m cnnlib results verify` finds
+out whether a change of the code has changed results.
 """
 
 import dataclasses
+import hashlib
 import json
-import numbers
+import math
 import pathlib
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnlab import environment, identity, ledger
+from cnnlab import environment, ledger
 from cnnlib import backend, datasets, recipes, registry, results, storage
 from cnnlib.errors import InputError
-from cnnlib.results import rows
 
 if TYPE_CHECKING:
     import keras
+
+# Raise it by one, with a line in CHANGELOG.md, when a change of the code alters results that rows
+# with the same settings have. It is part of every run_id: rows measured before are kept, and count
+# as runs of an older version.
+RESULTS_VERSION = 1
+
+
+def run_id(row: dict[str, Any]) -> str:
+    """Return the name of a run, `{model}-{dataset}-{recipe}-seed{seed}-{8 hex digits}`.
+
+    The digits are a digest of everything that determines the result, which `row` has. The recipe's
+    name is there for the reader: its settings count.
+    """
+    net = registry.net(row["model"])
+    declared = {"function": net.function, "options": dict(net.options)}
+    declared["input_format"] = net.input_format
+    named = ("dataset", "image_order", "seed", "train_images", "results_version")
+    determining = {name: row[name] for name in named}
+    determining["net"] = {"boosted": declared} if net.members else declared
+    determining["settings"] = json.loads(row["settings"])
+    text = json.dumps(determining, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    name = "{model}-{dataset}-{recipe}-seed{seed}".format(**row)
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)[:120]}-{digest}"
 
 
 def plan(
@@ -27,8 +58,6 @@ def plan(
     recipe: str | recipes.Recipe = "plain",
     seed: int = 0,
     train_size: int | None = None,
-    *,
-    sample: bool = False,
 ) -> dict[str, Any]:
     """Return what is known of a row before it is trained, `run_id` among it.
 
@@ -38,61 +67,64 @@ def plan(
         recipe: a name of recipes.recipe_names(), with changes or without, or a Recipe.
         seed: decides the first weights, the order of the images and the subset.
         train_size: images to train on, None for all.
-        sample: the repository's sample of the data set is meant, not the whole.
 
     Raises InputError for unknown names, for a recipe or a data set that does not suit the net, and
     for numbers that training would refuse.
     """
     recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
-    _check_protocol(recipe, model)
-    info = datasets.info(dataset)
-    _check_images(registry.net(model), recipe, info)
-    _check_numbers(model, info, seed, train_size)
-    return _planned(model, dataset, recipe, seed, train_size, sample)
+    net, info = registry.net(model), datasets.info(dataset)
+    _check_recipe(net, recipe)
+    _check_images(net, recipe, info)
+    # The last member of a boosted net is trained with this much more, see cnnlib.boosting.
+    most = 2**32 - 1 - (2_000_000 if net.members else 0)
+    if not 0 <= seed <= most:
+        raise InputError(f"seed must be a whole number from 0 to {most} for {model}, got {seed!r}")
+    if train_size is not None and not 1 <= train_size <= info.train_count:
+        raise InputError(
+            f"train_size must be a whole number from 1 to the {info.train_count} training images "
+            f"of {info.name}, got {train_size!r}"
+        )
+    order = datasets.image_order(dataset)
+    return _planned(model, info, recipe, seed, train_size or info.train_count, order)
 
 
-def _planned(model, dataset, recipe, seed, train_size, sample):
+def _planned(model, info, recipe, seed, train_images, image_order):
     """The columns of a row that are known before the training, without any check."""
-    info = datasets.info(dataset)
-    determining = {
+    row = {
         "model": model,
-        "dataset": dataset,
-        "image_order": "sample" if sample else datasets.image_order(dataset),
-        "recipe": recipe.name,
-        "seed": seed,
-        "train_images": info.train_count if train_size is None else train_size,
-    }
-    return {
-        **determining,
-        "run_id": identity.run_id(settings=recipe.settings(), **determining),
+        "dataset": info.name,
+        "image_order": image_order,
         "protocol": recipe.row_protocol,
-        "settings": rows.settings_text(recipe.settings()),
+        "recipe": recipe.name,
+        "settings": json.dumps(recipe.settings(), sort_keys=True, separators=(",", ":")),
+        "seed": int(seed),
+        "train_images": int(train_images),
         "test_images": info.test_count,
         "epochs": recipe.epochs,
-        "results_version": identity.RESULTS_VERSION,
+        "results_version": RESULTS_VERSION,
     }
+    return {"run_id": run_id(row)} | row
 
 
-# What recipes are for.
-_TRANSFER, _COLOUR, _DIGITS, _ANY = (
-    "transfer learning",
-    "the colour images of the cifar10/ nets",
-    "digits",
-    "training from the start",
-)
+def _purpose(recipe):
+    if recipe.transfer:
+        return "transfer learning"
+    if recipe.protocol in recipes.CROP_PADDING:
+        return "the colour images of the cifar10/ nets"
+    return "training from the start" if recipe.protocol == "plain" else "digits"
 
 
-def _check_protocol(recipe, model):
+def _check_recipe(net, recipe):
     """Raise InputError for a recipe that is for other images or another kind of training."""
-    net = registry.net(model)
-    suitable = (_COLOUR, _ANY) if net.input_format == "cifar10" else (_DIGITS, _ANY)
+    own = "the colour images of the cifar10/ nets" if net.input_format == "cifar10" else "digits"
+    suitable = (own, "training from the start")
     if net.training == "transfer":
-        suitable = (_TRANSFER,)
+        suitable = ("transfer learning",)
     if _purpose(recipe) not in suitable:
         known = {name: _purpose(recipes.recipe(name)) for name in recipes.recipe_names()}
         suited = [name for purpose in suitable for name in known if known[name] == purpose]
         raise InputError(
-            f"the recipe {recipe.name} is for {_purpose(recipe)}, and {model} takes the input "
+            f"the recipe {recipe.name} is for {_purpose(recipe)}, and {net.name} takes the input "
             f"format {net.input_format}: use one of {', '.join(suited)}"
         )
 
@@ -119,10 +151,8 @@ def _check_images(net, recipe, info):
             f"{net.name} takes {wanted}, and the images of {info.name} are {shape}: use one of "
             f"{names}"
         )
-    if recipe.small_epochs and (
-        net.smallest_side is None
-        or not net.smallest_side <= recipe.small_size < info.image_shape[0]
-    ):
+    smallest = net.smallest_side or math.inf
+    if recipe.small_epochs and not smallest <= recipe.small_size < info.image_shape[0]:
         raise InputError(
             f"the recipe {recipe.name} begins with images of {recipe.small_size}x"
             f"{recipe.small_size} pixels, which {net.name} cannot take: set small_epochs=0, such "
@@ -134,49 +164,10 @@ def _check_images(net, recipe, info):
         )
 
 
-def _check_numbers(model, info, seed, train_size):
-    """Raise InputError for a seed or a number of images that training would refuse."""
-    # The last member of a boosted net is trained with this much more, see cnnlib.boosting.
-    most = 2**32 - 1 - (2_000_000 if registry.net(model).training == "boosting" else 0)
-    if not _is_whole(seed) or not 0 <= seed <= most:
-        raise InputError(f"seed must be a whole number from 0 to {most} for {model}, got {seed!r}")
-    if train_size is None:
-        return
-    if not _is_whole(train_size) or not 1 <= train_size <= info.train_count:
-        raise InputError(
-            f"train_size must be a whole number from 1 to the {info.train_count} training images "
-            f"of {info.name}, got {train_size!r}"
-        )
-
-
-def _is_whole(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _purpose(recipe):
-    if recipe.transfer:
-        return _TRANSFER
-    if recipe.protocol in recipes.CROP_PADDING:
-        return _COLOUR
-    return _ANY if recipe.protocol == "plain" else _DIGITS
-
-
-def is_done(
-    model: str,
-    dataset: str,
-    recipe: str | recipes.Recipe = "plain",
-    seed: int = 0,
-    train_size: int | None = None,
-) -> bool:
-    """Return whether the results have this row, published or of this machine."""
-    return find(plan(model, dataset, recipe, seed, train_size)["run_id"]) is not None
-
-
 def find(run_id: str) -> dict[str, Any] | None:
     """Return the row of this run_id, published or of this machine; None if there is none."""
-    found = results.measured()
-    found = found[found["run_id"] == run_id]
-    return found.iloc[0].drop("origin").to_dict() if len(found) else None
+    row = results.rows().get(run_id)
+    return row and {column: row[column] for column in results.COLUMNS}
 
 
 def train_row(
@@ -223,40 +214,38 @@ def train(
 ) -> tuple[Any, Any]:
     """Train a net on `data.train`.
 
-    Args:
-        model: one of models.names().
-        data: from datasets.load.
-        recipe: how to train.
-        seed: decides the first weights and the order of the images.
-        folder_of: the folder in which the stage that a recipe is keeps its state and its result:
-            see `cnnlab.stages`.
-
-    Returns:
-        The trained keras.Model, and what training returned: a History, a Boosted or a Trained.
+    `folder_of` returns the folder in which the stage that a recipe is keeps its state and its
+    result: see `cnnlab.stages`. Returns the trained keras.Model, and what training returned: a
+    History, a Boosted or a Trained.
     """
     import keras
 
     from cnnlab import stages
-    from cnnlib import boosting, models, preprocessing, training, transfer
+    from cnnlib import boosting, models, training
 
     classes, labels = len(data.info.class_names), data.train.labels
+    images = _prepared(model, recipe, data.train.images)
     if recipe.transfer:
-        images = transfer.rgb(data.train.images)
         trained = stages.train_transfer(images, labels, recipe, seed, classes, folder_of)
         return trained.model, trained
     folder = storage.make_folder(folder_of(recipe))
-    images = preprocessing.prepare_for(model, recipe, data.train.images)
-    member = registry.net(model).members
-    if member:
+    if member := registry.net(model).members:
         boosted = boosting.train(member, images, labels, recipe, seed, folder, classes=classes)
         return boosted.model, boosted
     keras.utils.set_random_seed(seed)
     with training.precision(recipe):
         net = models.build(model, input_shape=images.shape[1:], classes=classes)
-    history = training.train(
-        net, images, labels, recipe, seed, checkpoint=folder / stages.CHECKPOINT
-    )
-    return net, history
+    checkpoint = folder / stages.CHECKPOINT
+    return net, training.train(net, images, labels, recipe, seed, checkpoint=checkpoint)
+
+
+def _prepared(model, recipe, images):
+    """Images as the net takes them."""
+    from cnnlib import preprocessing, transfer
+
+    if recipe.transfer:
+        return transfer.rgb(images)
+    return preprocessing.prepare_for(model, recipe, images)
 
 
 def record(model: str, net: "keras.Model", trained: Any, data: datasets.Dataset) -> dict[str, Any]:
@@ -272,116 +261,71 @@ def record(model: str, net: "keras.Model", trained: Any, data: datasets.Dataset)
     Raises InputError, and records nothing, if the net is not the one that this training ended with
     (it was trained on, or training was stopped), or was trained on other images.
     """
-    from cnnlib import preprocessing, training, transfer
+    from cnnlib import training
 
-    registry.net(model)
+    declared = registry.net(model)
     if not trained.is_of(net):
         raise InputError(
             f"the weights of {net.name} are not those that this training ended with: it was "
             "trained on, or stopped, since. Build the net again, train it to the end, and record "
             "that"
         )
-    images = (
-        transfer.rgb(data.train.images)
-        if trained.recipe.transfer
-        else preprocessing.prepare_for(model, trained.recipe, data.train.images)
-    )
+    images = _prepared(model, trained.recipe, data.train.images)
     if training.fingerprint(images, data.train.labels) != trained.data:
         raise InputError(
             "the net was trained on other images than `data` has: give the data set that it "
             "was trained on"
         )
-    sample = data.source.startswith("sample ")
-    size = len(data.train.labels)
-    _check_protocol(trained.recipe, model)
     # The net has learned from these images already: that it takes them is no question.
-    planned = _planned(model, data.info.name, trained.recipe, trained.seed, size, sample)
+    _check_recipe(declared, trained.recipe)
+    is_sample = data.source.startswith("sample ")
+    order = "sample" if is_sample else datasets.image_order(data.info.name)
+    size = len(data.train.labels)
+    planned = _planned(model, data.info, trained.recipe, trained.seed, size, order)
     return _keep(planned, net, trained, data)
 
 
 def _keep(planned, net, trained, data):
-    """Test a trained net once and write all that belongs to its row, the row last."""
+    """Test a trained net once and write its row with all that belongs to it."""
     from cnnlib import training
 
     predictions = predictions_of(planned["model"], net, trained, data.test.images)
     error = 100 * float(np.mean(predictions != data.test.labels))
-    # A row says that all of it is there: an earlier one goes first, so that no row of this machine
-    # has another training's net or predictions after a kill.
-    rows.local_file(planned["run_id"]).unlink(missing_ok=True)
-    # Where only a head was trained on frozen features, only the head is kept.
-    is_head = trained.recipe.transfer and trained.recipe.transfer.is_frozen
-    save_net(trained.head if is_head else net, planned["run_id"])
-    path = ledger.net_path(planned["run_id"]).with_suffix(".json")
-    history = getattr(trained, "history", trained)
-    if hasattr(trained, "counts"):
-        counts = [dataclasses.asdict(each) for each in trained.counts]
-        storage.write_atomically(path, json.dumps(counts, indent=2) + "\n")
-    source = data.source
-    if trained.recipe.transfer:
+    value = round(error, 10)
+    metric = results.metric_of(planned["dataset"])
+    if metric == "test_accuracy_percent":
+        value = round(100 - error, 10)
+    recipe, source = trained.recipe, data.source
+    if recipe.transfer:
         source += f"; weights {trained.backbone.weights.source}"
+    device = environment.device()
+    if recipe.precision == "bfloat16" and not backend.has_bfloat16():
+        device += "; float32 in the place of bfloat16"
     count = getattr(trained, "trainable_parameters", None)
     return ledger.record(
         **planned | {"test_images": len(data.test.labels)},
         predictions=predictions,
-        history=getattr(history, "epochs", None),
+        history=getattr(getattr(trained, "history", trained), "epochs", None),
+        # Where only a head was trained on frozen features, only the head is kept.
+        net=trained.head if recipe.transfer and recipe.transfer.is_frozen else net,
+        counts=[dataclasses.asdict(each) for each in getattr(trained, "counts", ())],
         data_source=source,
-        **_result(planned["dataset"], error),
+        metric=metric,
+        value=value,
         trainable_parameters=training.trainable_parameters(net) if count is None else count,
         train_seconds=trained.seconds,
-        **_device(trained.recipe),
+        device=device,
     )
 
 
 def predictions_of(model: str, net: "keras.Model", trained: Any, images: np.ndarray) -> np.ndarray:
     """Return the class that the net gives to each image, as the recipe tests it: int (n,)."""
     from cnnlab import feature_cache
-    from cnnlib import preprocessing, training, transfer
+    from cnnlib import training, transfer
 
-    recipe = trained.recipe
-    if recipe.transfer:
-        seen = transfer.probabilities(trained, transfer.rgb(images), feature_cache.features)
-        return seen.argmax(axis=1)
-    prepared = preprocessing.prepare_for(model, recipe, images)
-    return training.predict(net, prepared, views=recipe.test_views).argmax(axis=1)
-
-
-def _result(dataset, error):
-    """The columns `metric` and `value`, in the metric of the lecture's table of that data set."""
-    published = results.published()
-    metrics = set(published["metric"][published["row_id"].str.startswith(f"{dataset}/")])
-    if metrics == {"test_accuracy_percent"}:
-        return {"metric": "test_accuracy_percent", "value": round(100 - error, 10)}
-    return {"metric": "test_error_percent", "value": round(error, 10)}
-
-
-def _device(recipe):
-    """The column `device` if there is more to say than the processor; else nothing."""
-    names = environment.gpus()
-    parts = [f"{names.count(name)} GPU {name}" for name in dict.fromkeys(names)]
-    note = []
-    if recipe.precision == "bfloat16" and not backend.has_bfloat16():
-        note = ["float32 in the place of bfloat16"]
-    return {"device": "; ".join([*parts, environment.device(), *note])} if parts or note else {}
-
-
-def save_net(model: "keras.Model", run_id: str) -> pathlib.Path:
-    """Write the trained net of a row, without its optimizer; return the path."""
-    import keras
-
-    path = ledger.net_path(run_id)
-    bare = keras.models.model_from_json(_bare(model.to_json()))
-    bare.set_weights(model.get_weights())
-    with storage.replacing(path, suffix=".keras") as temporary:
-        bare.save(temporary)
-    return path
-
-
-def _bare(architecture):
-    """A net's JSON without its optimizer, which is twice as large as the net, and in float32.
-
-    It then loads and predicts on any machine, whatever precision it was trained in.
-    """
-    config = json.loads(architecture)
-    config.pop("compile_config", None)
-    text = json.dumps(config)
-    return text.replace('"mixed_float16"', '"float32"').replace('"mixed_bfloat16"', '"float32"')
+    prepared = _prepared(model, trained.recipe, images)
+    if trained.recipe.transfer:
+        seen = transfer.probabilities(trained, prepared, feature_cache.features)
+    else:
+        seen = training.predict(net, prepared, views=trained.recipe.test_views)
+    return seen.argmax(axis=1)

@@ -1,6 +1,6 @@
-"""Locks of the laboratory: who may change data/, and which process does a run of a batch.
+"""Locks of the laboratory: which process does a run of a batch.
 
-Each is a lock of the operating system on a file of its own. It ends with the process that holds it,
+It is a lock of the operating system on a file of its own. It ends with the process that holds it,
 whatever kills that.
 """
 
@@ -10,20 +10,7 @@ from collections.abc import Iterator
 
 import filelock
 
-from cnnlib import storage
 from cnnlib.errors import InputError
-from cnnlib.results import rows
-
-
-@contextlib.contextmanager
-def of_data() -> Iterator[None]:
-    """Let one process at a time change data/, its manifest included.
-
-    Whoever holds the lock may take it again.
-    """
-    folder = storage.make_folder(rows.MEASURED, variable=None)
-    with filelock.FileLock(folder / ".lock", is_singleton=True):
-        yield
 
 
 @contextlib.contextmanager

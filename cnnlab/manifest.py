@@ -8,11 +8,22 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from cnnlab import locks
-from cnnlib import integrity, storage
+import filelock
+
+from cnnlib import integrity, results, storage
 from cnnlib.errors import Damaged
 
 NOT_DATA = ("README.md", integrity.NAME)
+
+
+def lock() -> filelock.BaseFileLock:
+    """Return the lock by which one process at a time changes data/, its manifest included.
+
+    It is a lock of the operating system, which ends with the process, whatever kills that. Whoever
+    holds it may take it again.
+    """
+    folder = storage.make_folder(results.MEASURED, variable=None)
+    return filelock.FileLock(folder / ".lock", is_singleton=True)
 
 
 def write(path: str | os.PathLike[str], content: str | bytes) -> pathlib.Path:
@@ -31,7 +42,7 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> pathlib.Path:
     if name is None:
         return storage.write_atomically(path, content)
     new = hashlib.sha256(content).hexdigest()
-    with locks.of_data():
+    with lock():
         known = integrity.digests()
         # First both digests, then the file, then the new one alone: whatever is there is listed.
         _write_digests(known | {name: list(dict.fromkeys([*known.get(name, []), new]))})
@@ -42,7 +53,7 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> pathlib.Path:
 
 def renew() -> list[str]:
     """Write data/SHA256SUMS anew from the files there; return the names whose digest changed."""
-    with locks.of_data():
+    with lock():
         found = {
             path.relative_to(storage.DATA).as_posix(): [
                 hashlib.sha256(path.read_bytes()).hexdigest()

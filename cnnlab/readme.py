@@ -6,9 +6,8 @@ import pathlib
 import re
 
 from cnnlab import notebooks
-from cnnlib import datasets, storage
+from cnnlib import datasets, results, storage
 from cnnlib.errors import InputError
-from cnnlib.results import recaps, transfer_recaps
 
 THUMBNAILS = pathlib.PurePosixPath("docs/thumbnails")
 THUMBNAIL = "thumbnail"  # the tag of the cell whose picture stands for its notebook
@@ -36,22 +35,15 @@ def update_readme(path: pathlib.Path = storage.ROOT / "README.md", check: bool =
             f"{'end' if begin else 'begin'}."
         )
     parts = {
-        datasets.info(name).title: recaps.recap_markdown(name, local=False)
+        datasets.info(name).title: results.recap_markdown(name, local=False)
         for name in ("mnist", "cifar10")
     }
-    if table := transfer_recaps.transfer_markdown(local=False):
-        parts["CIFAR-10, with VGG16 trained on ImageNet"] = table
-    updated = "\n".join(
-        [
-            before + BEGIN,
-            "",
-            *(f"**{title}**\n\n{table}\n" for title, table in parts.items()),
-            END + after,
-        ]
-    )
-    if updated != text and not check:
-        storage.write_atomically(path, updated)
+    parts["CIFAR-10, with VGG16 trained on ImageNet"] = results.transfer_markdown(local=False)
+    tables = "\n".join(f"**{title}**\n\n{table}\n" for title, table in parts.items())
+    updated = f"{before}{BEGIN}\n\n{tables}\n{END}{after}"
     if not check:
+        if updated != text:
+            storage.write_atomically(path, updated)
         draw(storage.make_folder(path.parent / PICTURE.parent) / PICTURE.name)
         make_thumbnails(storage.make_folder(path.parent / THUMBNAILS))
     return updated != text
@@ -61,9 +53,8 @@ def draw(path: pathlib.Path) -> None:
     """Draw MNIST's published results beside the measured ones, from the ledger, as an SVG file."""
     from cnnlib import plots
 
-    figure = plots.published_beside_measured(
-        recaps.recap("mnist", local=False), title="MNIST: published, and measured here"
-    )
+    title = "MNIST: published, and measured here"
+    figure = plots.published_beside_measured(results.recap("mnist", local=False), title=title)
     plots.save(figure, path)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import io
 import pathlib
+import re
 import tarfile
 import threading
 import zipfile
@@ -22,7 +23,6 @@ SLOW_FILES = (
     "cnnlab/test_editions.py",
     "cnnlab/test_experiment.py",
     "cnnlab/test_notebooks.py",
-    "cnnlab/test_recording.py",
     "cnnlab/test_site.py",
     "cnnlab/test_stages.py",
     "test_boosting.py",
@@ -54,10 +54,10 @@ def own_folders(tmp_path, monkeypatch):
 @pytest.fixture
 def measured_folder(tmp_path, monkeypatch):
     """An empty ledger of its own."""
-    from cnnlib.results import rows
+    from cnnlib import results
 
-    monkeypatch.setattr(rows, "MEASURED", tmp_path / "measured")
-    return rows.MEASURED
+    monkeypatch.setattr(results, "MEASURED", tmp_path / "measured")
+    return results.MEASURED
 
 
 @pytest.fixture
@@ -78,15 +78,15 @@ def run():
         "train_seconds": 116.5,
         "image_order": "official",
         "test_images": 10000,
+        "settings": "{}",
+        "results_version": 1,
     }
-
-    from cnnlib.results import rows
 
     def run(**changed):
         found = columns | changed
-        # In these tests the name of a recipe and its epochs stand for its settings.
-        settings = {"name": str(found["recipe"]), "epochs": str(found["epochs"])}
-        return {"settings": rows.settings_text(settings)} | found
+        named = ("model", "dataset", "protocol", "recipe", "epochs", "train_images")
+        run_id = "-".join(str(found[name]) for name in named)
+        return {"run_id": re.sub(r"[^\w.-]", "-", f"{run_id}-seed{found['seed']}")} | found
 
     return run
 
@@ -106,11 +106,11 @@ def local_files():
 @pytest.fixture
 def published_ledger(run, measured_folder):
     """data/measured/mnist.csv with two rows."""
-    from cnnlab import ledger, publishing
+    from cnnlab import ledger
 
     for seed in (0, 1):
         ledger.record(**run(seed=seed))
-    publishing.publish()
+    ledger.publish()
     return measured_folder / "mnist.csv"
 
 

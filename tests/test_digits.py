@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from cnnlab import experiment, ledger
+from cnnlab import experiment
 from cnnlib import datasets, digits, models, results, training
 from cnnlib.digits import decoding, strokes
 from cnnlib.errors import InputError
@@ -361,7 +361,7 @@ def test_a_trial_does_not_replace_the_net_of_the_course(four):
     )
     assert digits.find_net("linear-20x20")[0].parent == trained.FOLDER
     path, row = digits.find_net(trial["run_id"])
-    assert path == ledger.net_path(trial["run_id"]) and row["run_id"] == trial["run_id"]
+    assert path == results.local_file(trial["run_id"], "nets") and row["run_id"] == trial["run_id"]
     text = digits.describe(trial["run_id"], [four])
     assert f"{trial['run_id']}.keras, test error {trial['value']:.2f} % on mnist after 1 ep" in text
     path.unlink()
@@ -384,7 +384,7 @@ def test_a_net_of_other_images_is_refused(four, monkeypatch):
     rows = results.measured()
     rows.loc[rows["run_id"] == row["run_id"], "dataset"] = "fashion_mnist"
     monkeypatch.setattr(results, "measured", lambda: rows)
-    for asked in (row["run_id"], str(ledger.net_path(row["run_id"]))):
+    for asked in (row["run_id"], str(results.local_file(row["run_id"], "nets"))):
         with pytest.raises(InputError, match=r"was trained on fashion_mnist.*trained on mnist"):
             digits.describe(asked, [four])
     with pytest.raises(InputError, match=r"no linear-28x28 .* trained on mnist"):

@@ -8,13 +8,11 @@ import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from cnnlab import ledger, manifest
-from cnnlib import integrity, storage
+from cnnlab import manifest
+from cnnlib import integrity, results, storage
 from cnnlib.errors import Damaged, InputError
-from cnnlib.results import prediction_files
 
 
 @pytest.fixture
@@ -26,7 +24,7 @@ def data(tmp_path, monkeypatch):
     (folder / "nets" / "net.keras").write_bytes(b"weights")
     (folder / "README.md").write_text("not data")
     monkeypatch.setattr(storage, "DATA", folder)
-    monkeypatch.setattr("cnnlib.results.rows.MEASURED", folder / "measured")
+    monkeypatch.setattr(results, "MEASURED", folder / "measured")
     assert manifest.renew() == ["nets/net.keras", "table.csv"]
     return folder
 
@@ -109,12 +107,6 @@ def test_a_file_is_written_with_its_digest(data):
     assert manifest.renew() == []
 
 
-def test_predictions_that_are_kept_for_a_published_row_are_listed(data):
-    path = prediction_files.published_file("mnist", "net-1")
-    ledger.write_predictions(path, np.array([7, 2, 1]))
-    np.testing.assert_array_equal(prediction_files.read("mnist", "net-1"), [7, 2, 1])
-
-
 @pytest.mark.parametrize("killed_at", [1, 2, 3])
 def test_a_kill_while_a_file_is_written_leaves_a_valid_one(killed_at, data, monkeypatch):
     calls, write = [], storage.write_atomically
@@ -151,7 +143,6 @@ import json, pathlib, random, sys
 from cnnlib import datasets, integrity, models, results, storage
 from cnnlib.errors import InputError
 from cnnlib.models import trained, vgg
-from cnnlib.results import history_files, prediction_files, rows
 
 def reader(name):
     folder, _, rest = name.partition("/")
@@ -182,9 +173,9 @@ def reader(name):
     if name == "measured/costs.csv":
         return results.costs
     if name.startswith("measured/histories/"):
-        return lambda: history_files.read(stem, [])
+        return lambda: results.read_history(storage.DATA / name)
     if name.startswith("measured/predictions/"):
-        return lambda: prediction_files.read(pathlib.PurePosixPath(name).parent.name, stem)
+        return lambda: results.read_predictions(pathlib.PurePosixPath(name).parent.name, stem)
     if folder == "measured":
         return lambda: results.measured(stem, local=False)
     raise SystemExit(f"who reads data/{name}?")

@@ -18,9 +18,8 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from cnnlab import experiment, locks, notebooks
-from cnnlab.identity import RESULTS_VERSION
-from cnnlib import datasets, integrity, storage
-from cnnlib.results import rows
+from cnnlab.experiment import RESULTS_VERSION
+from cnnlib import datasets, integrity, results, storage
 
 DONE, RUNNING, FAILED, TO_DO = "done", "running", "failed", "to do"
 # The files of a run in the results folder.
@@ -142,8 +141,8 @@ def done(listed: Collection[Run], copies: str | None = None) -> set[str]:
 def finished_rows(of_datasets: Iterable[str]) -> set[str]:
     """Return the ids of this machine's rows, and of the published ones of these data sets."""
     # This machine first: a row that is published meanwhile is then seen twice, not missed.
-    local = {path.stem for path in rows.local_file("any").parent.glob("*.json")}
-    return local.union(*map(rows.read_ledger, of_datasets))
+    local = {path.stem for path in results.local_file("any").parent.glob("*.json")}
+    return local.union(*map(results.read_ledger, of_datasets))
 
 
 def expected(listed: Collection[Run]) -> dict[str, tuple[float | None, int | None]]:
@@ -160,9 +159,9 @@ def expected(listed: Collection[Run]) -> dict[str, tuple[float | None, int | Non
             if record["status"] == DONE:
                 seconds[_like(record["title"])].append(record["seconds"])
     for name in {run.dataset for run in listed if isinstance(run, TrainingRun)}:
-        for row in rows.read_ledger(name).values():
+        for row in results.read_ledger(name).values():
             size = row["train_images"]
-            if not rows.names_gpu(row["device"]):
+            if not results.names_gpu(row["device"]):
                 size = None if size == datasets.info(name).train_count else size
                 title = str(TrainingRun(row["model"], name, row["recipe"], 0, size))
                 published[_like(title)].append(row["train_seconds"])

@@ -67,9 +67,9 @@ def build_site(folder: str | pathlib.Path | None = None) -> pathlib.Path:
         source = pathlib.Path(temporary) / "source"
         names = _write_notebooks(source, entries)
         _write_documents(source)
-        result_pages.write_all(source / "results")
+        result_pages.write(source / "results", local=False)
         _write_reference(source)
-        alt = result_pages.figure(source / "published_and_measured.svg")
+        alt = result_pages.figure(source / "published_and_measured.svg", local=False)
         _write(source / "index.md", _site_index(source, names, alt))
         built = _sphinx(source, pathlib.Path(temporary), TITLE)
         draw_page.write_page(built / "draw", has_site=True)
@@ -92,8 +92,8 @@ def build_report(folder: pathlib.Path, entries: Sequence[Entry]) -> pathlib.Path
     with tempfile.TemporaryDirectory(prefix="cnnlib-report-") as temporary:
         source = pathlib.Path(temporary) / "source"
         names = _write_notebooks(source, [each for each in entries if each.notebook.exists()])
-        result_pages.write_local(source / "results")
-        alt = result_pages.figure(source / "published_and_measured.svg")
+        result_pages.write(source / "results", local=True)
+        alt = result_pages.figure(source / "published_and_measured.svg", local=True)
         _write(source / "index.md", _report_index(entries, names, alt))
         built = _sphinx(source, pathlib.Path(temporary), f"{TITLE}: measured on this machine")
         shutil.copytree(built, folder, dirs_exist_ok=True)

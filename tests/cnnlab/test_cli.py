@@ -20,13 +20,11 @@ from cnnlab import (
     ledger,
     leftovers,
     notebooks,
-    publishing,
     readme,
     results_listing,
 )
 from cnnlab.cli import cli
-from cnnlib import datasets, digits, models, storage, training
-from cnnlib.results import rows
+from cnnlib import datasets, digits, models, results, storage, training
 
 
 def run(*arguments):
@@ -60,7 +58,7 @@ def trained(monkeypatch):
         }
 
     monkeypatch.setattr(experiment, "train_row", train_row)
-    monkeypatch.setattr(experiment, "is_done", lambda *arguments: False)
+    monkeypatch.setattr(experiment, "find", lambda run: None)
     return calls
 
 
@@ -194,14 +192,14 @@ class TestTrain:
         assert trained == [("lenet-1", "mnist", "quick", 3, {"train_size": 100, "again": True})]
 
     def test_a_known_row_says_so(self, trained, monkeypatch):
-        monkeypatch.setattr(experiment, "is_done", lambda *arguments: True)
+        monkeypatch.setattr(experiment, "find", lambda run: {})
         assert (
             "already in the results: --again trains it anew"
             in run("train", "lenet-5", "mnist").output
         )
 
     def test_it_says_where_the_row_and_the_net_are(self, trained):
-        row, net = rows.local_file("lenet-5-0"), ledger.net_path("lenet-5-0")
+        row, net = results.local_file("lenet-5-0"), results.local_file("lenet-5-0", "nets")
         storage.write_atomically(row, "{}")
         storage.write_atomically(net, b"")
         assert run("train", "lenet-5", "mnist").output.splitlines()[1:] == [
@@ -211,7 +209,7 @@ class TestTrain:
         row.unlink()
         net.unlink()
         (line,) = run("train", "lenet-5", "mnist").output.splitlines()[1:]
-        assert line == f"Row: {rows.ledger_file('mnist')} (lenet-5-0)"
+        assert line == f"Row: {results.ledger_file('mnist')} (lenet-5-0)"
 
     @pytest.mark.parametrize(
         "option",
@@ -344,14 +342,14 @@ class TestResults:
     def test_publish(self, monkeypatch):
         calls = []
         monkeypatch.setattr(
-            publishing,
+            ledger,
             "publish",
             lambda run_ids, recipe: calls.append((run_ids, recipe)) or (["a"], ["b", "c"]),
         )
         assert run("results", "publish").output == "a\n1 rows published, 2 rows left\n"
         run("results", "publish", "a", "b")
         run("results", "publish", "--recipe", "plain")
-        assert calls == [(None, None), (["a", "b"], None), (None, "plain")]
+        assert calls == [((), None), (("a", "b"), None), ((), "plain")]
 
     @pytest.mark.parametrize(
         ("changed", "check", "text", "code"),

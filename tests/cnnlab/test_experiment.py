@@ -1,89 +1,75 @@
+"""A row is what was planned, trained to the end, and is the last thing that is written."""
+
 import json
+import pathlib
 
 import keras
 import numpy as np
 import pytest
 
-from cnnlab import experiment, ledger, publishing
+import cnnlab
+from cnnlab import experiment, ledger
 from cnnlib import (
+    backend,
     boosting,
     checkpoints,
     datasets,
     models,
     preprocessing,
+    progress,
+    recipes,
     results,
     storage,
     training,
 )
 from cnnlib.errors import InputError
-from cnnlib.models import trained
-from cnnlib.results import rows
 
-SHORT = training.recipe("plain", epochs=1)
+pytestmark = pytest.mark.usefixtures("measured_folder")
+SHORT = recipes.recipe("plain", epochs=1)
+ROW = ("linear-20x20", "mnist", SHORT, 3, 500)
 
 
-def test_a_row_and_its_net_are_those_of_the_plan():
-    plan = experiment.plan("lenet-1", "mnist", SHORT, seed=4, train_size=600)
-    assert not experiment.is_done("lenet-1", "mnist", SHORT, seed=4, train_size=600)
-    row = experiment.train_row("lenet-1", "mnist", SHORT, seed=4, train_size=600)
-    assert experiment.is_done("lenet-1", "mnist", SHORT, seed=4, train_size=600)
-    assert {k: row[k] for k in plan} == plan
-    assert (row["row_id"], row["protocol"], row["recipe"], row["metric"]) == (
-        "mnist/lenet-1",
-        "plain",
-        "plain,epochs=1",
-        "test_error_percent",
-    )
-    assert (row["trainable_parameters"], row["train_images"], row["data_source"]) == (
-        3246,
-        600,
-        "embedded data/mnist.npz",
-    )
-    stored = json.loads((storage.results_folder() / "rows" / f"{row['run_id']}.json").read_text())
-    assert stored == row
+def kept_net(row):
+    return keras.saving.load_model(results.local_file(row["run_id"], "nets"))
 
-    net = keras.saving.load_model(ledger.net_path(row["run_id"]))
-    assert (
-        getattr(net, "optimizer", None) is None
-        and ledger.net_path(row["run_id"]).stat().st_size < 4 * 3246 + 60_000
-    )  # without its optimizer
-    test = datasets.load("mnist").test
-    assert training.evaluate(
-        net, preprocessing.prepare(test.images, models.input_format("lenet-1")), test.labels
-    ) == pytest.approx(row["value"])
-    assert not list((storage.results_folder() / "stages").iterdir())
-    assert sorted(p.name for p in storage.results_folder().iterdir()) == [
-        "histories",
-        "nets",
-        "predictions",
-        "rows",
-        "stages",
-    ]
+
+def files():
+    return {path.parent.name for path in storage.results_folder().rglob("*") if path.is_file()}
+
+
+def test_a_row_and_all_that_belongs_to_it_are_those_of_the_plan():
+    plan = experiment.plan("lenet-1", "mnist", SHORT, 4, 600)
+    assert experiment.find(plan["run_id"]) is None
+    row = experiment.train_row("lenet-1", "mnist", SHORT, 4, 600)
+    assert experiment.find(plan["run_id"]) == row and plan.items() <= row.items()
+    assert (row["row_id"], row["recipe"]) == ("mnist/lenet-1", "plain,epochs=1")
+    assert (row["trainable_parameters"], row["train_images"]) == (3246, 600)
+    assert files() == {"rows", "histories", "predictions", "nets"}  # no stage
+    net, test = kept_net(row), datasets.load("mnist").test
+    assert getattr(net, "optimizer", None) is None
+    images = preprocessing.prepare(test.images, "16-in-28")
+    assert training.evaluate(net, images, test.labels) == pytest.approx(row["value"])
+    predictions = results.predictions(row["run_id"])
+    assert 100 * np.mean(predictions != test.labels) == pytest.approx(row["value"])
     history = results.histories("mnist").set_index("run_id").loc[row["run_id"]]
     assert history["epoch"] == 1 and 0 < history["train_error"] < 100
 
 
-def test_the_same_seed_gives_the_same_figure_and_a_done_row_is_not_trained_again(monkeypatch):
-    first = experiment.train_row("linear-20x20", "mnist", SHORT, seed=1, train_size=1000)
-    again = experiment.train_row(
-        "linear-20x20", "mnist", SHORT, seed=1, train_size=1000, again=True
-    )
-    assert again["value"] == first["value"] and again["run_id"] == first["run_id"]
-    assert (
-        experiment.train_row("linear-20x20", "mnist", SHORT, seed=2, train_size=1000)["run_id"]
-        != first["run_id"]
-    )
+def test_the_same_seed_gives_the_same_result_and_a_done_row_is_not_trained_again(monkeypatch):
+    first = experiment.train_row(*ROW)
+    again = experiment.train_row(*ROW, again=True)
+    assert (again["value"], again["run_id"]) == (first["value"], first["run_id"])
     monkeypatch.setattr(training, "train", None)
-    assert experiment.train_row("linear-20x20", "mnist", SHORT, seed=1, train_size=1000) == again
+    assert experiment.train_row(*ROW) == again
+    ledger.publish([first["run_id"]])
+    assert experiment.train_row(*ROW) == again
 
 
 def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
-    recipe = training.recipe("plain", epochs=3)
-    whole = experiment.train_row("linear-20x20", "mnist", recipe, train_size=1000)
-    expected = keras.saving.load_model(ledger.net_path(whole["run_id"])).get_weights()
-    ledger.net_path(whole["run_id"]).unlink()
-    (storage.results_folder() / "rows" / f"{whole['run_id']}.json").unlink()
-
+    three = ("linear-20x20", "mnist", recipes.recipe("plain", epochs=3), 0, 500)
+    whole = experiment.train_row(*three)
+    expected = kept_net(whole).get_weights()
+    ledger.remove([whole["run_id"]])
     saved = checkpoints.save
 
     def save_and_die(path, model, run, rows):
@@ -93,73 +79,80 @@ def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
 
     monkeypatch.setattr(checkpoints, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
-        experiment.train_row("linear-20x20", "mnist", recipe, train_size=1000)
-    assert not experiment.is_done("linear-20x20", "mnist", recipe, train_size=1000)
+        experiment.train_row(*three)
+    assert experiment.find(whole["run_id"]) is None
     epochs = []
     monkeypatch.setattr(checkpoints, "save", lambda *arguments: epochs.append(len(arguments[3])))
-    row = experiment.train_row("linear-20x20", "mnist", recipe, train_size=1000)
+    row = experiment.train_row(*three)
     assert epochs == [3] and row["value"] == whole["value"]
-    for a, b in zip(
-        keras.saving.load_model(ledger.net_path(row["run_id"])).get_weights(),
-        expected,
-        strict=True,
-    ):
+    for a, b in zip(kept_net(row).get_weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_boosted_net_is_one_row_and_one_net_of_three():
-    assert "boosted-lenet-4" in models.names() and models.input_format("boosted-lenet-4") == "32x32"
-    row = experiment.train_row("boosted-lenet-4", "mnist", SHORT, seed=4, train_size=200)
-    assert (row["model"], row["row_id"]) == ("boosted-lenet-4", "mnist/boosted-lenet-4")
-    assert (row["trainable_parameters"], row["train_images"], row["epochs"]) == (3 * 51_050, 200, 1)
-    assert experiment.is_done("boosted-lenet-4", "mnist", SHORT, seed=4, train_size=200)
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("killed_before", ["nets", "predictions", "histories", "rows"])
+def test_a_kill_while_a_row_is_written_leaves_no_row(monkeypatch, killed_before, again):
+    if again:
+        experiment.train_row(*ROW)
+    run = experiment.plan(*ROW)["run_id"]
+    replace = pathlib.os.replace
 
-    path = ledger.net_path(row["run_id"])
-    net = keras.saving.load_model(path)
-    test = datasets.load("mnist", test_size=500).test
-    images = preprocessing.prepare(test.images, "32x32")
-    together, _ = boosting.predict(net, images)
-    np.testing.assert_allclose(training.predict(net, images), together, atol=1e-6)
-    assert len(boosting.members(net)) == 3
-    counts = json.loads(path.with_suffix(".json").read_text())
-    assert [c["wanted"] for c in counts] == [200, 200] and counts[0]["found"].keys() == {
-        "net 1 is right",
-        "net 1 is wrong",
-    }
-    assert not list((storage.results_folder() / "stages").iterdir())
+    def killed(source, target):
+        if pathlib.Path(target).parent.name == killed_before:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            experiment.train_row(*ROW, again=again)
+    assert experiment.find(run) is None
+    epochs, images = [], training.epoch_images
+    monkeypatch.setattr(training, "epoch_images", lambda *a: epochs.append(1) or images(*a))
+    row = experiment.train_row(*ROW)
+    assert not epochs  # the checkpoint of the last epoch was still there
+    error = 100 * np.mean(results.predictions(run) != datasets.load("mnist").test.labels)
+    assert row["value"] == pytest.approx(error)
+    assert files() == {"rows", "histories", "predictions", "nets"}
+
+
+def test_a_boosted_net_is_one_row_and_one_net_of_three():
+    row = experiment.train_row("boosted-lenet-4", "mnist", SHORT, 4, 200)
+    assert (row["model"], row["row_id"]) == ("boosted-lenet-4", "mnist/boosted-lenet-4")
+    assert (row["trainable_parameters"], row["epochs"]) == (3 * 51_050, 1)
+    assert len(boosting.members(kept_net(row))) == 3
+    counts = results.local_file(row["run_id"], "nets").with_suffix(".json")
+    assert [count["wanted"] for count in json.loads(counts.read_text())] == [200, 200]
+    assert files() == {"rows", "predictions", "nets"}
 
 
 def test_deslanted_images_are_trained_and_tested_on_deslanted():
     plain, deslanted = (
-        experiment.train_row("linear-20x20", "mnist", training.recipe(name, epochs=3))
+        experiment.train_row("linear-20x20", "mnist", recipes.recipe(name, epochs=3), 0, 5000)
         for name in ("plain", "deslanted")
     )
-    assert (
-        deslanted["protocol"] == "deslanted" and deslanted["value"] < plain["value"] - 1
-    )  # 4.4 and 7.6 % after full training
+    assert deslanted["protocol"] == "deslanted"
+    assert deslanted["value"] < plain["value"] - 1  # 4.4 and 7.6 % after full training
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("lenet-6", "mnist"), "unknown model 'lenet-6'. Known: lenet-5"),
-        (
-            ("boosted-cifar10/resnet18", "cifar10"),
-            "unknown model 'boosted-cifar10/resnet18'. Known: cifar10/resnet18",
-        ),
-        (
-            ("lenet-5", "cifar10", "benchmark"),
-            "the recipe benchmark is for the colour images of the cifar10/ nets, and lenet-5 takes",
-        ),
-        (
-            ("cifar10/resnet18", "cifar10", "distorted"),
-            "the recipe distorted is for digits, .* use one of benchmark, fast",
-        ),
+        (("lenet-5", "cifar10", "benchmark"), "benchmark is for the colour images of the cifar10/"),
+        (("cifar10/resnet18", "cifar10", "distorted"), "for digits, .* use one of benchmark, fast"),
+        (("vgg16", "cifar10", "plain"), "use one of quick-frozen|use one of .*frozen"),
         (("lenet-5", "mnits"), "unknown data set 'mnits'. Known: mnist"),
         (("lenet-5", "mnist", "plian"), "unknown recipe 'plian'. Known: plain"),
-        (("lenet-5", "mnist", "plain", -1), "seed"),
-        (("lenet-5", "mnist", "plain", 0, 70000), "60,?000"),
-        (("lenet-5", "mnist", "plain", 0, 0), "train_"),
+        (("lenet-5", "mnist", "plain", -1), "seed must be"),
+        (("boosted-lenet-4", "mnist", "plain", 2**32 - 1), "seed must be a .* to 4292967295"),
+        (("lenet-5", "mnist", "plain", 0, 70000), "from 1 to the 60000 training images"),
+        (("lenet-5", "mnist", "plain", 0, 0), "train_size must be"),
+        (("lenet-1", "fashion_mnist"), "takes MNIST's size-normalised digits"),
+        (("cifar10/resnet18", "mnist", "benchmark"), "images of mnist are 28x28x1: use one of"),
+        (("cifar10/vgg16", "cifar10", "short"), "such as short,small_epochs=0$"),
+        (("cifar10/small", "cifar10", "short"), "such as short,small_epochs=0$"),
+        (("cifar10/fast", "cifar10", "short,small_size=8"), "short,small_size=8,small_epochs=0$"),
     ],
 )
 def test_bad_arguments_leave_nothing_behind(arguments, message):
@@ -168,53 +161,12 @@ def test_bad_arguments_leave_nothing_behind(arguments, message):
     assert not storage.results_folder().exists()
 
 
-def test_a_data_set_that_the_net_cannot_take():
-    message = "takes colour images of 32x32 pixels, and the images of mnist are 28x28x1: use one"
-    with pytest.raises(InputError, match=message):
-        experiment.train_row("cifar10/resnet18", "mnist", train_size=1000)
-
-
-@pytest.mark.parametrize(
-    "model, recipe, advice",
-    [
-        ("cifar10/vgg16", "short", "short,small_epochs=0"),
-        ("cifar10/small", "short,epochs=20", "short,epochs=20,small_epochs=0"),
-        ("cifar10/fast", "short,small_size=8", "short,small_size=8,small_epochs=0"),
-        ("cifar10/resnet18", "short,small_size=32", "short,small_size=32,small_epochs=0"),
-    ],
-)
-def test_smaller_images_that_a_net_cannot_take_are_refused_by_the_plan(model, recipe, advice):
-    with pytest.raises(InputError, match=f"set small_epochs=0, such as {advice}$"):
-        experiment.plan(model, "cifar10", recipe)
-    assert experiment.plan(model, "cifar10", advice)["epochs"] > 1
-
-
 def test_an_unwritable_results_folder_is_said_before_training(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNNLIB_RESULTS", str(tmp_path / "file" / "results"))
     monkeypatch.setattr(training, "train", None)
-    with pytest.raises(
-        InputError, match=r"cannot write to the folder .*file/results.*CNNLIB_RESULTS"
-    ):
-        experiment.train_row("lenet-5", "mnist", SHORT)
-
-
-def test_the_ledger_can_be_asked_whether_a_published_row_is_done(monkeypatch, tmp_path):
-    monkeypatch.setattr(rows, "MEASURED", tmp_path / "measured")
-    monkeypatch.setattr(trained, "FOLDER", tmp_path / "nets")
-    row = experiment.train_row("linear-20x20", "mnist", SHORT, train_size=500)
-    assert publishing.publish(run_ids=[row["run_id"]]) == ([row["run_id"]], [])
-    assert experiment.is_done("linear-20x20", "mnist", SHORT, train_size=500)
-    history = results.histories("mnist", local=False)  # it has moved along with its row
-    assert history["run_id"].tolist() == [row["run_id"]] and not list(
-        (storage.results_folder() / "histories").iterdir()
-    )
-    (tmp_path / "measured" / "histories" / "mnist.csv").write_text("run_id,loss\n1,2\n")
-    with pytest.raises(
-        InputError,
-        match=r"damaged history .*mnist\.csv: the columns must be run_id,epoch,loss,train_error",
-    ):
-        results.histories("mnist")
+    with pytest.raises(InputError, match=r"cannot write to .*file/results.*CNNLIB_RESULTS"):
+        experiment.train_row(*ROW)
 
 
 def test_a_row_of_cifar10_holds_an_accuracy_as_its_table_does(monkeypatch):
@@ -224,34 +176,65 @@ def test_a_row_of_cifar10_holds_an_accuracy_as_its_table_does(monkeypatch):
     )
     data = datasets.Dataset(images, images, images, datasets.info("cifar10"), "made up")
     monkeypatch.setattr(datasets, "load", lambda name, **options: data)
-    row = experiment.train_row(
-        "cifar10/fast", "cifar10", training.recipe("fast", epochs=1), train_size=40
-    )
-    net = keras.saving.load_model(ledger.net_path(row["run_id"]))
-    error = training.evaluate(
-        net, preprocessing.prepare(images.images, "cifar10"), images.labels, views=6
-    )
-    assert (row["metric"], row["value"], row["row_id"]) == (
-        "test_accuracy_percent",
-        pytest.approx(100 - error),
-        "",
-    )
-    assert row["protocol"] == "crop-alternating" and "cifar10/fast" in set(
-        results.recap("cifar10")["title"]
-    )
+    recipe = recipes.recipe("fast", epochs=1)
+    row = experiment.train_row("cifar10/fast", "cifar10", recipe, train_size=40)
+    inputs = preprocessing.prepare(images.images, "cifar10")
+    error = training.evaluate(kept_net(row), inputs, images.labels, views=6)
+    assert (row["metric"], row["row_id"]) == ("test_accuracy_percent", "")
+    assert row["value"] == pytest.approx(100 - error) and row["protocol"] == "crop-alternating"
+    assert "cifar10/fast" in set(results.recap("cifar10")["title"])
 
 
-def test_a_net_trained_in_mixed_precision_is_kept_in_float32():
+def test_a_net_trained_in_mixed_precision_is_kept_in_float32(tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
     try:
         net = models.build("cifar10/preactresnet18", input_shape=(8, 8, 3))
     finally:
         keras.config.set_dtype_policy("float32")
-    kept = keras.saving.load_model(experiment.save_net(net, "some-run"))
-    assert (
-        {layer.compute_dtype for layer in kept.layers}
-        == {"float32"}
-        == {layer.compute_dtype for layer in kept.layers if layer.weights}
-    )
+    ledger.save_net(net, tmp_path / "net.keras")
+    kept = keras.saving.load_model(tmp_path / "net.keras")
+    assert {layer.compute_dtype for layer in kept.layers} == {"float32"}
     images = np.random.RandomState(0).normal(size=(2, 8, 8, 3)).astype("float32")
     np.testing.assert_allclose(kept(images), net(images), atol=0.05)
+
+
+def test_a_row_says_that_float32_took_the_place_of_bfloat16(monkeypatch):
+    monkeypatch.setattr(backend, "has_bfloat16", lambda: False)
+    recipe = recipes.recipe("plain,epochs=1,precision=bfloat16")
+    row = experiment.train_row("linear-20x20", "mnist", recipe, 3, 200)
+    assert row["device"].endswith("; float32 in the place of bfloat16")
+
+
+def trained(name="linear-20x20", recipe="plain,epochs=2", size=500):
+    """What a notebook has when it records: a net, its history, its data."""
+    data = datasets.load("mnist", train_size=size, test_size=500)
+    recipe = recipes.recipe(recipe)
+    images = preprocessing.prepare_for(name, recipe, data.train.images)
+    keras.utils.set_random_seed(0)
+    net = models.build(name)
+    return net, training.train(net, images, data.train.labels, recipe, progress=False), data
+
+
+def test_record_refuses_a_net_that_was_trained_on_or_stopped(monkeypatch):
+    """Run all; run the training cell again and press stop; run the test and record cells."""
+    net, history, data = trained()
+
+    def stop(shown, batch, logs=None):
+        if batch == 2:  # the learning rate begins at 0, and the first step changes nothing
+            raise KeyboardInterrupt
+
+    images = preprocessing.prepare(data.train.images, "20x20")
+    with monkeypatch.context() as stopped:
+        stopped.setattr(progress.Progress, "on_train_batch_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(net, images, data.train.labels, history.recipe)
+    with pytest.raises(InputError, match="was trained on, or stopped, since"):
+        cnnlab.record("linear-20x20", net, history, data)
+    history = training.train(net, images, data.train.labels, history.recipe)
+    other = datasets.load("mnist", train_size=500, seed=1, test_size=500)
+    with pytest.raises(InputError, match="trained on other images than `data` has"):
+        cnnlab.record("linear-20x20", net, history, other)
+    assert not files()
+    row = cnnlab.record("linear-20x20", net, history, data)
+    assert row["epochs"] == len(history.epochs) == 2 and row["test_images"] == 500
+    assert len(results.histories("mnist")) == 2

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlab import experiment, feature_cache, ledger, stages
+from cnnlab import experiment, feature_cache, stages
 from cnnlib import datasets, models, recipes, results, storage, training, transfer
 from cnnlib.errors import InputError
 from cnnlib.models import vgg
@@ -70,7 +70,7 @@ def files_of(recipe):
 
 
 def weights_of(row):
-    return keras.saving.load_model(ledger.net_path(row["run_id"])).get_weights()
+    return keras.saving.load_model(results.local_file(row["run_id"], "nets")).get_weights()
 
 
 def assert_same(one, other):
@@ -192,8 +192,9 @@ class TestRows:
         assert tuple(row[column] for column in columns) == expected
         source = "; weights embedded data/weights/vgg16_notop.float16.npz"
         assert row["data_source"].endswith(source)
-        assert experiment.is_done("vgg16", "fashion_mnist", "quick-frozen", train_size=16)
-        kept = keras.saving.load_model(ledger.net_path(row["run_id"]))
+        planned = experiment.plan("vgg16", "fashion_mnist", "quick-frozen", train_size=16)
+        assert experiment.find(planned["run_id"])
+        kept = keras.saving.load_model(results.local_file(row["run_id"], "nets"))
         assert kept.input_shape == (None, 1280)  # the head alone: the rest is the same for all
         assert len(results.histories("fashion_mnist")) == row["epochs"] == 20
 
@@ -202,7 +203,7 @@ class TestRows:
         row = row_of(f"quick-fine-tuned{recipe}")
         found = (row["protocol"], row["trainable_parameters"])
         assert found == ("fine-tuned-32", 12_810 + 7_079_424)
-        kept = keras.saving.load_model(ledger.net_path(row["run_id"]))
+        kept = keras.saving.load_model(results.local_file(row["run_id"], "nets"))
         test = datasets.load("fashion_mnist").test
         images = np.repeat(test.images, 3, axis=3).astype("float32")
         logits = kept.predict_on_batch(images)

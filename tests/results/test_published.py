@@ -1,0 +1,114 @@
+"""The lecture's tables against what the lecture and its sources print, and the published rows."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from cnnlib import datasets, results
+from cnnlib.errors import InputError
+
+# The lecture's results, in its order: row -> (title, value).
+MNIST = {
+    "linear-20x20": ("20x20 -> 10", 8.4),
+    "mlp-20x20-1000": ("20x20 -> 1000 -> 10", 3.8),
+    "mlp-20x20-300": ("20x20 -> 300 -> 10", 3.6),
+    "mlp-28x28-300-100": ("28x28 -> 300 -> 100 -> 10", 3.05),
+    "mlp-28x28-1000-150": ("28x28 -> 1000 -> 150 -> 10", 2.95),
+    "lenet-1": ("LeNet-1", 1.7),
+    "lenet-4": ("LeNet-4", 1.1),
+    "lenet-5": ("LeNet-5", 0.95),
+    "boosted-lenet-4": ("boosted LeNet-4", 0.7),
+}
+# row -> (title, accuracy, parameters, multiply-adds)
+CIFAR10 = {
+    "vgg16": ("VGG16", 92.64, 14728266, 313201664),
+    "resnet18": ("ResNet18", 93.02, 11173962, 555422720),
+    "resnet50": ("ResNet50", 93.62, 23520842, 1297829888),
+    "resnet101": ("ResNet101", 93.75, 42512970, 2509983744),
+    "regnetx-200mf": ("RegNetX_200MF", 94.24, 2321946, 223317600),
+    "regnety-400mf": ("RegNetY_400MF", 94.29, 5714362, 467089152),
+    "mobilenetv2": ("MobileNetV2", 94.43, 2296922, 91154944),
+    "resnext29-32x4d": ("ResNeXt29(32x4d)", 94.73, 4774218, 772483072),
+    "resnext29-2x64d": ("ResNeXt29(2x64d)", 94.82, 9128778, 1409492992),
+    "densenet121": ("DenseNet121", 95.04, 6956298, 888350720),
+    "preactresnet18": ("PreActResNet18", 95.11, 11171146, 555422720),
+    "dpn92": ("DPN92", 95.16, 34236634, 2042422272),
+}
+# LeCun et al. 1998, figures 11 and 12, in thousands: row -> (multiply-adds, stored variables)
+THOUSANDS = {
+    "linear-20x20": (4, 4),
+    "mlp-20x20-300": (123, 123),
+    "mlp-28x28-300-100": (267, 267),
+    "mlp-28x28-1000-150": (469, 469),
+    "lenet-1": (100, 3),
+    "lenet-4": (260, 17),
+    "lenet-5": (401, 60),
+    "boosted-lenet-4": (460, 51),
+}
+
+
+def test_mnist():
+    table = results.published("mnist")
+    assert table["row_id"].tolist() == [f"mnist/{name}" for name in MNIST]
+    assert list(zip(table["title"], table["value"], strict=True)) == list(MNIST.values())
+    assert set(table["metric"]) == {"test_error_percent"}
+    assert table["models"].str.split(";").str[0].tolist() == list(MNIST)
+    known = table[table["parameters"].notna()]
+    counts = zip(known["multiply_adds"] // 1000, known["parameters"] // 1000, strict=True)
+    assert dict(zip(known["row_id"].str.removeprefix("mnist/"), counts, strict=True)) == THOUSANDS
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "text"),
+    [
+        ("mlp-20x20-300", "protocol", "28x28-300-10 trained with distortions"),
+        ("mlp-20x20-300", "other_figures", "1.6"),
+        ("mlp-20x20-1000", "protocol", "28x28-1000-10 trained with distortions"),
+        ("mlp-28x28-1000-150", "caveat", "500-150"),
+        ("mlp-28x28-1000-150", "models", "mlp-28x28-1000-150;mlp-28x28-500-150"),
+        ("linear-20x20", "other_figures", "12.0"),
+        ("lenet-4", "caveat", "48,120"),
+    ],
+)
+def test_mnist_says_where_the_lecture_and_the_paper_differ(row, column, text):
+    assert text in results.published("mnist").set_index("row_id").loc[f"mnist/{row}", column]
+
+
+def test_cifar10():
+    table = results.published("cifar10")
+    facts = table[["title", "value", "parameters", "multiply_adds"]].itertuples(False, None)
+    names = [f"cifar10/{name}" for name in CIFAR10]
+    assert dict(zip(table["row_id"], facts, strict=True)) == dict(
+        zip(names, CIFAR10.values(), strict=True)
+    )
+    assert table["row_id"].tolist() == names == table["models"].tolist()
+    assert set(table["metric"]) == {"test_accuracy_percent"}
+    assert table["caveat"].str.contains("single run at its best test epoch").all()
+
+
+def test_all_benchmarks():
+    table = results.published()
+    assert len(table) == len(MNIST) + len(CIFAR10)
+    assert not table.drop(columns=["parameters", "multiply_adds"]).isna().any(axis=None)
+    with pytest.raises(InputError, match=r"unknown benchmark 'minst'. Known: mnist"):
+        results.published("minst")
+
+
+@pytest.mark.parametrize("benchmark", ["mnist", "cifar10"])
+def test_files_are_plain_csv(benchmark):
+    with open(results.PUBLISHED / f"{benchmark}.csv", newline="", encoding="utf-8") as file:
+        assert {len(fields) for fields in csv.reader(file, strict=True)} == {10}
+
+
+def test_the_ledger_is_whole_and_kept_predictions_give_its_values():
+    rows = results.rows(local=False)
+    assert {row["row_id"] for row in rows.values()} <= {"", *results.published()["row_id"]}
+    labels = datasets.load("mnist").test.labels
+    kept = 0
+    for run, row in rows.items():
+        predictions = results.predictions(run)
+        if predictions is not None and row["dataset"] == "mnist":
+            assert 100 * np.mean(predictions != labels) == pytest.approx(row["value"])
+            kept += 1
+    assert kept >= 13
