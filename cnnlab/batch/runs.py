@@ -141,7 +141,7 @@ def done(listed: Collection[Run], copies: str | None = None) -> set[str]:
 def finished_rows(of_datasets: Iterable[str]) -> set[str]:
     """Return the ids of this machine's rows, and of the published ones of these data sets."""
     # This machine first: a row that is published meanwhile is then seen twice, not missed.
-    local = {path.stem for path in results.local_file("any").parent.glob("*.json")}
+    local = {path.stem for path in results.local_file("any").parent.glob("[!.]*.json")}
     return local.union(*map(results.read_ledger, of_datasets))
 
 

@@ -10,9 +10,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from cnnlab.site import build, mathml, notebook_pages, result_pages
-from cnnlib import storage
+from cnnlib import results, storage
 from cnnlib.errors import InputError
-from cnnlib.results import rows
 
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://a.b)"
 
@@ -91,8 +90,8 @@ def executed(tmp_path):
 def test_the_report(executed, tmp_path):
     folder = tmp_path / "report"
     folder.mkdir()
-    row = next(iter(rows.read_ledger("mnist").values())) | {"run_id": "mine-0", "seed": 77}
-    storage.write_atomically(rows.local_file("mine-0"), json.dumps(row))
+    row = next(iter(results.read_ledger("mnist").values())) | {"run_id": "mine-0", "seed": 77}
+    storage.write_atomically(results.local_file("mine-0"), json.dumps(row))
     failure = "cell 3 raised ValueError: <no> ``` data"
     entries = [
         build.Entry("02_softmax", executed, 3.2),
@@ -153,17 +152,10 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
 
 def test_every_published_run_has_one_page():
     for benchmark in result_pages.BENCHMARKS:
-        groups = result_pages._groups(benchmark, local=False)
-        runs = [row["run_id"] for group in groups for row in group]
-        assert sorted(runs) == sorted(rows.read_ledger(benchmark))
-        names = [result_pages._file_name(group[0]) for group in groups]
-        assert len(set(names)) == len(names)
-
-
-def test_a_page_marks_the_seconds_of_a_gpu():
-    row = {"seed": 0, "value": 94.2, "train_seconds": 750.0, "date": "2026-11-27T00:00:00Z"}
-    for device, text in (("1 GPU NVIDIA H200; a CPU", "750 (GPU)"), ("a CPU", "750")):
-        assert f"| {text} |" in result_pages._table([row | {"device": device}], "test accuracy")
+        lines = [line for line in results.lines(benchmark, local=False) if line["n"]]
+        runs = [row["run_id"] for line in lines for row in line["runs"]]
+        assert sorted(runs) == sorted(results.read_ledger(benchmark))
+        assert len(set(map(result_pages._file_name, lines))) == len(lines)
 
 
 def test_formulas():

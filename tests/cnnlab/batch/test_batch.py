@@ -16,9 +16,8 @@ from distributed import LocalCluster
 
 from cnnlab import batch, ledger, locks
 from cnnlab.batch import dispatch, report, runs, worker
-from cnnlib import storage
+from cnnlib import results, storage
 from cnnlib.errors import InputError
-from cnnlib.results import rows
 
 # In the place of the process of a run: "executes" a notebook as its parameter `do` says.
 PROGRAM = """
@@ -331,7 +330,9 @@ def test_a_small_real_batch_and_its_report(write, notebook, tmp_path, capsys):
     assert "FAILED: net: cell 2, In [3], raised AssertionError: as told" in out
     assert re.search(r"linear-20x20 mnist plain-small,epochs=1 seed 0: \d+\.\d\d % test error", out)
     training, done, failing, _ = (each.run.id for each in batch.statuses(batch.read(path)))
-    assert failing == failed.id and json.loads(rows.local_file(training).read_text())["epochs"] == 1
+    assert (
+        failing == failed.id and json.loads(results.local_file(training).read_text())["epochs"] == 1
+    )
     executed = nbformat.read(runs.file(done, "notebook"), as_version=4)
     assert "7\n" in [output.get("text") for output in executed.cells[-1].outputs]
     copy = tmp_path / "copies" / "deep" / f"{done}.ipynb"
@@ -360,7 +361,7 @@ def test_a_cpu_is_not_promised_a_gpus_minutes(write, run, monkeypatch):
     own = {"model": "cifar10/resnet18", "dataset": "cifar10", "recipe": "short"}
     row = ledger.record(**run(**own, train_images=50000, train_seconds=600.0))
     published = {"gpu": row | {"device": "1 GPU NVIDIA H200; a processor"}}
-    monkeypatch.setattr(rows, "read_ledger", lambda name: published)
+    monkeypatch.setattr(results, "read_ledger", lambda name: published)
     assert runs.expected([training]) == {training.id: (None, None)}
     published["cpu"] = row | {"train_seconds": 7200.0}
     assert runs.expected([training]) == {training.id: (120, None)}
