@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import pathlib
 import warnings
+import zipfile
+from collections.abc import Iterator
 
 import keras
+import numpy as np
 
 from cnnlib import integrity, recipes, registry, storage
 from cnnlib.errors import Damaged, InputError, check_name
@@ -16,8 +22,13 @@ FOLDER = storage.DATA / "nets"  # seed 0 of published rows (data/README.md)
 
 
 def trained_path(name: str, recipe: str) -> pathlib.Path:
-    """Return where the course keeps the net `name` trained by `recipe`, if it has that net."""
-    return FOLDER / f"{name}-{recipe}.keras"
+    """Return where the course keeps the net `name` trained by `recipe`, if it has that net.
+
+    It is a .keras file, or in the place of a large one its weights alone (`half_precision`).
+    """
+    path = FOLDER / f"{name.replace('/', '-')}-{recipe}.keras"
+    half = path.with_suffix(".weights.npz")
+    return half if half.exists() else path
 
 
 def trained_nets() -> list[tuple[str, str]]:
@@ -28,6 +39,18 @@ def trained_nets() -> list[tuple[str, str]]:
         for recipe in recipes.recipe_names()
         if trained_path(name, recipe).exists()
     ]
+
+
+def half_precision(net: keras.Model) -> bytes:
+    """Return the weights of a net as an .npz file: kernels in float16, all else in float32.
+
+    Compute the accuracy of a net that is kept so after `load_trained` has read it: it is rounded.
+    """
+    weights = {weight.path: keras.ops.convert_to_numpy(weight) for weight in net.weights}
+    kept = {path: w.astype("float16") if w.ndim > 1 else w for path, w in weights.items()}
+    file = io.BytesIO()
+    np.savez(file, **kept)
+    return file.getvalue()
 
 
 def load_trained(name: str, recipe: str = "plain") -> keras.Model:
@@ -52,16 +75,16 @@ def load_trained(name: str, recipe: str = "plain") -> keras.Model:
             f"the course has no trained {name} by the recipe {recipe!r}. It has: {listed}. "
             "To train one: python -m cnnlib train"
         )
-    model = build(name)
-    try:
-        # Keras only warns of a layer for which the file has no weights.
-        with warnings.catch_warnings(action="error", category=UserWarning):
-            model.load_weights(integrity.verify(path))
-    except Damaged:
-        raise
-    except Exception as error:  # zipfile, h5py and Keras each have their own
-        raise _unreadable(path, error) from error
-    return model
+    net = build(name)
+    with _readable(path):
+        if path.suffix == ".npz":
+            with np.load(io.BytesIO(integrity.read_bytes(path))) as saved:
+                net.set_weights([saved[weight.path].astype("float32") for weight in net.weights])
+        else:
+            # Keras only warns of a layer for which the file has no weights.
+            with warnings.catch_warnings(action="error", category=UserWarning):
+                net.load_weights(integrity.verify(path))
+    return net
 
 
 def load(path: str | os.PathLike) -> keras.Model:
@@ -70,19 +93,41 @@ def load(path: str | os.PathLike) -> keras.Model:
     Raises:
         InputError: if there is no such file, or Keras cannot read it.
     """
+    path = pathlib.Path(path)
     if not integrity.exists(path):
         raise InputError(f"there is no file {path}")
-    try:
+    with _readable(path):
         return keras.saving.load_model(integrity.verify(path), compile=False)
+
+
+@contextlib.contextmanager
+def _readable(path: pathlib.Path) -> Iterator[None]:
+    """Raise InputError where the file of a net cannot be read, with what helps."""
+    try:
+        yield
     except Damaged:
         raise
-    except Exception as error:  # zipfile, h5py and Keras each have their own
-        raise _unreadable(path, error) from error
+    except Exception as error:  # zipfile, h5py, NumPy and Keras each have their own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        version = _keras_version(path)
+        if path.parent == FOLDER:
+            next_step = f"`git checkout data/nets/{path.name}` brings it back"
+        elif version not in (None, keras.__version__):
+            next_step = (
+                f"it was saved by Keras {version}, and this is Keras {keras.__version__}. Install "
+                f"that version (pip install keras=={version}), or train the net again"
+            )
+        else:
+            next_step = "train it again"
+        raise InputError(
+            f"{path} is not a net that Keras can read ({reason}): {next_step}"
+        ) from error
 
 
-def _unreadable(path: str | os.PathLike, error: Exception) -> InputError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    next_step = "train it again"
-    if pathlib.Path(path).parent == FOLDER:
-        next_step = f"`git checkout data/nets/{pathlib.Path(path).name}` brings it back"
-    return InputError(f"{path} is not a net that Keras can read ({reason}): {next_step}")
+def _keras_version(path: pathlib.Path) -> str | None:
+    """Return the version of Keras that saved a net, if the file tells it."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return json.loads(file.read("metadata.json"))["keras_version"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
