@@ -177,6 +177,10 @@ def train(
 ) -> None:
     """Train one net, test it once, record the row."""
     from cnnlab import experiment
+    from cnnlib import backend
+
+    experiment.plan(model, dataset, recipe, seed, train_size)  # errors before seconds of imports
+    backend.load_keras()
 
     run = experiment.plan(model, dataset, recipe, seed, train_size)["run_id"]
     known = not again and experiment.find(run) is not None
@@ -211,8 +215,9 @@ def _places(row: dict[str, Any]) -> list[str]:
 )
 def predict(model: str, images: tuple[str, ...], invert: bool) -> None:
     """Show what a trained net reads in pictures of digits."""
-    from cnnlib import digits
+    from cnnlib import backend, digits
 
+    backend.load_keras()
     click.echo(digits.describe(model, images, invert))
 
 

@@ -8,51 +8,78 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.abc
-import importlib.machinery
-import importlib.util
-import json
 import os
-import pathlib
 import sys
 import tempfile
 import time
-import types
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from cnnlib.errors import InputError
 
 BACKENDS = ("tensorflow", "jax")  # those that the tests of the course run on
-# What the course computes with, by the names of keras.json and of keras.config.
-SETTINGS = {"floatx": "float32", "image_data_format": "channels_last", "epsilon": 1e-7}
-# Keras stops training early by these, without a word: a setting, and its environment variable.
-LIMITS = {
-    "max_epochs": "KERAS_MAX_EPOCHS",
-    "max_steps_per_epoch": "KERAS_MAX_STEPS_PER_EPOCH",
+# What the course computes with, by the names of keras.json and of keras.config. The last two would
+# stop training early without a word.
+SETTINGS = {
+    "floatx": "float32",
+    "image_data_format": "channels_last",
+    "epsilon": 1e-7,
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
 }
 
 
 def prepare() -> None:
-    """Set what TensorFlow reads at import, and silence the start-up notes of Keras and TensorFlow.
+    """Set what Keras and TensorFlow read at import.
 
     On CPUs without AVX-512 TensorFlow leaves oneDNN off unless told otherwise, and trains
-    convolutions two to three times slower. A variable that the user has set is left alone.
+    convolutions two to three times slower. A variable that the user has set is left alone, except
+    KERAS_NNX_ENABLED, with which Keras cannot be imported without Flax.
     """
-    if "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
-        if "tensorflow" in sys.modules:
-            warnings.warn(
-                "TensorFlow was imported before cnnlib, so oneDNN may be off and training two to "
-                "three times slower: import cnnlib first, or set TF_ENABLE_ONEDNN_OPTS=1 before "
-                "Python starts.",
-                stacklevel=3,
-            )
-        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    if "TF_ENABLE_ONEDNN_OPTS" not in os.environ and "tensorflow" in sys.modules:
+        warnings.warn(
+            "TensorFlow was imported before cnnlib, so oneDNN may be off and training two to three "
+            "times slower: import cnnlib first, or set TF_ENABLE_ONEDNN_OPTS=1 beforehand.",
+            stacklevel=3,
+        )
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in ("keras", "tensorflow"):
-        if name not in sys.modules:
-            sys.meta_path.insert(0, _QuietImport(name))
+    os.environ["KERAS_NNX_ENABLED"] = "false"
+    if os.path.expanduser("~").startswith("~"):  # no home folder: Keras would make one named ~ here
+        os.environ["HOME"] = tempfile.gettempdir()
+    if "ipykernel" in sys.modules:  # a notebook needs Keras anyway, and stores what stderr gets
+        load_keras()
+
+
+def load_keras() -> None:
+    """Import Keras without the notes that TensorFlow's C++ code writes to stderr meanwhile."""
+    if "keras" not in sys.modules:
+        with without_stderr():
+            import keras
+
+            keras.distribution.list_devices()  # "no CUDA driver" is among the notes
+
+
+@contextlib.contextmanager
+def without_stderr() -> Iterator[None]:
+    """Withhold what the process writes to its stderr; show it if an error is raised."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(stderr, 2)
+            notes.seek(0)
+            os.write(2, notes.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def on_cpu() -> bool:
@@ -84,10 +111,9 @@ def has_bfloat16() -> bool:
             times.append(time.perf_counter() - start)
         return min(times)
 
-    found: list[bool] = []
     try:
-        without_stderr(lambda: found.append(seconds("bfloat16") < 2 * seconds("float32")))
-        return found[0]
+        with without_stderr():
+            return seconds("bfloat16") < 2 * seconds("float32")
     except Exception:  # what a GPU without bfloat16 says differs from backend to backend
         return False
 
@@ -99,158 +125,21 @@ def check_settings() -> None:
     type, order of the axes or limit of epochs, a net would learn something else, or not to the end.
 
     Raises:
-        InputError: names the setting, where it comes from, and how to change it.
+        InputError: names the setting, and how to change it.
     """
     import keras
 
-    backend = keras.config.backend()
-    if backend not in BACKENDS:
-        raise InputError(_unsupported(backend))
+    found = keras.config.backend()
+    if found not in BACKENDS:
+        raise InputError(
+            f"Keras' backend is {found!r} here, and the course runs on {' and '.join(BACKENDS)}: "
+            "set KERAS_BACKEND=tensorflow before Python starts"
+        )
     for name, expected in SETTINGS.items():
-        found = getattr(keras.config, name)()
+        found = getattr(keras.config, name, lambda: None)()
         if found != expected:
-            place = _config_file()
-            if _configuration().get(name) == found:
-                source = f"{place} says so. Change {name} there to {json.dumps(expected)}"
-            else:
-                source = f"this program says so. Call keras.config.set_{name}({expected!r})"
             raise InputError(
                 f"Keras' {name} is {found!r} here, and the course computes with {expected!r}, so "
-                f"that every result means the same: {source}."
+                f"that every result means the same: call keras.config.set_{name}({expected!r}), or "
+                f"change it in keras.json or in the environment variable KERAS_{name.upper()}"
             )
-    for name, variable in LIMITS.items():
-        limit = getattr(keras.config, name, lambda: None)()
-        if limit is not None:
-            said = f"unset the environment variable {variable}"
-            if variable not in os.environ:
-                said = f"call keras.config.set_{name}(None)"
-            raise InputError(
-                f"Keras' {name} is {limit} here, so that training and tests would end early "
-                f"without a word: {said}."
-            )
-
-
-def _config_file() -> pathlib.Path:
-    """Return where Keras reads the user's settings."""
-    home = os.environ.get("KERAS_HOME")
-    if home is None:
-        user = os.path.expanduser("~")
-        home = os.path.join(user if os.access(user, os.W_OK) else "/tmp", ".keras")
-    return pathlib.Path(home).expanduser() / "keras.json"
-
-
-def _configuration() -> dict[str, Any]:
-    """Return the user's settings, as far as they can be read."""
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(_config_file().read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
-
-
-def _unsupported(backend: object) -> str:
-    if os.environ.get("KERAS_BACKEND"):
-        place = "the environment variable KERAS_BACKEND says so. Unset it"
-    elif _configuration().get("backend") == backend:
-        place = f'{_config_file()} says so. Change backend there to "tensorflow"'
-    else:
-        place = "set KERAS_BACKEND=tensorflow before Python starts"
-    return (
-        f"Keras' backend is {backend!r} here, and the course runs on "
-        f"{' and '.join(BACKENDS)}: {place}."
-    )
-
-
-def _import_problem(error: Exception) -> InputError | None:
-    """Return what the user can do about an error in importing Keras, if it is in their settings."""
-    configuration = _configuration()
-    backend = os.environ.get("KERAS_BACKEND") or configuration.get("backend", "tensorflow")
-    if backend not in BACKENDS:
-        return InputError(_unsupported(backend))
-    if backend != "tensorflow" and isinstance(error, ImportError):
-        return InputError(f"{_unsupported(backend)} It is not installed here ({error}).")
-    limits = [variable for variable in LIMITS.values() if variable in os.environ]
-    if limits and isinstance(error, ValueError):
-        return InputError(f"unset the environment variable {' and '.join(limits)} ({error})")
-    if _config_file().exists() and not isinstance(error, ImportError):
-        return InputError(
-            f"Keras cannot use its settings in {_config_file()} ({error}): mend that file, or "
-            "delete it, and Keras writes a new one"
-        )
-    return None
-
-
-class _QuietImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Import hook that loads Keras or TensorFlow once, without the notes that TensorFlow writes.
-
-    Its C++ code writes them to stderr, whatever its log settings are. If the import fails, they
-    are shown. If it fails because of the user's settings, an InputError says which.
-    """
-
-    loader: Any  # the module's own
-
-    def __init__(self, name: str):
-        self.name = name
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name != self.name:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None:
-            self.loader = spec.loader
-            spec.loader = self
-        return spec
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
-        return self.loader.create_module(spec)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        if module.__spec__ is not None:
-            module.__spec__.loader = self.loader
-        module.__loader__ = self.loader
-        without_stderr(lambda: self._load(module))
-
-    def _load(self, module: types.ModuleType) -> None:
-        try:
-            self.loader.exec_module(module)
-        except Exception as error:
-            problem = _import_problem(error) if self.name == "keras" else None
-            if problem is None:
-                raise
-            # The next import says the same, not what is left of this one.
-            for name in [each for each in sys.modules if each.partition(".")[0] == self.name]:
-                del sys.modules[name]
-            sys.modules[self.name] = module  # the import system removes it
-            sys.meta_path.insert(0, self)
-            raise problem from error
-        # Look for a GPU now, so that "no CUDA driver" is among the notes that are not shown.
-        if self.name == "keras":
-            module.distribution.list_devices()
-        else:
-            module.config.list_physical_devices()
-
-
-def without_stderr(function: Callable[[], object]) -> None:
-    """Call `function` without what the process writes to stderr meanwhile.
-
-    If `function` raises another error than InputError, what was written is shown.
-    """
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as notes:
-        stderr = os.dup(2)
-        os.dup2(notes.fileno(), 2)
-        try:
-            function()
-        except InputError:
-            raise
-        except BaseException:
-            os.dup2(stderr, 2)
-            notes.seek(0)
-            os.write(2, notes.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
