@@ -21,7 +21,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from cnnlab import output_paths
-from cnnlib import storage
+from cnnlib import datasets, recipes, storage
+from cnnlib.datasets import embedded
 from cnnlib.errors import InputError, check_name, shown
 
 # The course's own notebooks have such names; copies such as 03_lenet1-Copy1 do not.
@@ -279,6 +280,43 @@ def _listing(known: Iterable[Parameter], name: str) -> str:
     return "\n".join(["Its parameters:", *described])
 
 
+def check_training(notebook: str | os.PathLike[str], values: dict[str, Any]) -> None:
+    """Refuse a net, recipe, data set, seed or number of images that no training takes.
+
+    Parameters of these names mean to a notebook of the course what they mean to `train`; 0 images
+    are all, 0 epochs are the recipe's, and a name of a data set may end in -sample.
+
+    Raises:
+        InputError: the notebook would fail in one of its cells, minutes later.
+    """
+    from cnnlab import experiment
+
+    path = find(notebook)
+    if path.stem not in names():
+        return
+    known = {p.name: p.default for p in parameters(path)} | values
+    dataset = known.get("dataset", "mnist")
+    try:
+        info = datasets.info(dataset.removesuffix("-sample"))
+        counts = embedded.find(info, dataset.endswith("-sample")) or info
+        most = {"train_size": counts.train_count, "test_size": counts.test_count}
+        most["seed"] = 2**32 - 1
+        for name, value in known.items():
+            if isinstance(value, int | float) and not 0 <= value <= most.get(name, value):
+                limit = f" to {most[name]}" if name in most else ""
+                raise InputError(f"{name} must be a number from 0{limit}, got {value}")
+        if "recipe" in known:
+            recipe = recipes.recipe(known["recipe"])
+            if known.get("epochs"):
+                recipe = recipe.changed(epochs=known["epochs"])
+            net = known.get("net", "lenet-5")
+            net = f"boosted-{net}" if "patterns" in known else net
+            size = known.get("train_size") or None
+            experiment.plan(net, info.name, recipe, known.get("seed", 0), size)
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
+
+
 def run(
     notebook: str | os.PathLike[str],
     parameters: dict[str, Any] | None = None,
@@ -304,6 +342,7 @@ def run(
     """
     path = find(notebook)
     parameters = checked(path, parameters or {})
+    check_training(path, parameters)
     default = storage.results_folder() / "notebooks" / path.name
     output = output_paths.output_file(default if output is None else output)
     if parameters and output == path:
