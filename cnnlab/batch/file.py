@@ -104,7 +104,6 @@ class Notebook(_Strict):
             name = path.stem if path.parent == storage.NOTEBOOKS else str(path)
             for chosen in itertools.product(*choices):
                 parameters = {key: one[key] for one in chosen for key in one}
-                notebooks.check_training(path, parameters)
                 yield NotebookRun(name, parameters, **limits)
 
 

@@ -83,8 +83,9 @@ class NotebookRun:
 
     @functools.cached_property
     def id(self) -> str:
-        """Its name in the results folder."""
+        """Its name in the results folder. Raises InputError for what it cannot train."""
         path = notebooks.find(self.notebook)
+        notebooks.check_training(path, self.parameters)
         defaults = {p.name: p.default for p in notebooks.parameters(path)}
         values = defaults | self.parameters
         content = [_cells(path, path.stat().st_mtime_ns), values, RESULTS_VERSION, _data()]

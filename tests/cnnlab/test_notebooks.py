@@ -4,7 +4,9 @@ import datetime
 import json
 import os
 import re
+import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
@@ -383,6 +385,56 @@ class TestRun:
         with pytest.raises(InputError):
             notebooks.run(path, {"epochs": "many"}, tmp_path / "b.ipynb", progress=False)
         assert not (tmp_path / "trace").exists() and not (tmp_path / "b.ipynb").exists()
+
+    def test_a_killed_run_leaves_nothing_beside_its_output(self, tmp_path):
+        begun = tmp_path / "begun"
+        path = write(
+            tmp_path / "a.ipynb", f"import time\nopen({str(begun)!r}, 'w')\ntime.sleep(99)"
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "cnnlib",
+            "run",
+            str(path),
+            "-o",
+            str(tmp_path / "out.ipynb"),
+        ]
+        process = subprocess.Popen(command, cwd=storage.ROOT, stdout=subprocess.DEVNULL)
+        while not begun.exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.kill()
+        process.wait()
+        begun.unlink()
+        assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["a.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("notebook", "values", "message"),
+    [
+        ("06", {"net": "lenet-9"}, "unknown model 'lenet-9'"),
+        ("06", {"net": "vgg16"}, "the recipe quick is for training from the start"),
+        ("06", {"recipe": "nonsense"}, "unknown recipe 'nonsense'"),
+        ("02", {"recipe": "frozen-32-all-mlp"}, "is for transfer learning"),
+        ("06", {"dataset": "mnits"}, "unknown data set 'mnits'"),
+        ("03", {"seed": 2**32}, "seed must be a number from 0 to 4294967295"),
+        ("04", {"train_size": 60001}, "train_size must be a number from 0 to 60000"),
+        ("07", {"train_size": 2501}, "train_size must be a number from 0 to 2500"),
+        ("08", {"test_size": 1001}, "test_size must be a number from 0 to 1000"),
+        ("05", {"patterns": -1}, "patterns must be a number from 0, got -1"),
+        ("05", {"net": "cifar10/small"}, "unknown model 'boosted-cifar10/small'"),
+    ],
+)
+def test_what_no_training_takes_is_refused_before_a_kernel_starts(notebook, values, message):
+    with pytest.raises(InputError, match=rf"{notebook}_\w+\.ipynb: .*{re.escape(message)}"):
+        notebooks.run(notebook, values)
+
+
+def test_what_the_notebooks_of_the_course_say_themselves_is_not_refused():
+    for name in notebooks.names():
+        notebooks.check_training(name, {})
+    notebooks.check_training("07", {"dataset": "cifar10", "train_size": 50000, "seed": 3})
 
 
 class TestOutput:

@@ -1,6 +1,7 @@
 """The commands of a batch: what runs again and what not, limits, kills, the report."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -245,9 +246,9 @@ cli(["batch", "run", {path!r}])
 """
 
 
-def command(path, program=PROGRAM):
+def command(path, program=PROGRAM, **variables):
     code = COMMAND.format(program=program, path=str(path))
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": os.environ | variables}
     return subprocess.Popen([sys.executable, "-c", code], text=True, **streams)
 
 
@@ -279,6 +280,20 @@ class TestCommands:
             each.communicate()
         assert [each.returncode for each in commands] == [0, 0]
         assert sorted(quick()) == sorted(run.id for run in batch.read(path))
+
+    def test_a_local_batch_takes_nothing_from_the_users_settings_of_dask(
+        self, write, quick, tmp_path
+    ):
+        settings = "distributed: {worker: {lifetime: {duration: 1 s, restart: false}}}\n"
+        (tmp_path / "dask.yaml").write_text(settings)
+        path = file_for(write, seed=[1, 2, 3])
+        started = command(
+            path,
+            DASK_CONFIG=str(tmp_path / "dask.yaml"),
+            DASK_DISTRIBUTED__WORKER__PRELOAD="none.py",
+        )
+        _, err = started.communicate(timeout=240)
+        assert started.returncode == 0 and len(quick()) == 3, err
 
     def test_ctrl_c_stops_the_run_and_leaves_nothing(self, write, quick):
         path = file_for(write, do=["wait"])

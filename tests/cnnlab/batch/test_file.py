@@ -131,6 +131,7 @@ MISTAKES = [
         NOTEBOOK + NOTEBOOK + "    parameters: {epochs: 3}\n",
         ":3: notebook: net epochs=3 is",
     ),
+    ("- notebook:\n    path: 06\n    grid: {seed: [0, -1]}", ":1: notebook: 06_lenet5.ipynb: seed"),
     ("- limits: {minutes: 0}\n", ":1: minutes: expected greater than 0, got 0"),
     ("- limits: {minutes: .inf}\n", ":1: minutes: expected a finite number, got inf"),
     (train("1, limits: {memory: 4 gb}"), ":1: memory: expected a size like 4 GB (or MB, GB, MiB,"),
