@@ -6,7 +6,6 @@ each class train, drawn from the sorted names, and the rest test.
 """
 
 import io
-import os
 import re
 import tarfile
 import zipfile
@@ -39,24 +38,14 @@ def training_names(names: Iterable[str], label: int) -> set[str]:
 
 
 class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """What the two sets share.
+    """What the two sets share."""
 
-    Args:
-        archive: path of the original archive; it may be set later.
-        partial: accept an archive that holds a part of the set. Each picture is then decoded once,
-            to see that it is whole.
-    """
-
-    def __init__(
-        self, *, archive: str | os.PathLike[str] | None, partial: bool, **options: Any
-    ) -> None:
-        self.archive: Any = archive
-        self._partial = partial
-        self.known = CATALOGUE[self.name]
-        super().__init__(**options)
+    archive: Any = None  # path of the original archive
+    partial = False  # it may hold a part of the set: each picture is decoded, to see it is whole
 
     def _info(self) -> tfds.core.DatasetInfo:
-        folders = list(self.known.class_names)
+        known = CATALOGUE[self.name]
+        folders = list(known.class_names)
         if self.name == "caltech256":
             folders = [f"{label + 1:03d}.{name}" for label, name in enumerate(folders)]
         features = {
@@ -66,11 +55,11 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
         }
         return tfds.core.DatasetInfo(
             builder=self,
-            description=f"{self.known.title}. Split: {BY_NAME}.",
+            description=f"{known.title}. Split: {BY_NAME}.",
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "label"),
-            homepage=self.known.homepage,
-            citation=self.known.citation,
+            homepage=known.homepage,
+            citation=known.citation,
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
@@ -80,7 +69,7 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
                 problem = "twice" if folder in names else "of a class that the set has not"
                 raise self._refused(f"has {folder}/{name} {problem}")
             names[folder].append(name)
-            if self._partial and not _is_jpeg(content):
+            if self.partial and not _is_jpeg(content):
                 raise self._refused(f"has {folder}/{name}, which is no whole JPEG picture")
         if not any(names.values()):
             raise self._refused("has no images of the set")
@@ -114,10 +103,8 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
             raise self._refused(f"cannot be read ({type(error).__name__}: {error})") from error
 
     def _refused(self, problem: str) -> InputError:
-        return InputError(
-            f"{self.archive} {problem}. Download the archive of {self.known.title} again from "
-            f"{self.known.homepage}."
-        )
+        address = CATALOGUE[self.name].homepage
+        return InputError(f"{self.archive} {problem}. Download the archive again from {address}.")
 
 
 def _is_jpeg(content: bytes) -> bool:

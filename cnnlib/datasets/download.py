@@ -121,7 +121,8 @@ def _prepare(
     if info.name in DIGESTS:
         from cnnlib.datasets import caltech
 
-        builder = caltech.BUILDERS[info.name](data_dir=top, archive=archive, partial=partial)
+        builder = caltech.BUILDERS[info.name](data_dir=top)
+        builder.archive, builder.partial = archive, partial
         digests = dict.fromkeys(ADDRESSES[info.name], DIGESTS[info.name])
     else:
         builder = tfds.builder(info.tfds_name, data_dir=top)

@@ -35,17 +35,10 @@ class Embedded:
     test_count: int
     order: str = "official"
 
-    @property
-    def count(self) -> int:
-        """Return the number of images, training and test together."""
-        return self.train_count + self.test_count
-
     def files(self) -> list[pathlib.Path]:
         """Return the files that the manifest lists, so that a missing one is noticed."""
-        return [
-            storage.DATA / name
-            for name in sorted(fnmatch.filter(integrity.digests(), self.pattern))
-        ]
+        names = fnmatch.filter(integrity.digests(), self.pattern)
+        return [storage.DATA / name for name in sorted(names)]
 
     def arrays(self) -> Arrays:
         """Return images, uint8 (n, height, width, channels), and labels, int64 (n,).
@@ -53,17 +46,16 @@ class Embedded:
         Raises:
             Damaged: a file is not the published one.
         """
-        path = storage.DATA / self.pattern
-        if path.suffix == ".webp":
-            splits = ("train", "test")
-            return {
-                split: _sheet(path.with_name(path.name.replace("*", split))) for split in splits
-            }
-        with np.load(io.BytesIO(integrity.read_bytes(path)), allow_pickle=False) as arrays:
-            return {
-                split: (_with_channels(arrays[f"x_{split}"]), arrays[f"y_{split}"].astype(np.int64))
-                for split in ("train", "test")
-            }
+        if self.pattern.endswith(".webp"):
+            return {split: _sheet(self.pattern.replace("*", split)) for split in ("train", "test")}
+        content = integrity.read_bytes(storage.DATA / self.pattern)
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = {}
+            for split in ("train", "test"):
+                images = arrays[f"x_{split}"]
+                images = images[..., np.newaxis] if images.ndim == 3 else images
+                found[split] = images, arrays[f"y_{split}"].astype(np.int64)
+            return found
 
     def pictures(self, info: Info) -> tuple[list[bytes], np.ndarray]:
         """Return the content of each JPEG file, and the labels, int64 (n,).
@@ -114,14 +106,10 @@ def by_digest(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nd
     return images[order], labels[order]
 
 
-def _sheet(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+def _sheet(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the images of a sheet with ten classes, ordered by digest, and their labels."""
-    with PIL.Image.open(io.BytesIO(integrity.read_bytes(path))) as picture:
+    with PIL.Image.open(io.BytesIO(integrity.read_bytes(storage.DATA / name))) as picture:
         sheet = np.asarray(picture.convert("RGB"))
     tiles = sheet.reshape(len(sheet) // TILE, TILE, TILES, TILE, 3).swapaxes(1, 2)
     images = np.ascontiguousarray(tiles).reshape(-1, TILE, TILE, 3)
     return by_digest(images, np.repeat(np.arange(10), len(images) // 10))
-
-
-def _with_channels(images: np.ndarray) -> np.ndarray:
-    return images[..., np.newaxis] if images.ndim == 3 else images

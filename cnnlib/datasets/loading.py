@@ -71,14 +71,14 @@ def load(
     sizes = (train_size, test_size, validation_size)
     if not partial:  # before anything is read
         of = file or known
-        _check_sizes(name, (of.train_count, of.test_count), *sizes)
+        _check_sizes(name, of.train_count, of.test_count, *sizes)
     if file:
         arrays, source = file.arrays(), f"{'sample' if sample else 'embedded'} data/{file.pattern}"
     else:
         arrays, source = _of_folder(known, partial, download)
     labels, test_labels = arrays["train"][1], arrays["test"][1]
     if partial:
-        _check_sizes(name, (len(labels), len(test_labels)), *sizes)
+        _check_sizes(name, len(labels), len(test_labels), *sizes)
     # Each draw has a random stream of its own, so none depends on another's size.
     validation = draw(labels, validation_size, [seed, 0])
     train = np.setdiff1d(np.arange(len(labels)), validation, assume_unique=True)
@@ -138,27 +138,22 @@ def _with_one_size(name: str) -> Info:
 
 
 def _check_sizes(
-    name: str,
-    counts: tuple[int, int],
-    train_size: int | None,
-    test_size: int | None,
-    validation_size: int,
+    name: str, train_count: int, test_count: int, train: int | None, test: int | None, held_out: int
 ) -> None:
-    """Raise InputError for a size that cannot be: `counts` training and test images there are."""
-    train_count, test_count = counts
+    """Raise InputError for a size that cannot be."""
     for argument, value, least, most in (
-        ("train_size", train_size, 1, train_count),
-        ("test_size", test_size, 1, test_count),
-        ("validation_size", validation_size, 0, max(train_count - 1, 0)),
+        ("train_size", train, 1, train_count),
+        ("test_size", test, 1, test_count),
+        ("validation_size", held_out, 0, max(train_count - 1, 0)),
     ):
         if value is not None and not least <= value <= most:
             raise InputError(
                 f"{argument} for {name} is {value}, expected a whole number from {least} to {most}"
             )
-    if train_size and train_size + validation_size > train_count:
+    if train and train + held_out > train_count:
         raise InputError(
-            f"train_size {train_size} and validation_size {validation_size} together exceed the "
-            f"{train_count} training images of {name}: make one of them smaller"
+            f"train_size {train} and validation_size {held_out} together exceed the {train_count} "
+            f"training images of {name}: make one of them smaller"
         )
 
 
@@ -166,11 +161,10 @@ def _of_folder(known: Info, partial: bool, download: bool) -> tuple[embedded.Arr
     """Return all images of a prepared set, and where they came from."""
     how = "prepared" if prepared.find(known) else "downloaded"
     folder = downloads.folder(known, download)
-    assert known.image_shape, "its images have one size"
-    none = np.empty((0, *known.image_shape), np.uint8), np.empty(0, np.int64)
-    splits = prepared.check(folder, known, partial)
-    read = {name: prepared.read_split(folder, split, known) for name, split in splits.items()}
-    arrays = {"train": none, "test": none} | read
+    none = np.empty((0, *(known.image_shape or ())), np.uint8), np.empty(0, np.int64)
+    arrays = {"train": none, "test": none}
+    for name, split in prepared.check(folder, known, partial).items():
+        arrays[name] = prepared.read_split(folder, split, known)
     count = sum(len(labels) for _, labels in arrays.values())
     part = f", a part ({count:,} images)" if count != known.train_count + known.test_count else ""
     return arrays, f"{how} {known.name}/{folder.name}{part}"

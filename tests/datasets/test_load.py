@@ -34,12 +34,16 @@ def test_a_cut_has_the_classes_in_proportion():
     assert np.bincount(cut.test.labels).tolist() == [10, 11, 10, 10, 10, 9, 10, 10, 10, 10]
 
 
-def test_images_keep_their_labels_and_their_order():
-    whole, cut = datasets.load("mnist").train, datasets.load("mnist", train_size=50).train
-    positions = {image.tobytes(): index for index, image in enumerate(whole.images)}
-    found = [positions[image.tobytes()] for image in cut.images]
-    assert found == sorted(found)
-    assert whole.labels[found].tolist() == cut.labels.tolist()
+def test_what_a_seed_draws_is_frozen_and_keeps_labels_and_order():
+    whole = datasets.load("mnist")
+    cut = datasets.load("mnist", train_size=5, validation_size=5, test_size=5, seed=1)
+    for part, of, places in (
+        (cut.train, whole.train, [5312, 23145, 34856, 45677, 54898]),
+        (cut.validation, whole.train, [6577, 18394, 18987, 23526, 39704]),
+        (cut.test, whole.test, [1309, 4110, 6240, 6346, 9468]),
+    ):
+        assert np.array_equal(part.images, of.images[places])
+        assert part.labels.tolist() == of.labels[places].tolist()
 
 
 def test_train_and_validation_share_no_image_and_make_up_the_whole():
