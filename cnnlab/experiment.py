@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import pathlib
+import random
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -88,15 +89,16 @@ def plan(
     return _planned(model, info, recipe, seed, train_size or info.train_count, order)
 
 
-def _planned(model, info, recipe, seed, train_images, image_order):
+def _planned(model, info, recipe, seed, train_images, image_order, other=None):
     """The columns of a row that are known before the training, without any check."""
+    settings = recipe.settings() | ({"other": other} if other else {})
     row = {
         "model": model,
         "dataset": info.name,
         "image_order": image_order,
         "protocol": recipe.row_protocol,
         "recipe": recipe.name,
-        "settings": json.dumps(recipe.settings(), sort_keys=True, separators=(",", ":")),
+        "settings": json.dumps(settings, sort_keys=True, separators=(",", ":")),
         "seed": int(seed),
         "train_images": int(train_images),
         "test_images": info.test_count,
@@ -258,8 +260,12 @@ def record(model: str, net: "keras.Model", trained: Any, data: datasets.Dataset)
             transfer.Trained, which knows recipe, seed and images.
         data: the Dataset that it was trained on, from datasets.load.
 
+    What determines the result and is no setting of the recipe (patterns of boosting, drawn test
+    images, first weights) enters the settings as `other` where it is not what `train_row` takes.
+
     Raises InputError, and records nothing, if the net is not the one that this training ended with
-    (it was trained on, or training was stopped), or was trained on other images.
+    (it was trained on, or training was stopped), was trained on other images, or is not the net
+    that this name declares.
     """
     from cnnlib import training
 
@@ -278,11 +284,69 @@ def record(model: str, net: "keras.Model", trained: Any, data: datasets.Dataset)
         )
     # The net has learned from these images already: that it takes them is no question.
     _check_recipe(declared, trained.recipe)
+    other = _other_images(trained, data) | _other_start(model, net, trained, images, data.info)
+    counts = getattr(trained, "counts", None)
+    if counts and counts[0].wanted != max(2, len(images)):
+        other["patterns"] = counts[0].wanted
+    if counts and counts[0].cap != 100 * counts[0].wanted:
+        other["candidates"] = counts[0].cap
     is_sample = data.source.startswith("sample ")
     order = "sample" if is_sample else datasets.image_order(data.info.name)
-    size = len(data.train.labels)
-    planned = _planned(model, data.info, trained.recipe, trained.seed, size, order)
+    planned = _planned(model, data.info, trained.recipe, trained.seed, len(images), order, other)
     return _keep(planned, net, trained, data)
+
+
+def _other_images(trained, data):
+    """What tells these images from those that `train_row` draws with this seed, if anything."""
+    from cnnlib import training
+
+    own = [training.fingerprint(part.images, part.labels) for part in (data.train, data.test)]
+    options = {"train_size": len(data.train.labels), "seed": trained.seed, "download": False}
+    options["sample"] = data.source.startswith("sample ")
+    try:
+        drawn = datasets.load(data.info.name, **options)
+        usual = [
+            training.fingerprint(part.images, part.labels) for part in (drawn.train, drawn.test)
+        ]
+    except (InputError, datasets.Unavailable):  # a part of a set, or a Dataset of one's own
+        usual = ["", ""]
+    names = ("train", "test")
+    return {name: a for name, a, b in zip(names, own, usual, strict=True) if a != b}
+
+
+def _other_start(model, net, trained, images, info):
+    """What tells the first weights from those that `train_row` begins with, if anything.
+
+    Raises InputError if the net is not the one that `model` declares: its weights have other
+    shapes, or it computes something else with them.
+    """
+    import keras
+
+    from cnnlib import models, training
+
+    if trained.recipe.transfer:
+        found = trained.backbone.weights.digest
+        return {} if found == models.vgg16_weights().digest else {"pretrained": found}
+    state = random.getstate()
+    random.seed(trained.seed)  # Keras' initializers take their seeds from here
+    with training.precision(trained.recipe):
+        declared = models.build(model, input_shape=images.shape[1:], classes=len(info.class_names))
+    random.setstate(state)
+    start = training.weights_digest(declared)
+    weights = net.get_weights()
+    shapes, expected = ([w.shape for w in each] for each in (weights, declared.get_weights()))
+    same = shapes == expected
+    if same:
+        declared.set_weights(weights)
+        answers = [keras.ops.convert_to_numpy(each(images[:16])) for each in (net, declared)]
+        same = np.allclose(*(np.asarray(each, np.float32) for each in answers), 1e-3, 1e-3)
+    if not same:
+        raise InputError(
+            f"{net.name} is not the net {model}: its weights, or what it computes with them, are "
+            f"not those of models.build({model!r}). Give the name of the net that was trained"
+        )
+    first = getattr(trained, "start", "") or start  # a boosted net begins as its seed says
+    return {} if first == start else {"start": first}
 
 
 def _keep(planned, net, trained, data):

@@ -62,7 +62,8 @@ def _trained_again(row):
 
     if plan(recipe)["settings"] != row["settings"]:
         raise InputError(
-            f"the recipe {row['recipe']} has changed since {row['run_id']} was trained"
+            f"{row['run_id']} was trained with the settings {row['settings']}, and `train` has "
+            f"{plan(recipe)['settings']}"
         )
     data = datasets.load(row["dataset"], train_size=row["train_images"], seed=row["seed"])
     with tempfile.TemporaryDirectory(prefix="cnnlib-verify-") as folder:

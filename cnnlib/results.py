@@ -60,7 +60,9 @@ class Row(pydantic.BaseModel):
     image_order: Text  # seeds draw from the images in this order
     protocol: Name
     recipe: Name
-    settings: str  # those of the recipe, as JSON: what it says beyond its defaults
+    # Of the recipe, as JSON: what it says beyond its defaults, and under "other" what else
+    # determines the result, where that is not what `train` takes.
+    settings: str
     seed: Annotated[int, pydantic.Field(ge=0, lt=2**32)]
     train_images: Images
     test_images: Images
@@ -321,6 +323,7 @@ def lines(benchmark: str = "mnist", local: bool = True) -> list[dict[str, Any]]:
     for row in sorted(rows(benchmark, local).values(), key=lambda row: row["date"]):
         settings = [row[name] for name in SETTINGS]
         key = (row["row_id"], *settings, row["image_order"] == "sample", row["origin"])
+        key += (row["settings"],)
         groups.setdefault(key, {})[row["seed"]] = row
     by_row: dict[str, list] = {}
     for (row_id, *_), by_seed in sorted(groups.items()):
@@ -376,14 +379,16 @@ def measured_text(line: dict[str, Any]) -> str:
 
 
 def images_text(line: dict[str, Any]) -> str:
-    """Return how many images were used, where it was not all: ", 6,000 images"."""
+    """Return what is not usual of the images, and of the settings: ", 6,000 images"."""
     first, text = line["runs"][0], ""
     info = datasets.info(first["dataset"])
     if first["train_images"] != info.train_count:
         text += f", {first['train_images']:,} images"
     if first["test_images"] != info.test_count:
         text += f", tested on {first['test_images']:,}"
-    return text + (", of the sample" if first["image_order"] == "sample" else "")
+    text += ", of the sample" if first["image_order"] == "sample" else ""
+    other = json.loads(first["settings"]).get("other", {})
+    return text + "".join(f", {name} {value}" for name, value in other.items())
 
 
 def time_text(time: float, on_gpu: bool, digits: int = 0) -> str:

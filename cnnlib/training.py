@@ -44,6 +44,8 @@ class History:
     """Fingerprint of the images and labels that it was trained on."""
     weights: str
     """Digest of the trained weights: see `is_of`."""
+    start: str = ""
+    """Digest of the weights before training."""
 
     def is_of(self, model: keras.Model) -> bool:
         """Return whether `model` has the very weights that this training ended with."""
@@ -90,6 +92,7 @@ def train(
     _check_precision(model, recipe)
     labels = np.asarray(labels)
     steps = math.ceil(len(images) / recipe.batch_size)
+    first = weights_digest(model)
     for layer in model.layers:
         if isinstance(layer, models.cifar10.Whitening):
             layer.adapt(images)
@@ -150,7 +153,9 @@ def train(
             shown.epoch_done(rows)
         start = time.perf_counter()
     seconds = sum(row["seconds"] for row in rows)
-    return History(pd.DataFrame(rows), seconds, recipe, int(seed), data, weights_digest(model))
+    return History(
+        pd.DataFrame(rows), seconds, recipe, int(seed), data, weights_digest(model), first
+    )
 
 
 def _compile(model, recipe, optimizer):
@@ -222,7 +227,8 @@ def predict(
         batch_size: images at a time.
         views: 2 for the mean of the logits of each image and of its mirror image; 6 for half of
             that mean, and half of the mean of these two moved by one pixel up and left, and down
-            and right, where the border repeats (Jordan 2024).
+            and right, where the border repeats (after Jordan
+            2024, who mirrors it).
     """
     past = getattr(model, "history", None)  # of Keras' `fit`
     if past is not None and not model.stop_training:

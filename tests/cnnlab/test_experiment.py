@@ -205,14 +205,15 @@ def test_a_row_says_that_float32_took_the_place_of_bfloat16(monkeypatch):
     assert row["device"].endswith("; float32 in the place of bfloat16")
 
 
-def trained(name="linear-20x20", recipe="plain,epochs=2", size=500):
+def trained(name="linear-20x20", recipe="plain,epochs=2", net=None, first=0, **drawn):
     """What a notebook has when it records: a net, its history, its data."""
-    data = datasets.load("mnist", train_size=size, test_size=500)
+    data = datasets.load("mnist", **{"train_size": 500, "seed": 0} | drawn)
     recipe = recipes.recipe(recipe)
     images = preprocessing.prepare_for(name, recipe, data.train.images)
-    keras.utils.set_random_seed(0)
-    net = models.build(name)
-    return net, training.train(net, images, data.train.labels, recipe, progress=False), data
+    keras.utils.set_random_seed(first)
+    net = net or models.build(name)
+    history = training.train(net, images, data.train.labels, recipe, 0, progress=False)
+    return net, history, data
 
 
 def test_record_refuses_a_net_that_was_trained_on_or_stopped(monkeypatch):
@@ -231,10 +232,73 @@ def test_record_refuses_a_net_that_was_trained_on_or_stopped(monkeypatch):
     with pytest.raises(InputError, match="was trained on, or stopped, since"):
         cnnlab.record("linear-20x20", net, history, data)
     history = training.train(net, images, data.train.labels, history.recipe)
-    other = datasets.load("mnist", train_size=500, seed=1, test_size=500)
+    other = datasets.load("mnist", train_size=500, seed=1)
     with pytest.raises(InputError, match="trained on other images than `data` has"):
         cnnlab.record("linear-20x20", net, history, other)
     assert not files()
     row = cnnlab.record("linear-20x20", net, history, data)
-    assert row["epochs"] == len(history.epochs) == 2 and row["test_images"] == 500
-    assert len(results.histories("mnist")) == 2
+    planned = experiment.plan("linear-20x20", "mnist", history.recipe, 0, 500)
+    assert row["run_id"] != planned["run_id"]  # it began with what the stopped training had reached
+    assert row["epochs"] == len(results.histories("mnist")) == 2
+
+
+@pytest.mark.parametrize(
+    ("trained_as", "recorded_as"),
+    [
+        ("lenet-5", "lenet-5-paper"),
+        ("lenet-1", "lenet-1-paper"),
+        ("lenet-1-paper", "lenet-1"),
+        ("lenet-5", "lenet-4"),
+        ("mlp-28x28-300-100", "mlp-28x28-500-150"),
+        ("mlp-28x28-300", "linear-28x28"),
+        ("linear-20x20", "boosted-linear-20x20"),
+    ],
+)
+def test_no_net_is_recorded_under_the_name_of_another(trained_as, recorded_as):
+    with pytest.raises(InputError, match=f"is not the net {recorded_as}: its weights"):
+        cnnlab.record(recorded_as, *trained(trained_as, "plain,epochs=1", train_size=50))
+    assert not files()
+
+
+def test_equal_weights_do_not_make_the_same_net():
+    """LeNet-4 with ReLU has the weights of the declared one, whose activation is tanh."""
+    net = models.LeNet4(activation="relu")
+    with pytest.raises(InputError, match="what it computes with them"):
+        cnnlab.record("lenet-4", *trained("lenet-4", "plain,epochs=1", net, train_size=50))
+
+
+def test_what_changes_a_result_is_in_its_identity():
+    recipe = recipes.recipe("plain,epochs=2")
+    usual = experiment.plan("linear-20x20", "mnist", recipe, 0, 500)["run_id"]
+    for drawn, other in (
+        ({}, []),
+        ({"test_size": 100}, ["test"]),
+        ({"test_size": 100, "seed": 1}, ["test", "train"]),  # other images, trained with seed 0
+        ({"validation_size": 1000}, ["train"]),
+    ):
+        row = cnnlab.record("linear-20x20", *trained(**drawn))
+        assert sorted(json.loads(row["settings"]).get("other", {})) == other
+        assert (row["run_id"] == usual) == (not other)
+    own = models.build("linear-20x20")
+    own.set_weights([np.zeros((400, 10)), np.zeros(10)])
+    for start in ({"net": own}, {"first": 1}):
+        row = cnnlab.record("linear-20x20", *trained(**start))
+        assert list(json.loads(row["settings"])["other"]) == ["start"]
+    rows = results.lines("mnist")[:7]
+    assert [line["n"] for line in rows[:6]] == [1] * 6  # none counts as a seed of another
+
+
+def test_the_patterns_of_boosting_are_in_the_identity():
+    data = datasets.load("mnist", train_size=200, seed=4)
+    images, labels = preprocessing.prepare(data.train.images, "20x20"), data.train.labels
+    run_ids = set()
+    for wanted, cap in ((None, None), (20, None), (30, None), (20, 3000)):
+        options = {"wanted": wanted, "cap": cap, "progress": False}
+        boosted = boosting.train("linear-20x20", images, labels, SHORT, 4, **options)
+        row = cnnlab.record("boosted-linear-20x20", boosted.model, boosted, data)
+        other = json.loads(row["settings"]).get("other", {})
+        assert other.get("patterns") == wanted and other.get("candidates") == cap
+        run_ids.add(row["run_id"])
+    assert len(run_ids) == 4
+    planned = experiment.plan("boosted-linear-20x20", "mnist", SHORT, 4, 200)
+    assert planned["run_id"] in run_ids
