@@ -341,7 +341,7 @@ _FROM_SCRATCH: dict[str, tuple[str, dict[str, Any]]] = {
         _JORDAN_2024 | {"epochs": 8},
     ),
     "fast-bfloat16-12": ("the same for 12 epochs: 20 minutes", _JORDAN_2024 | {"epochs": 12}),
-    # Means that depend on no net: docs/recipes.md names the source of each.
+    # Made for no net of the twelve (VGG16 needs small_epochs=0): docs/recipes.md has the sources.
     "short": (
         "the twelve CIFAR-10 nets on two CPU cores: 24 epochs, 16 of them on smaller images",
         _CIFAR10
