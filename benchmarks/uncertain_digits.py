@@ -16,8 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.stats import gmean
 
-from cnnlib import datasets, models, preprocessing, training
-from cnnlib.digits import strokes
+from cnnlib import datasets, digits, models, preprocessing, training
 from cnnlib.recipes import recipe
 
 NETS = (
@@ -39,7 +38,7 @@ def scribbles(count: int) -> np.ndarray:
         points = [tuple(point) for point in random.uniform(20, 260, (12, 2))]
         ImageDraw.Draw(canvas).line(points, fill=255, width=22, joint="curve")
         ink = np.asarray(canvas.crop(canvas.getbbox())) / np.float32(255)
-        found.append(strokes.normalise(ink))
+        found.append(digits.normalise(ink))
     return np.stack(found)[..., None]
 
 

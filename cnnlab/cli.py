@@ -214,11 +214,16 @@ def _places(row: dict[str, Any]) -> list[str]:
     help="Say whether the ink is dark.  [default: judged by the border]",
 )
 def predict(model: str, images: tuple[str, ...], invert: bool) -> None:
-    """Show what a trained net reads in pictures of digits."""
+    """Show what a trained net reads in pictures of digits: files, or folders of them."""
     from cnnlib import backend, digits
 
     backend.load_keras()
-    click.echo(digits.describe(model, images, invert))
+    text, bad = digits.describe(model, images, invert)
+    click.echo(text)
+    for message in bad:
+        click.echo(f"Error: {message}", err=True)
+    if bad:
+        raise SystemExit(1)
 
 
 @cli.group("batch", cls=Commands)

@@ -7,8 +7,7 @@ import pytest
 from scipy import ndimage
 
 from cnnlab.site import draw_page
-from cnnlib import datasets, models, preprocessing, training
-from cnnlib.digits import strokes
+from cnnlib import datasets, digits, models, preprocessing, training
 
 COUNT = 200
 
@@ -93,7 +92,7 @@ def test_mnist_digits_drawn_as_strokes_get_the_answers_of_keras(drawing):
         canvas = np.frombuffer(base64.b64decode(each["ink"]), np.uint8).reshape(280, 280)
         rows, columns = (np.flatnonzero(canvas.any(axis=axis)) for axis in (1, 0))
         ink = canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] / np.float32(255)
-        images.append(strokes.normalise(ink))
+        images.append(digits.normalise(ink))
         np.testing.assert_array_equal(np.reshape(each["image"], (28, 28)), images[-1])
     images = np.stack(images)[..., None]
     mean = 0

@@ -441,11 +441,15 @@ sys.exit(f"imported: {heavy}" if (heavy := unwanted & set(sys.modules)) else 0)
 
 
 def test_predict(monkeypatch):
+    bad = []
     monkeypatch.setattr(
-        digits, "describe", lambda model, images, invert: f"{model} {images} {invert}"
+        digits, "describe", lambda model, images, invert: (f"{model} {images} {invert}", bad)
     )
     assert run("predict", "lenet-5", "a.png", "b.png").output == "lenet-5 ('a.png', 'b.png') None\n"
-    assert run("predict", "lenet-5", "a.png", "--no-invert").output == "lenet-5 ('a.png',) False\n"
+    bad.append("b.png looks empty")
+    done = run("predict", "lenet-5", "a.png", "--no-invert")
+    assert done.output == "lenet-5 ('a.png',) False\nError: b.png looks empty\n"
+    assert done.exit_code == 1
 
 
 @pytest.mark.parametrize(

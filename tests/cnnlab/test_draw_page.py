@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from cnnlab.site import draw_page
-from cnnlib import datasets, models, preprocessing
-from cnnlib.digits import strokes
+from cnnlib import datasets, digits, models, preprocessing
 
 COUNT = 200
 
@@ -70,7 +69,7 @@ def test_a_drawing_is_scaled_and_centred_as_by_cnnlib(node):
     for image, canvas in zip(found, canvases, strict=True):
         rows, columns = (np.flatnonzero(canvas.any(axis=axis)) for axis in (1, 0))
         ink = canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        np.testing.assert_array_equal(np.reshape(image, (28, 28)), strokes.normalise(ink))
+        np.testing.assert_array_equal(np.reshape(image, (28, 28)), digits.normalise(ink))
 
 
 def test_an_empty_drawing_is_no_digit(node):
