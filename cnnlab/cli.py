@@ -60,6 +60,19 @@ def _expected(error: BaseException) -> tuple[str | None, int]:
     return str(error) if isinstance(error, NotebookError) else None, 1
 
 
+def folder_option(text: str) -> Any:
+    """Return the option -o, --folder, with this help."""
+    return click.option("-o", "--folder", type=click.Path(file_okay=False), help=text)
+
+
+def examples(*commands: str) -> str:
+    """Return the examples under a command's help, each on a line of its own."""
+    return "\n".join(["\b", "Examples:", *(f"  python -m cnnlib {each}" for each in commands)])
+
+
+AT_LEAST_1 = click.IntRange(min=1)
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cnnlib")
 @click.option("--traceback", is_flag=True, help="Show where an error came from.")
@@ -67,14 +80,9 @@ def cli(traceback: bool) -> None:
     """Train, measure and compare the nets of the course on CNN image classification."""
 
 
-@cli.command("course")
+@cli.command("course", epilog=examples("course", "course 02 04 -o report"))
 @click.argument("notebooks", nargs=-1)
-@click.option(
-    "-o",
-    "--folder",
-    type=click.Path(file_okay=False),
-    help="Write the report there.  [default: results/course]",
-)
+@folder_option("Write the report there.  [default: results/course]")
 def course(notebooks: tuple[str, ...], folder: str | None) -> None:
     """Run all notebooks, or those named, and write a report."""
     from cnnlab import course
@@ -83,22 +91,11 @@ def course(notebooks: tuple[str, ...], folder: str | None) -> None:
         raise SystemExit(1)
 
 
-@cli.command("run")
+@cli.command("run", epilog=examples("run 04_lenet1 -p epochs 20 -o long.ipynb"))
 @click.argument("notebook")
-@click.option(
-    "-p",
-    "values",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="Set a parameter; may be repeated.",
-)
-@click.option(
-    "-f", "file", type=click.Path(), help="Read parameters from a YAML file; -p goes before it."
-)
-@click.option(
-    "-o", "output", type=click.Path(dir_okay=False), help="Write the executed notebook there."
-)
+@click.option("-p", "values", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter.")
+@click.option("-f", "file", type=click.Path(), help="Read parameters from a YAML file; -p wins.")
+@click.option("-o", "output", type=click.Path(dir_okay=False), help="Write the notebook there.")
 def run(
     notebook: str, values: tuple[tuple[str, str], ...], file: str | None, output: str | None
 ) -> None:
@@ -116,13 +113,8 @@ def notebooks() -> None:
     """Copy the notebooks: to work in, for students, for teachers."""
 
 
-@notebooks.command("copy")
-@click.option(
-    "-o",
-    "--folder",
-    type=click.Path(file_okay=False),
-    help="Copy them there.  [default: work/ beside notebooks/]",
-)
+@notebooks.command("copy", epilog=examples("notebooks copy"))
+@folder_option("Copy them there.  [default: work/ beside notebooks/]")
 def notebooks_copy(folder: str | None) -> None:
     """Copy the notebooks that the folder does not have yet, to work in the copies."""
     from cnnlab import editions
@@ -134,7 +126,7 @@ def notebooks_copy(folder: str | None) -> None:
     click.echo(f"Copied to {where}: {', '.join(copied) or 'none'}")
 
 
-@notebooks.command("student")
+@notebooks.command("student", epilog=examples("notebooks student -o students"))
 @click.option("-o", "--folder", required=True, type=click.Path(file_okay=False))
 def notebooks_student(folder: str) -> None:
     """Write the notebooks without their solutions."""
@@ -143,7 +135,7 @@ def notebooks_student(folder: str) -> None:
     click.echo("\n".join(map(str, editions.write(folder, editions.without_solutions))))
 
 
-@notebooks.command("teacher")
+@notebooks.command("teacher", epilog=examples("notebooks teacher -o teachers"))
 @click.option("-o", "--folder", required=True, type=click.Path(file_okay=False))
 def notebooks_teacher(folder: str) -> None:
     """Write the notebooks with their solutions in the answer cells."""
@@ -152,7 +144,12 @@ def notebooks_teacher(folder: str) -> None:
     click.echo("\n".join(map(str, editions.write(folder, editions.with_answers))))
 
 
-@cli.command("train")
+@cli.command(
+    "train",
+    epilog=examples(
+        "train lenet-5 mnist --recipe plain --seed 0", "train lenet-1 mnist --recipe plain,epochs=3"
+    ),
+)
 @click.argument("model")
 @click.argument("dataset")
 @click.option("--recipe", default="plain", show_default=True, help="Train by this recipe.")
@@ -163,27 +160,20 @@ def notebooks_teacher(folder: str) -> None:
     show_default=True,
     help="Decide the first weights and the order of images.",
 )
-@click.option(
-    "--train-size", type=click.IntRange(min=1), help="Train on so many images.  [default: all]"
-)
+@click.option("--train-size", type=AT_LEAST_1, help="Train on so many images.  [default: all]")
 @click.option("--again", is_flag=True, help="Train it although the results have it.")
 def train(
-    model: str,
-    dataset: str,
-    recipe: str,
-    seed: int,
-    train_size: int | None,
-    again: bool,
+    model: str, dataset: str, recipe: str, seed: int, train_size: int | None, again: bool
 ) -> None:
     """Train one net, test it once, record the row."""
     from cnnlab import experiment
     from cnnlib import backend
 
-    experiment.plan(model, dataset, recipe, seed, train_size)  # errors before seconds of imports
-    backend.load_keras()
-
     run = experiment.plan(model, dataset, recipe, seed, train_size)["run_id"]
     known = not again and experiment.find(run) is not None
+    if not known:
+        click.echo(f"Training {model} on {dataset} by {recipe}, seed {seed} ...", err=True)
+        backend.load_keras()
     row = experiment.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
     note = " (already in the results: --again trains it anew)" if known else ""
     measure = row["metric"].removesuffix("_percent").replace("_", " ")
@@ -205,7 +195,7 @@ def _places(row: dict[str, Any]) -> list[str]:
     return [*lines, f"Net: {net}"] if net.exists() else lines
 
 
-@cli.command("predict")
+@cli.command("predict", epilog=examples("predict lenet-5 my_seven.png"))
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @click.option(
@@ -231,7 +221,7 @@ def batch() -> None:
     """Run many trainings and notebooks from a file."""
 
 
-@batch.command("plan")
+@batch.command("plan", epilog=examples("batch plan batches/mnist.yaml"))
 @click.argument("file", type=click.Path())
 def batch_plan(file: str) -> None:
     """Check a batch file and list its runs, their ids and how long they may take."""
@@ -240,7 +230,7 @@ def batch_plan(file: str) -> None:
     click.echo(batch.plan_text(file))
 
 
-@batch.command("run")
+@batch.command("run", epilog=examples("batch run batches/mnist.yaml --workers 2"))
 @click.argument("file", type=click.Path())
 @click.option(
     "--scheduler",
@@ -249,12 +239,12 @@ def batch_plan(file: str) -> None:
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=AT_LEAST_1,
     help="Do so many runs at a time.  [default: one a core, as memory allows]",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=AT_LEAST_1,
     help="Give each run so many threads.  [default: its part of the cores]",
 )
 @click.option(
@@ -292,7 +282,7 @@ def batch_run(
         raise SystemExit(1)
 
 
-@batch.command("status")
+@batch.command("status", epilog=examples("batch status batches/mnist.yaml"))
 @click.argument("file", type=click.Path())
 def batch_status(file: str) -> None:
     """Show which runs are done, running or failed."""
@@ -301,14 +291,9 @@ def batch_status(file: str) -> None:
     click.echo(batch.status_text(file))
 
 
-@batch.command("report")
+@batch.command("report", epilog=examples("batch report batches/mnist.yaml"))
 @click.argument("file", type=click.Path())
-@click.option(
-    "-o",
-    "--folder",
-    type=click.Path(file_okay=False),
-    help="Write the page there.  [default: results/batch]",
-)
+@folder_option("Write the page there.  [default: results/batch]")
 def batch_report(file: str, folder: str | None) -> None:
     """Write a page that links the executed notebooks and shows what failed."""
     from cnnlab import batch
@@ -322,7 +307,7 @@ def transfer() -> None:
     """Prepare transfer learning with VGG16; `train vgg16` makes a row."""
 
 
-@transfer.command("features")
+@transfer.command("features", epilog=examples("transfer features cifar10 --image-size 64"))
 @click.argument("dataset")
 @click.option(
     "--image-size",
@@ -331,46 +316,13 @@ def transfer() -> None:
     show_default=True,
     help="Resize images to this side in pixels.",
 )
-@click.option(
-    "--train-size",
-    type=click.IntRange(min=1),
-    help="Take so many training images, those of seed 0.  [default: all]",
-)
+@click.option("--train-size", type=AT_LEAST_1, help="Take so many training images.  [default: all]")
 def transfer_features(dataset: str, image_size: int, train_size: int | None) -> None:
     """Compute and keep the features of frozen VGG16, resumably."""
     from cnnlab import feature_cache
 
     for split, seen in feature_cache.features_of(dataset, image_size, train_size).items():
-        click.echo(f"{split}: {len(seen.array):,} images, {seen.seconds:.0f} s, {seen.path}")
-
-
-@transfer.command("select")
-@click.argument("dataset")
-@click.option(
-    "--image-size",
-    type=click.IntRange(min=32),
-    default=32,
-    show_default=True,
-    help="Resize images to this side in pixels.",
-)
-@click.option(
-    "--train-size",
-    type=click.IntRange(min=10),
-    help="Take so many training images, those of seed 0.  [default: all]",
-)
-@click.option("--blocks", default="345", show_default=True, help="Give the head these blocks.")
-@click.option("--epochs", type=click.IntRange(min=1), default=30, show_default=True)
-def transfer_select(
-    dataset: str, image_size: int, train_size: int | None, blocks: str, epochs: int
-) -> None:
-    """Compare settings of heads on a tenth of the training images."""
-    from cnnlab import head_selection
-
-    click.echo(
-        head_selection.compare_heads(dataset, image_size, train_size, blocks, epochs).to_string(
-            index=False
-        )
-    )
+        click.echo(f"{split}: {len(seen.array):,} images, {seen.seconds:.0f} s")
 
 
 @cli.group("results", cls=Commands)
@@ -378,7 +330,7 @@ def results() -> None:
     """Show and publish what was measured."""
 
 
-@results.command("show")
+@results.command("show", epilog=examples("results show", "results show cifar10"))
 @click.argument("benchmark", default="mnist")
 def results_show(benchmark: str) -> None:
     """Show the lecture's results beside those measured here."""
@@ -387,7 +339,7 @@ def results_show(benchmark: str) -> None:
     click.echo(results_listing.text(benchmark))
 
 
-@results.command("publish")
+@results.command("publish", epilog=examples("results publish --recipe plain"))
 @click.argument("run_ids", nargs=-1)
 @click.option("--recipe", help="Publish the rows of this recipe.")
 def results_publish(run_ids: tuple[str, ...], recipe: str) -> None:
@@ -398,7 +350,7 @@ def results_publish(run_ids: tuple[str, ...], recipe: str) -> None:
     click.echo("\n".join([*taken, f"{len(taken)} rows published, {len(left)} rows left"]))
 
 
-@results.command("remove")
+@results.command("remove", epilog=examples("results remove RUN_ID"))
 @click.argument("run_ids", nargs=-1, required=True)
 def results_remove(run_ids: tuple[str, ...]) -> None:
     """Delete rows of this machine, with their nets, histories and predictions."""
@@ -408,7 +360,7 @@ def results_remove(run_ids: tuple[str, ...]) -> None:
     click.echo("\n".join(["Deleted:", *map(str, removed)]))
 
 
-@results.command("verify")
+@results.command("verify", epilog=examples("results verify", "results verify RUN_ID"))
 @click.argument("run_ids", nargs=-1)
 def results_verify(run_ids: tuple[str, ...]) -> None:
     """Train rows again and compare them; without rows, a quick one."""
@@ -422,7 +374,7 @@ def results_verify(run_ids: tuple[str, ...]) -> None:
         raise SystemExit(1)
 
 
-@results.command("readme")
+@results.command("readme", epilog=examples("results readme --check"))
 @click.option(
     "--check", is_flag=True, help="Only say whether it is up to date: exit code 1 if not."
 )
@@ -437,7 +389,7 @@ def results_readme(check: bool) -> None:
         raise SystemExit(1)
 
 
-@cli.command("models")
+@cli.command("models", epilog=examples("models"))
 def models() -> None:
     """List the nets that can be trained."""
     from cnnlib import registry
@@ -446,7 +398,7 @@ def models() -> None:
         click.echo(f"{net.name:27} input {net.input_format:9} {net.about}")
 
 
-@cli.command("datasets")
+@cli.command("datasets", epilog=examples("datasets"))
 def datasets() -> None:
     """List the data sets."""
     from cnnlib import datasets
@@ -464,7 +416,7 @@ def data() -> None:
     """Prepare data sets ahead, carry them to other machines, list them."""
 
 
-@data.command("fetch")
+@data.command("fetch", epilog=examples("data fetch cifar10 cifar100"))
 @click.argument("names", nargs=-1, required=True)
 @click.option(
     "--archive",
@@ -481,7 +433,7 @@ def data_fetch(names: tuple[str, ...], archive: str | None, partial: bool) -> No
         raise SystemExit(1)
 
 
-@data.command("bundle")
+@data.command("bundle", epilog=examples("data bundle cifar10 -o course.zip"))
 @click.argument("names", nargs=-1, required=True)
 @click.option(
     "-o", "output", required=True, type=click.Path(dir_okay=False), help="Write the bundle there."
@@ -497,7 +449,7 @@ def data_bundle(names: tuple[str, ...], output: str) -> None:
     )
 
 
-@data.command("unpack")
+@data.command("unpack", epilog=examples("data unpack course.zip"))
 @click.argument("file", type=click.Path(dir_okay=False))
 def data_unpack(file: str) -> None:
     """Verify a bundle and install what is in it."""
@@ -506,7 +458,7 @@ def data_unpack(file: str) -> None:
     click.echo("\n".join(bundle.unpack(file)))
 
 
-@data.command("list")
+@data.command("list", epilog=examples("data list"))
 def data_list() -> None:
     """Show what of each data set is on this machine."""
     from cnnlab import fetch
@@ -514,13 +466,8 @@ def data_list() -> None:
     click.echo(fetch.table())
 
 
-@cli.command("site")
-@click.option(
-    "-o",
-    "--folder",
-    type=click.Path(file_okay=False),
-    help="Write the site there.  [default: site/ in the checkout]",
-)
+@cli.command("site", epilog=examples("site"))
+@folder_option("Write the site there.  [default: site/ in the checkout]")
 def site(folder: str | None) -> None:
     """Build the course as a web site that opens without a network."""
     from cnnlab import site
@@ -528,7 +475,7 @@ def site(folder: str | None) -> None:
     click.echo(f"Site: {site.build_site(folder)}")
 
 
-@cli.command("draw")
+@cli.command("draw", epilog=examples("draw"))
 @click.option("-o", "--output", "folder", help="Folder of the page.  [default: results/draw]")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
 def draw(folder: str | None, browser: bool) -> None:
@@ -546,7 +493,7 @@ def draw(folder: str | None, browser: bool) -> None:
         click.echo("No browser was found: open the page by hand.")
 
 
-@cli.command("clean")
+@cli.command("clean", epilog=examples("clean --dry-run"))
 @click.option("--checkpoints", is_flag=True, help="Also those of trainings that are not complete.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only show what would be removed.")
 def clean(checkpoints: bool, dry_run: bool) -> None:
@@ -563,7 +510,7 @@ def clean(checkpoints: bool, dry_run: bool) -> None:
     click.echo(f"{total / 1e6:.1f} MB {'would be removed' if dry_run else 'removed'}")
 
 
-@cli.command("recipes")
+@cli.command("recipes", epilog=examples("recipes"))
 def recipes() -> None:
     """List the recipes by which nets are trained."""
     from cnnlib import recipes

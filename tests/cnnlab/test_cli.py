@@ -172,7 +172,7 @@ def test_a_full_disk_is_one_message():
 class TestTrain:
     def test_defaults(self, trained):
         result = run("train", "lenet-5", "mnist")
-        first, *_ = result.output.splitlines()
+        first, *_ = result.stdout.splitlines()
         assert first == "lenet-5 mnist plain seed 0: 1.23 % test error in 12 s"
         assert trained == [("lenet-5", "mnist", "plain", 0, {"train_size": None, "again": False})]
 
@@ -202,13 +202,13 @@ class TestTrain:
         row, net = results.local_file("lenet-5-0"), results.local_file("lenet-5-0", "nets")
         storage.write_atomically(row, "{}")
         storage.write_atomically(net, b"")
-        assert run("train", "lenet-5", "mnist").output.splitlines()[1:] == [
+        assert run("train", "lenet-5", "mnist").stdout.splitlines()[1:] == [
             f"Row: {row}",
             f"Net: {net}",
         ]
         row.unlink()
         net.unlink()
-        (line,) = run("train", "lenet-5", "mnist").output.splitlines()[1:]
+        (line,) = run("train", "lenet-5", "mnist").stdout.splitlines()[1:]
         assert line == f"Row: {results.ledger_file('mnist')} (lenet-5-0)"
 
     @pytest.mark.parametrize(
