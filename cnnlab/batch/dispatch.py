@@ -86,16 +86,12 @@ def run(
 
 
 def _wait(submit, todo, slots, total, copies):
-    """Do the runs `todo`; return those that failed.
-
-    `submit` takes the id of a run and the bytes of memory that are kept free for it, of `total`
-    bytes for all, or None on a cluster.
-    """
+    """Do the runs `todo`; return those that failed. `total`: bytes for all, None on a cluster."""
     from distributed import as_completed
 
     ended, memory, failed, count, started = as_completed(), {}, [], 0, time.monotonic()
     for run_id, (_, peak) in runs.expected(todo.values()).items():
-        if total:  # its limit in the batch file, or what such runs took before, or an equal part
+        if total:  # kept free: its limit in the file, else what such runs took, or an equal part
             planned = todo[run_id].memory or max(total // slots, int(1.1 * (peak or 0)))
             memory[run_id] = min(total, planned)
         ended.add(submit(run_id, memory.get(run_id)))

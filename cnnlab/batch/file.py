@@ -9,11 +9,11 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pydantic
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from cnnlab import notebooks, strict_yaml
 from cnnlab.batch.runs import NotebookRun, Run, TrainingRun
@@ -40,6 +40,10 @@ def _list_of_seeds(value: Any) -> Any:
     return seeds
 
 
+def _known(kind: str, names: Callable[[], list[str]]) -> AfterValidator:
+    return AfterValidator(lambda name: check_name(kind, name, names()))
+
+
 class _Strict(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -54,22 +58,12 @@ class Limits(_Strict):
 class Train(_Strict):
     """One net, trained once for each seed."""
 
-    model: str
-    dataset: str
-    recipe: str
+    model: Annotated[str, _known("model", registry.names)]
+    dataset: Annotated[str, _known("dataset", datasets.names)]
+    recipe: Annotated[str, AfterValidator(lambda name: recipes.recipe(name) and name)]
     seeds: Annotated[list[int], BeforeValidator(_list_of_seeds)]
     train_size: int = _UNSET
     limits: Limits = Limits()
-
-    @pydantic.field_validator("model", "dataset", "recipe")
-    @classmethod
-    def _is_known(cls, name: str, info: pydantic.ValidationInfo) -> str:
-        if info.field_name == "recipe":
-            recipes.recipe(name)
-        else:
-            known = {"model": registry.names, "dataset": datasets.names}[str(info.field_name)]
-            check_name(str(info.field_name), name, known())
-        return name
 
     def runs(self, limits: dict[str, Any], folder: pathlib.Path) -> Iterator[Run]:
         """Yield the runs of the item."""
@@ -93,13 +87,13 @@ class Notebook(_Strict):
                 beside = folder / name
                 path = notebooks.find(beside if os.path.isfile(beside) else name)
             choices = []
-            for where, values in (("parameters", self.parameters), ("grid", self.grid)):
-                for key, value in values.items():
+            fixed = {key: [value] for key, value in self.parameters.items()}
+            for where, lists in (("parameters", fixed), ("grid", self.grid)):
+                for key, values in lists.items():
                     with _at(where, key):
-                        if where == "grid" and key in self.parameters:
+                        if where == "grid" and key in fixed:
                             raise InputError("is already set under parameters")
-                        each = value if where == "grid" else [value]
-                        choices.append([notebooks.checked(path, {key: one}) for one in each])
+                        choices.append([notebooks.checked(path, {key: one}) for one in values])
             # A notebook of the course goes by its name, which is the same on each machine.
             name = path.stem if path.parent == storage.NOTEBOOKS else str(path)
             for chosen in itertools.product(*choices):
@@ -121,21 +115,14 @@ class Item(_Strict):
         return self
 
 
-class _Misplaced(InputError):
-    """A mistake, and the keys that lead to it."""
-
-    def __init__(self, keys: tuple[str | int, ...], message: str):
-        super().__init__(message)
-        self.keys = keys
-
-
 @contextlib.contextmanager
-def _at(*keys: str | int) -> Iterator[None]:
-    """Say of an InputError at which keys of the file it comes about."""
+def _at(*keys):
+    """Give an InputError the keys that lead to the mistake in the file."""
     try:
         yield
     except InputError as error:
-        raise _Misplaced((*keys, *getattr(error, "keys", ())), str(error)) from error
+        error.keys = (*keys, *getattr(error, "keys", ()))
+        raise
 
 
 def read(path: str | os.PathLike[str]) -> list[Run]:
@@ -149,8 +136,8 @@ def read(path: str | os.PathLike[str]) -> list[Run]:
     value, lines = strict_yaml.read(path)
     try:
         return _runs(value, path.parent)
-    except _Misplaced as error:
-        keys = error.keys
+    except InputError as error:
+        keys = getattr(error, "keys", ())
         while keys not in lines:
             keys = keys[:-1]
         name = next((f"{key}: " for key in reversed(keys) if isinstance(key, str)), "")
@@ -161,7 +148,9 @@ def _runs(value, folder):
     try:
         items = pydantic.TypeAdapter(list[Item]).validate_python(value or None)
     except pydantic.ValidationError as error:
-        raise _first(error) from None
+        keys, message = _first(error)
+        with _at(*keys):
+            raise InputError(message) from None
     found: dict[str, Run] = {}
     limits: dict[str, Any] = {}
     for number, item in enumerate(items):
@@ -179,12 +168,12 @@ def _runs(value, folder):
                     raise InputError(f"{run} is already in the file")
                 found[run.id] = run
     if not found:
-        raise _Misplaced((), "has limits but no run: add a `- train: ...` or a `- notebook: ...`")
+        raise InputError("has limits but no run: add a `- train: ...` or a `- notebook: ...`")
     return list(found.values())
 
 
-def _first(error: pydantic.ValidationError) -> _Misplaced:
-    """Return the first mistake that pydantic found."""
+def _first(error):
+    """(Keys, message) of the first mistake that pydantic found."""
     # A misspelt key explains a missing one, so it comes first.
     order = {"extra_forbidden": 0, "missing": 1}
     found = min(error.errors(), key=lambda each: order.get(each["type"], 2))
@@ -197,8 +186,8 @@ def _first(error: pydantic.ValidationError) -> _Misplaced:
     elif kind == "value_error":
         message = str(found["ctx"]["error"])
     elif kind in order:
-        models: dict[Any, Any] = {"train": Train, "notebook": Notebook, "limits": Limits}
+        models = {"train": Train, "notebook": Notebook, "limits": Limits}
         known = ", ".join(models.get(keys[-2], Item).model_fields)
         problem = f"{keys[-1]} is missing" if kind == "missing" else "is no key here"
         message = f"{problem}; the keys are {known}"
-    return _Misplaced(keys, message)
+    return keys, message

@@ -17,7 +17,7 @@ PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Batch {name}</title>
+<title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }}
@@ -25,15 +25,13 @@ table {{ display: block; overflow-x: auto; }}
 th, td {{ padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #8888; }}
 pre {{ white-space: pre-wrap; border-left: .3rem solid #c33; padding-left: .7rem; }}
 </style>
-<h1>Batch {name}</h1>
+<h1>{title}</h1>
 <p>{date:%Y-%m-%d %H:%M}. {counts}.</p>
-<table>
-<tr><th>Run</th><th>Status</th><th>Time</th><th>Memory</th><th>Machine</th><th>Result</th></tr>
-{rows}
-</table>
+{table}
 {failures}
 </html>
 """
+COLUMNS = ("Run", "Status", "Time", "Memory", "Machine", "Result")
 
 
 class RunStatus(NamedTuple):
@@ -105,7 +103,7 @@ def minutes_text(minutes: float | None) -> str:
 
 
 def memory_text(peak: int | None) -> str:
-    """Return bytes as text: "1.52 GB", or "" where they are not known."""
+    """Return bytes as text: "1.52 GB", or nothing where they are not known."""
     return f"{peak / 1e9:.2f} GB" if peak else ""
 
 
@@ -116,40 +114,39 @@ def write(
 
     It is `index.html` in `folder`, without one `batch/NAME.html` in the results folder.
     """
+    from tabulate import tabulate
+
     path = pathlib.Path(path)
     page = runs.file("any", "record").with_name(f"{path.stem}.html")
     page = pathlib.Path(folder) / "index.html" if folder else page
-    found, at = statuses(file.read(path)), page.parent.resolve()
-    rows, failures = [], []
+    found, rows, failures = statuses(file.read(path)), [], ""
     for run, status, record in found:
-        links = "; ".join(_links(run, at))
+        links, message = "; ".join(_links(run, page.parent.resolve())), record.get("message", "")
         took = minutes_text(record["seconds"] / 60) if "seconds" in record else ""
         cells = [str(run), status, took, memory_text(record.get("peak_memory"))]
         cells = [escape(cell) for cell in [*cells, record.get("host", "")]]
-        result = links or escape(record.get("message", "")) if status == DONE else ""
-        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in [*cells, result])}</tr>")
+        result = links if isinstance(run, NotebookRun) or status == FAILED else escape(message)
+        copies = [f"; copy in {escape(place)}" for place in record.get("copies", [])]
+        rows.append([*cells, result + "".join(copies)])
         if status == FAILED:
-            failures.append(
-                f"<h2>{escape(str(run))} failed</h2>\n<p>{escape(record['message'])}. {links}</p>\n"
-                f"<pre>{escape(record.get('traceback', ''))}</pre>"
-            )
+            failures += f"<h2>{escape(str(run))} failed</h2>\n<p>{escape(message)}. {links}</p>\n"
+            failures += f"<pre>{escape(record.get('traceback', ''))}</pre>\n"
     text = PAGE.format(
-        name=escape(path.name),
+        title=f"Batch {escape(path.name)}",
         date=datetime.datetime.now(),
         counts=_counts(found),
-        rows="\n".join(rows),
-        failures="\n".join(failures),
+        table=tabulate(rows, COLUMNS, tablefmt="unsafehtml", disable_numparse=True),
+        failures=failures,
     )
     return storage.write_atomically(page, text)
 
 
 def _links(run, folder):
     """HTML links to the files of a run, relative to `folder`: the whole can be moved or served."""
-    files = {"log": "what it printed"}
+    titles = {"partial": "the notebook as far as it got", "log": "what it printed"}
     if isinstance(run, NotebookRun):
-        partial = "the notebook as far as it got"
-        files = {"notebook": "executed notebook", "partial": partial, "log": files["log"]}
-    for kind, title in files.items():
+        titles = {"notebook": "executed notebook"} | titles
+    for kind, title in titles.items():
         if (path := runs.file(run.id, kind)).exists():
             target = pathlib.PurePath(os.path.relpath(path.resolve(), folder)).as_posix()
             yield f'<a href="{escape(quote(target, safe="/=."))}">{title}</a>'

@@ -54,18 +54,17 @@ def execute(
 ) -> dict[str, Any]:
     """Start the process of a run, wait for its end, and return the record of the run.
 
-    Args:
-        run: what to do.
-        run_id: its id on the machine of the command.
-        results: the results folder.
-        copies: a place for a copy of the executed notebook.
-        threads: of the run; None for an equal part of this machine's cores.
-        memory: bytes for the run; None for an equal part. A limit of the batch file goes before it.
+    `run_id` is the id on the machine of the command, `results` the results folder, `copies` a place
+    for a copy of the executed notebook. Without `threads` and `memory` (bytes) a run has an equal
+    part of this machine; a limit in the batch file goes before `memory`.
 
     Raises:
         Killed: its process or its kernel was killed, as the record says.
         InputError: this machine does not see the results folder.
     """
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
     os.environ["CNNLIB_RESULTS"] = results
     if not runs.file(run_id, "record").parent.is_dir():
         raise InputError(
@@ -74,7 +73,9 @@ def execute(
         )
     if runs.is_running(run_id, wait=WAIT):
         return {"status": ELSEWHERE}
-    threads, memory = _share(threads, run.memory or memory)
+    slots, is_wanted = _task()
+    threads = threads or max(1, CPU_COUNT // slots)
+    memory = run.memory or memory or int(0.9 * MEMORY_LIMIT / slots)
     log = runs.file(run_id, "log")
     storage.make_folder(log.parent)
     started = time.monotonic()
@@ -95,7 +96,7 @@ def execute(
                 start_new_session=True,  # Ctrl-C is for the command, which stops its runs itself
             ) as process,
         ):
-            problem, peak = _watch(process, run.minutes, memory)
+            problem, peak = _watch(process, run.minutes, memory, is_wanted)
         code, record = process.returncode, runs.read_record(run_id)
         if problem == STOPPED or code == BUSY:
             return {"status": problem or ELSEWHERE}
@@ -114,27 +115,13 @@ def execute(
             for part in pathlib.Path(folder).glob("*/*.ipynb"):
                 storage.write_atomically(runs.file(run_id, "partial"), part.read_bytes())
     record |= {"seconds": round(time.monotonic() - started, 1), "peak_memory": peak}
-    runs.write_record(run_id, record | {"threads": threads})
+    runs.write_record(run_id, record)
     if code == AGAIN or (died and not problem):
         raise Killed(record["message"])
     return record | {"exceeded": peak > memory}
 
 
-def _share(threads, memory):
-    """(threads, bytes of memory) for a run: what is given, else an equal part of this machine."""
-    from dask.system import CPU_COUNT
-    from distributed import get_client, get_worker
-    from distributed.system import MEMORY_LIMIT
-
-    slots = 1  # runs at a time on this machine
-    with contextlib.suppress(ValueError):  # no Dask worker calls
-        workers = get_client().scheduler_info(n_workers=-1)["workers"]
-        host = workers[get_worker().address]["host"]
-        slots = sum(each["nthreads"] for each in workers.values() if each["host"] == host)
-    return threads or max(1, CPU_COUNT // slots), memory or int(0.9 * MEMORY_LIMIT / slots)
-
-
-def _watch(process, minutes, memory):
+def _watch(process, minutes, memory, is_wanted):
     """Wait for a process; end it and all that it started if it uses too much or is not wanted.
 
     Returns (why it was ended, or None if it ended by itself; the most bytes that it had).
@@ -143,7 +130,6 @@ def _watch(process, minutes, memory):
 
     deadline = time.monotonic() + 60 * (minutes or float("inf"))
     problem, peak, members, took = None, 0, set(), 0.0
-    is_wanted = _is_wanted()
     running.add(process.pid)
     while problem is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -176,16 +162,19 @@ def _watch(process, minutes, memory):
     return problem, peak
 
 
-def _is_wanted() -> Callable[[], bool]:
-    """A function: is the run still wanted? Dask only forgets a task that has begun."""
-    from distributed import get_worker
+def _task() -> tuple[int, Callable[[], bool]]:
+    """(Runs at a time on this machine, a function: is this one still wanted?)"""
+    from distributed import get_client, get_worker
 
     try:
-        worker = get_worker()
+        worker, workers = get_worker(), get_client().scheduler_info(n_workers=-1)["workers"]
     except ValueError:  # no Dask worker calls
-        return lambda: not stopping.is_set()
+        return 1, lambda: not stopping.is_set()
+    host = workers[worker.address]["host"]
+    slots = sum(each["nthreads"] for each in workers.values() if each["host"] == host)
+    # Dask only forgets a task that has begun.
     tasks, key = worker.state.tasks, worker.get_current_task()
-    return lambda: not stopping.is_set() and key in tasks and tasks[key].state == "executing"
+    return slots, lambda: not stopping.is_set() and key in tasks and tasks[key].state == "executing"
 
 
 def main() -> int:

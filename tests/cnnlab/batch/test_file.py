@@ -1,6 +1,5 @@
 """The format of a batch file, its error messages, and the ids of its runs."""
 
-import shutil
 import subprocess
 import sys
 import time
@@ -211,30 +210,6 @@ def test_an_id_has_what_determines_the_result_and_nothing_else(write, notebook, 
     nb.cells[1].source += "\nprint(1)"
     nbformat.write(nb, notebook)
     assert id_is_new()
-
-
-def test_an_edit_of_the_code_leaves_the_plan_unchanged(tmp_path, write, notebook):
-    """A docstring in a net's module and a comment elsewhere rename no run."""
-    checkout = tmp_path / "checkout"
-    for name in ("cnnlib", "cnnlab", "data", "notebooks"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(storage.ROOT / name, checkout / name, ignore=ignored)
-    path = write(TRAIN + "- notebook: {path: all}\n- notebook: {path: net.ipynb}\n")
-
-    def plan():
-        code = f"from cnnlab import batch; print(batch.plan_text({str(path)!r}))"
-        command = [sys.executable, "-c", code]
-        return subprocess.run(
-            command, cwd=checkout, capture_output=True, text=True, check=True
-        ).stdout
-
-    before = plan()
-    assert before.count("\n") > 7
-    for name in ("cnnlib/models/lenet.py", "cnnlib/training.py", "cnnlab/batch/runs.py"):
-        source = checkout / name
-        text = source.read_text(encoding="utf-8")
-        source.write_text(f'"""Edited. {text[3:]}\n# A comment.\n', encoding="utf-8")
-    assert plan() == before
 
 
 def test_a_thousand_runs_are_planned_without_keras(write, notebook):
