@@ -7,8 +7,6 @@ This module does not import Keras, so that a batch file is checked without waiti
 from __future__ import annotations
 
 import dataclasses
-import types
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from cnnlib.errors import check_name
@@ -35,15 +33,12 @@ class Net:
     name: str
     about: str
     function: str
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
     input_format: str = "28x28"
     row: str | None = None
     training: Literal["gradient", "boosting", "transfer"] = "gradient"
     members: str | None = None
     smallest_side: int | None = None
-
-    def __post_init__(self):
-        object.__setattr__(self, "options", types.MappingProxyType(dict(self.options)))
 
 
 # The choices of LeCun et al. 1998, where the lecture's version of a LeNet differs.
@@ -138,9 +133,7 @@ def _boosted(member: Net) -> Net:
     )
 
 
-NETS = types.MappingProxyType(
-    {net.name: net for net in (*_DIGITS, _VGG16, *_CIFAR10, *map(_boosted, _DIGITS))}
-)
+NETS = {net.name: net for net in (*_DIGITS, _VGG16, *_CIFAR10, *map(_boosted, _DIGITS))}
 
 
 def names() -> list[str]:

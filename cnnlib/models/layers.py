@@ -59,7 +59,6 @@ class TableConvolution(keras.layers.Layer):
             [[0, 1], [1, 2]].
         kernel_size: height and width of the kernel, one whole number.
         kernel_initializer: as in keras.layers.Conv2D; it sees the fan-in of each output map.
-        options: as for every layer of Keras.
     """
 
     def __init__(
@@ -136,7 +135,6 @@ class TrainableSubsampling(keras.layers.Layer):
             two for each); None: each its own.
         coefficient_initializer: it sees a fan-in of 4; None: 1/4, with which the layer starts as
             average pooling.
-        options: as for every layer of Keras.
     """
 
     def __init__(
@@ -213,7 +211,6 @@ class RBFOutput(keras.layers.Layer):
 
     Args:
         classes: at most 10: the digits from 0 on.
-        options: as for every layer of Keras.
     """
 
     def __init__(self, classes: int = 10, **options: Any):

@@ -37,15 +37,10 @@ PATIENCE = 3  # seconds for Keras' host to answer
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Weights:
-    """Hold the weights of VGG16 without its top.
+    """Hold the weights of VGG16 without its top."""
 
-    Args:
-        arrays: float32, kernel and bias of each layer in order.
-        source: where they came from.
-    """
-
-    arrays: tuple[np.ndarray, ...]
-    source: str
+    arrays: tuple[np.ndarray, ...]  # float32, kernel and bias of each layer in order
+    source: str  # where they came from
 
     @property
     def digest(self) -> str:
@@ -153,7 +148,6 @@ class VGGPreprocessing(layers.Layer):
 
     Args:
         image_size: side in pixels to which images are resized first (bilinear); None: as they are.
-        options: as for every layer of Keras.
     """
 
     def __init__(self, image_size: int | None = None, **options: Any):

@@ -7,7 +7,7 @@ from cnnlib import models
 
 @pytest.fixture(scope="session")
 def net():
-    """A function that builds each net once. Whoever changes its weights sets all of them first."""
+    """A function that builds each net once. Whoever changes its weights puts them back."""
     built = {}
 
     def get(name):

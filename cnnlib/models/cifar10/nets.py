@@ -10,6 +10,7 @@ from cnnlib.models.cifar10 import parts
 from cnnlib.models.layers import register
 
 WIDTHS = (64, 128, 256, 512)  # maps of ResNet's stages
+Sizes = tuple[int, ...]  # one for each stage
 
 
 @parts.net
@@ -21,7 +22,7 @@ def VGG16(x: KerasTensor) -> KerasTensor:
     """
     for stage, (maps, depth) in enumerate(zip((*WIDTHS, 512), (2, 2, 3, 3, 3), strict=True), 1):
         for part in range(1, depth + 1):
-            x = parts.convolution_norm_relu(x, maps, 3, f"stage{stage}", part, bias=True)
+            x = parts.convolution_norm(x, maps, 3, f"stage{stage}", part, bias=True)
         x = layers.MaxPooling2D(2, name=f"stage{stage}_pool")(x)
     return x
 
@@ -30,27 +31,29 @@ def VGG16(x: KerasTensor) -> KerasTensor:
 @parts.net
 def ResNet18(x: KerasTensor) -> KerasTensor:
     """Build ResNet18: basic blocks 2-2-2-2; 11,173,962 trainable parameters."""
-    x = parts.convolution_norm_relu(x, 64, 3, None, 1)
-    return parts.stages(x, _basic_block, (2, 2, 2, 2), WIDTHS)
+    return _resnet(x, _basic_block, (2, 2, 2, 2))
 
 
 @parts.net
 def ResNet50(x: KerasTensor) -> KerasTensor:
     """Build ResNet50: bottlenecks 3-4-6-3; 23,520,842 trainable parameters."""
-    x = parts.convolution_norm_relu(x, 64, 3, None, 1)
-    return parts.stages(x, _bottleneck, (3, 4, 6, 3), WIDTHS)
+    return _resnet(x, _bottleneck, (3, 4, 6, 3))
 
 
 @parts.net
 def ResNet101(x: KerasTensor) -> KerasTensor:
     """Build ResNet101: bottlenecks 3-4-23-3; 42,512,970 trainable parameters."""
-    x = parts.convolution_norm_relu(x, 64, 3, None, 1)
-    return parts.stages(x, _bottleneck, (3, 4, 23, 3), WIDTHS)
+    return _resnet(x, _bottleneck, (3, 4, 23, 3))
+
+
+def _resnet(x: KerasTensor, block: parts.Block, depths: Sizes) -> KerasTensor:
+    x = parts.convolution_norm(x, 64, 3, "", 1)
+    return parts.stages(x, block, depths, WIDTHS)
 
 
 def _basic_block(x: KerasTensor, width: int, stride: int, block: str) -> KerasTensor:
-    y = parts.convolution_norm_relu(x, width, 3, block, 1, stride=stride)
-    y = parts.convolution_norm(y, width, 3, block, 2)
+    y = parts.convolution_norm(x, width, 3, block, 1, stride=stride)
+    y = parts.convolution_norm(y, width, 3, block, 2, relu=False)
     return parts.add_shortcut(x, y, stride, block)
 
 
@@ -60,12 +63,20 @@ def _bottleneck(x: KerasTensor, width: int, stride: int, block: str) -> KerasTen
 
 
 def _inner_block(
-    x: KerasTensor, inner: int, width: int, stride: int, block: str, groups: int = 1
+    x: KerasTensor,
+    inner: int,
+    width: int,
+    stride: int,
+    block: str,
+    groups: int = 1,
+    excited: bool = False,
 ) -> KerasTensor:
     """Add a block whose 3x3 convolution has `inner` maps in `groups`, between two of 1x1."""
-    y = parts.convolution_norm_relu(x, inner, 1, block, 1)
-    y = parts.convolution_norm_relu(y, inner, 3, block, 2, stride=stride, groups=groups)
-    y = parts.convolution_norm(y, width, 1, block, 3)
+    y = parts.convolution_norm(x, inner, 1, block, 1)
+    y = parts.convolution_norm(y, inner, 3, block, 2, stride=stride, groups=groups)
+    if excited:
+        y = _squeeze_and_excitation(y, round(0.25 * x.shape[-1]), block)
+    y = parts.convolution_norm(y, width, 1, block, 3, relu=False)
     return parts.add_shortcut(x, y, stride, block)
 
 
@@ -112,7 +123,7 @@ def _resnext(x: KerasTensor, groups: int, group_width: int) -> KerasTensor:
     def block(x: KerasTensor, width: int, stride: int, name: str) -> KerasTensor:
         return _inner_block(x, width, 2 * width, stride, name, groups)
 
-    x = parts.convolution_norm_relu(x, 64, 1, None, 1)
+    x = parts.convolution_norm(x, 64, 1, "", 1)
     width = groups * group_width
     return parts.stages(x, block, (3, 3, 3), (width, 2 * width, 4 * width))
 
@@ -121,32 +132,22 @@ def _resnext(x: KerasTensor, groups: int, group_width: int) -> KerasTensor:
 @parts.net
 def RegNetX_200MF(x: KerasTensor) -> KerasTensor:
     """Build RegNetX for 200 million multiply-adds (on ImageNet); 2,321,946 parameters."""
-    return _regnet(x, (1, 1, 4, 7), (24, 56, 152, 368), group_width=8, excited=False)
+    return _regnet(x, (1, 1, 4, 7), (24, 56, 152, 368), 8, excited=False)
 
 
 @parts.net
 def RegNetY_400MF(x: KerasTensor) -> KerasTensor:
     """Build RegNetY for 400 million, with squeeze-and-excitation; 5,714,362 parameters."""
-    return _regnet(x, (1, 2, 7, 12), (32, 64, 160, 384), group_width=16, excited=True)
+    return _regnet(x, (1, 2, 7, 12), (32, 64, 160, 384), 16, excited=True)
 
 
 def _regnet(
-    x: KerasTensor,
-    depths: tuple[int, ...],
-    widths: tuple[int, ...],
-    group_width: int,
-    excited: bool,
+    x: KerasTensor, depths: Sizes, widths: Sizes, group_width: int, excited: bool
 ) -> KerasTensor:
     def block(x: KerasTensor, width: int, stride: int, name: str) -> KerasTensor:
-        y = parts.convolution_norm_relu(x, width, 1, name, 1)
-        groups = width // group_width
-        y = parts.convolution_norm_relu(y, width, 3, name, 2, stride=stride, groups=groups)
-        if excited:
-            y = _squeeze_and_excitation(y, round(0.25 * x.shape[-1]), name)
-        y = parts.convolution_norm(y, width, 1, name, 3)
-        return parts.add_shortcut(x, y, stride, name)
+        return _inner_block(x, width, width, stride, name, width // group_width, excited)
 
-    x = parts.convolution_norm_relu(x, 64, 3, None, 1)
+    x = parts.convolution_norm(x, 64, 3, "", 1)
     return parts.stages(x, block, depths, widths, strides=(1, 1, 2, 2))
 
 
@@ -172,11 +173,11 @@ def MobileNetV2(x: KerasTensor) -> KerasTensor:
     the paper has none. Paper: Sandler, Howard, Zhu, Zhmoginov & Chen 2018, "MobileNetV2: Inverted
     Residuals and Linear Bottlenecks".
     """
-    x = parts.convolution_norm_relu(x, 32, 3, None, 1)
+    x = parts.convolution_norm(x, 32, 3, "", 1)
     depths, strides = (1, 2, 3, 4, 3, 3, 1), (1, 1, 2, 2, 1, 2, 1)
     sizes = ((1, 16), (6, 24), (6, 32), (6, 64), (6, 96), (6, 160), (6, 320))
     x = parts.stages(x, _inverted_residual, depths, sizes, strides)
-    return parts.convolution_norm_relu(x, 1280, 1, None, 2)
+    return parts.convolution_norm(x, 1280, 1, "", 2)
 
 
 def _inverted_residual(
@@ -185,10 +186,10 @@ def _inverted_residual(
     """Expand, filter each map by itself, and project back without an activation."""
     expansion, width = sizes
     expanded = expansion * x.shape[-1]
-    y = parts.convolution_norm_relu(x, expanded, 1, block, 1)
-    y = parts.convolution_norm_relu(y, expanded, 3, block, 2, stride=stride, groups=expanded)
-    y = parts.convolution_norm(y, width, 1, block, 3)
-    return y if stride > 1 else parts.add_shortcut(x, y, stride, block, activated=False)
+    y = parts.convolution_norm(x, expanded, 1, block, 1)
+    y = parts.convolution_norm(y, expanded, 3, block, 2, stride=stride, groups=expanded)
+    y = parts.convolution_norm(y, width, 1, block, 3, relu=False)
+    return y if stride > 1 else parts.add_shortcut(x, y, stride, block, relu=False)
 
 
 @parts.net
@@ -246,16 +247,16 @@ def DPN92(x: KerasTensor) -> KerasTensor:
 
     Paper: Chen, Li, Xiao, Jin, Yan & Feng 2017, "Dual Path Networks".
     """
-    x = parts.convolution_norm_relu(x, 64, 3, None, 1)
+    x = parts.convolution_norm(x, 64, 3, "", 1)
     # By stage: blocks, inner maps, residual maps, dense maps
     settings = ((3, 96, 256, 16), (4, 192, 512, 32), (20, 384, 1024, 24), (3, 768, 2048, 128))
     for stage, (depth, inner, residual, dense) in enumerate(settings, 1):
         for number in range(1, depth + 1):
             block, first = f"stage{stage}_block{number}", number == 1
             stride = 2 if first and stage > 1 else 1
-            y = parts.convolution_norm_relu(x, inner, 1, block, 1)
-            y = parts.convolution_norm_relu(y, inner, 3, block, 2, stride=stride, groups=32)
-            y = parts.convolution_norm(y, residual + dense, 1, block, 3)
+            y = parts.convolution_norm(x, inner, 1, block, 1)
+            y = parts.convolution_norm(y, inner, 3, block, 2, stride=stride, groups=32)
+            y = parts.convolution_norm(y, residual + dense, 1, block, 3, relu=False)
             if first:
                 x, y = parts.projection(x, y, stride, block)
             x = DualPath(residual, name=f"{block}_join")([y, x])

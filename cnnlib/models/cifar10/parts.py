@@ -30,6 +30,8 @@ from cnnlib.models.layers import register
 from cnnlib.models.norm import BatchNorm
 from cnnlib.models.winograd import FastConv2D
 
+Block = Callable[[KerasTensor, Any, int, str], KerasTensor]  # maps in, size, stride, name
+
 
 def net(features: Callable[[KerasTensor], KerasTensor]) -> Callable[..., keras.Model]:
     """Make a net of a function from images to maps: the mean of each map, and one dense layer.
@@ -154,28 +156,27 @@ def norm_relu(x: KerasTensor, norm_name: str, relu_name: str) -> KerasTensor:
 
 
 def convolution_norm(
-    x: KerasTensor, filters: int, size: int, block: str | None, part: int, **options: Any
+    x: KerasTensor,
+    filters: int,
+    size: int,
+    block: str,
+    part: int,
+    relu: bool = True,
+    **options: Any,
 ) -> KerasTensor:
-    """Add a convolution and its batch norm, named {block}_conv{part} and {block}_bn{part}.
+    """Add a convolution, its batch norm and ReLU: {block}_conv{part}, _bn{part} and _relu{part}.
 
-    `block` is None for a stem.
+    `block` is "" for a stem, whose names begin without it.
     """
     prefix = f"{block}_" if block else ""
     x = convolution(x, filters, size, f"{prefix}conv{part}", **options)
-    return norm(x, f"{prefix}bn{part}")
-
-
-def convolution_norm_relu(
-    x: KerasTensor, filters: int, size: int, block: str | None, part: int, **options: Any
-) -> KerasTensor:
-    """Add a convolution, its batch norm and ReLU."""
-    x = convolution_norm(x, filters, size, block, part, **options)
-    return layers.ReLU(name=f"{block}_relu{part}" if block else f"relu{part}")(x)
+    x = norm(x, f"{prefix}bn{part}")
+    return layers.ReLU(name=f"{prefix}relu{part}")(x) if relu else x
 
 
 def stages(
     x: KerasTensor,
-    block: Callable[[KerasTensor, Any, int, str], KerasTensor],
+    block: Block,
     depths: Iterable[int],
     sizes: Iterable[Any],
     strides: Iterable[int] = (1, 2, 2, 2),
@@ -199,7 +200,7 @@ def projection(
 
 
 def add_shortcut(
-    x: KerasTensor, y: KerasTensor, stride: int, block: str, activated: bool = True
+    x: KerasTensor, y: KerasTensor, stride: int, block: str, relu: bool = True
 ) -> KerasTensor:
     """Add the input `x` of a block to its result `y`, and ReLU after it.
 
@@ -208,7 +209,7 @@ def add_shortcut(
     if stride > 1 or x.shape[-1] != y.shape[-1]:
         x, y = projection(x, y, stride, block)
     x = layers.Add(name=f"{block}_add")([y, x])
-    return layers.ReLU(name=f"{block}_relu")(x) if activated else x
+    return layers.ReLU(name=f"{block}_relu")(x) if relu else x
 
 
 def wait(x: KerasTensor, name: str) -> KerasTensor:
