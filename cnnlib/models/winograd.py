@@ -1,11 +1,10 @@
 """3x3 convolutions that learn faster on a CPU than the library's, with the same results.
 
 In float32 by Winograd's algorithm: A. Lavin & S. Gray 2016, "Fast Algorithms for Convolutional
-Neural Networks", section 4.3, F(4x4, 3x3), shown on VGG. A tile of 6x6 inputs and a kernel of 3x3
-are each turned into 6x6 numbers; their products, one by one, turned back are 4x4 outputs: 36
-multiplications for what takes 144. Summed over the input maps, the products are 36 matrix products.
-cuDNN does this on a GPU; what TensorFlow takes on a CPU is slower. Outputs and gradients differ
-from those of an ordinary convolution by rounding: by about 1e-5 of the largest.
+Neural Networks", section 4.3, F(4x4, 3x3). A tile of 6x6 inputs and a kernel of 3x3 are each turned
+into 6x6 numbers; their products, one by one, turned back are 4x4 outputs: 36 multiplications for
+what takes 144. Outputs and gradients differ from those of an ordinary convolution by rounding, by
+about 1e-5 of the largest.
 
 In bfloat16, where the rounding of 6x6 tiles would show, by the library, which uses the units for
 matrix products that some processors have; but the kernel's gradient over small maps is nine matrix
