@@ -44,7 +44,7 @@ def build(name: str, **options: Any) -> keras.Model:
         return validated(function)(**{**declared.options, **options}, name=name.replace("/", "-"))
     except InputError:
         raise
-    except ValueError as error:  # Keras' own
+    except (OverflowError, ValueError) as error:  # Keras' own
         asked = ", ".join(f"{option}={value!r}" for option, value in options.items())
         reason = str(error).splitlines()[0]
         raise InputError(f"{name} cannot be built with {asked}: {reason}") from error
