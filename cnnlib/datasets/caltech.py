@@ -99,6 +99,9 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
                             raise ValueError(f"{member.name} is no picture: {member.size:,} bytes")
                         content: Any = tar.extractfile(member)
                         yield match[1].lower(), match[2], content.read()
+                rest: Any = tar.fileobj  # at its end gzip and zip compare a checksum of the whole
+                while rest.read(1 << 20):
+                    pass
         except Exception as error:  # whatever zipfile, tarfile and the decompressors raise
             raise self._refused(f"cannot be read ({type(error).__name__}: {error})") from error
 

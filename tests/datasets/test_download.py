@@ -1,24 +1,22 @@
 """Preparing a set: downloads, archives handed in, what is refused. No network."""
 
-import bz2
 import gzip
 import hashlib
 import io
-import lzma
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tarfile
 import threading
-import time
 import zipfile
 
 import PIL.Image
 import pytest
 
 from cnnlab import fetch
-from cnnlib import datasets, storage
+from cnnlib import datasets
 from cnnlib.datasets import download, prepared
 from cnnlib.errors import InputError
 
@@ -61,16 +59,15 @@ def test_a_download_that_broke_off_continues_where_it_stopped(host, published, d
     assert part.stat().st_size == 65_536  # whole chunks
     assert datasets.status("caltech256").state == "sample"
     host.cut_after = None
-    datasets.prepare("caltech256")
+    folder = datasets.prepare("caltech256")
     assert host.ranges[1:] == ["bytes=65536-"]
     assert datasets.status("caltech256").state == "prepared"
-
-
-def test_a_download_that_was_killed_before_it_was_renamed(host, published, downloads):
-    content = published["caltech256"].read_bytes()
-    (downloads / "256_ObjectCategories.tar.part").write_bytes(content)
+    # Killed before the whole file was renamed: the host answers 416, nothing is missing.
+    shutil.rmtree(folder)
+    downloads.mkdir()
+    shutil.copy(published["caltech256"], part)
     datasets.prepare("caltech256")
-    assert host.ranges == [f"bytes={len(content)}-"]  # which the host answers with 416
+    assert host.ranges[2:] == [f"bytes={published['caltech256'].stat().st_size}-"]
 
 
 def flipped(content):
@@ -111,16 +108,6 @@ def test_two_processes_at_once(published, tmp_path):
     assert [output.splitlines()[-1] for output, _ in outputs] == [folder] * 2
     assert sum("downloaded and prepared" in output for output, _ in outputs) == 1
     assert not list(tmp_path.rglob("incomplete*"))
-
-
-def test_what_killed_preparations_left_is_removed(published, tmp_path):
-    folder = tmp_path / "data" / "tfds" / "caltech256"
-    old, fresh = folder / "incomplete.ABC_1.0.0", folder / "incomplete.DEF_1.0.0"
-    for path in (old, fresh):
-        path.mkdir(parents=True)
-    os.utime(old, (time.time() - 2 * storage.ABANDONED,) * 2)
-    datasets.prepare("caltech256", archive=published["caltech256"])
-    assert not old.exists() and fresh.exists()
 
 
 # ---- hosts that do not answer, and what can be done then
@@ -242,10 +229,10 @@ def picture(kind):
     return content.getvalue()
 
 
-def zip_with(name):
+def zip_with(name, member=b"a picture"):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr(name, b"a picture")
+        archive.writestr(name, member)
     return content.getvalue()
 
 
@@ -264,16 +251,6 @@ def sparse():
 def cut_in_a_picture(tar):
     start = tar.index(b"\xff\xd8\xff")
     return tar[: start + 100] + b"\0" * 300 + tar[start + 400 :]
-
-
-def altered_inside(compress):
-    def change(tar):
-        content = bytearray(compress(tar[:200_000]))
-        middle = len(content) // 2
-        content[middle : middle + 50] = bytes(255 - each for each in content[middle : middle + 50])
-        return bytes(content)
-
-    return change
 
 
 def altered_header(tar):
@@ -298,7 +275,8 @@ def altered_header(tar):
         (lambda tar: tar_with(*[(JPEG_1, picture("JPEG"))] * 2), "001.ak47/001_0001.jpg twice"),
         (lambda tar: zip_with(JPEG_1), "a zip without a tar file among its 1 files"),
         (lambda tar: sparse(), "7,516,192,768 bytes"),
-        *[(altered_inside(each.compress), "") for each in (gzip, bz2, lzma)],
+        (lambda tar: flipped(gzip.compress(tar, 0)), "cannot be read"),
+        (lambda tar: flipped(zip_with("256_ObjectCategories.tar", tar)), "cannot be read"),
     ],
 )
 def test_archives_that_are_refused(change, says, published, tmp_path):
