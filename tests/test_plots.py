@@ -28,6 +28,7 @@ RECAP = pd.DataFrame(
         "measured_std": [0.1, 0.2, np.nan, np.nan],
         "n": [5, 5, 1, 0],
         "protocol": ["plain", "distorted", "plain", ""],
+        "origin": ["ledger", "ledger", "this machine", ""],
     }
 )
 COSTS = pd.DataFrame(
@@ -76,6 +77,9 @@ def test_published_beside_measured_has_a_line_for_each_net_and_readable_ticks():
         look = {"color": line.get_color(), "marker": line.get_marker()}
         assert look == plots.PROTOCOLS[protocol]
     np.testing.assert_array_equal(bars["measured, distorted"].get_xydata()[:, 0], [1.5])
+    own = bars["this machine, plain"]  # never drawn like a published one
+    np.testing.assert_array_equal(own.get_xydata()[:, 0], [1.8])
+    assert own.get_markerfacecolor() == "none" != bars["measured, plain"].get_markerfacecolor()
 
 
 def test_accuracy_against_costs_draws_every_net_and_the_front_that_none_beats():

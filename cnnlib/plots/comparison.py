@@ -51,7 +51,9 @@ def published_beside_measured(
     texts = []
     for name, value in published.items():
         rows = measured[measured["title"] == name]
-        values = [f"{row.measured_mean:.2f} ({row.protocol})" for row in rows.itertuples()]
+        values = [
+            f"{row.measured_mean:.2f} ({row.protocol}, {row.origin})" for row in rows.itertuples()
+        ]
         known = f"published {value:g}" if np.isfinite(value) else "not published"
         texts.append(f"{name}: {known}, measured {', '.join(values) or 'nothing yet'}")
     return style.set_alt(figure, f"{title}, test error in %. {'; '.join(texts)}.")
@@ -151,8 +153,12 @@ def _panels(costs: "pd.DataFrame", ylabel: str) -> tuple[Figure, Sequence[Axes]]
 
 
 def _measured(axis: Axes, rows: "pd.DataFrame", place: "pd.Series", across: bool) -> None:
-    """Draw measured means with their spread at `place`, in each protocol's colour and form."""
-    for protocol, part in rows.groupby("protocol", sort=False):
+    """Draw measured means with their spread at `place`, in each protocol's colour and form.
+
+    Marks of this machine's runs are hollow.
+    """
+    for (protocol, origin), part in rows.groupby(["protocol", "origin"], sort=False):
+        own = origin == "this machine"
         mean, spread = part["measured_mean"], part["measured_std"].fillna(0)
         along = {"x": mean, "xerr": spread, "y": place[part.index]}
         upright = {"x": place[part.index], "y": mean, "yerr": spread}
@@ -160,7 +166,8 @@ def _measured(axis: Axes, rows: "pd.DataFrame", place: "pd.Series", across: bool
             **(along if across else upright),
             linestyle="",
             capsize=4,
-            label=f"measured, {protocol}",
+            label=f"{'this machine' if own else 'measured'}, {protocol}",
+            markerfacecolor="none" if own else None,
             **style.PROTOCOLS.get(str(protocol), {"color": "#56B4E9", "marker": "P"}),
         )
 
