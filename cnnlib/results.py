@@ -388,7 +388,7 @@ def images_text(line: dict[str, Any]) -> str:
         text += f", tested on {first['test_images']:,}"
     text += ", of the sample" if first["image_order"] == "sample" else ""
     other = json.loads(first["settings"]).get("other", {})
-    return text + "".join(f", {name} {value}" for name, value in other.items())
+    return text + "".join(f", {name} {str(value)[:6]}" for name, value in other.items())
 
 
 def time_text(time: float, on_gpu: bool, digits: int = 0) -> str:
