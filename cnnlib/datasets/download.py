@@ -133,6 +133,10 @@ def _prepare(
         downloads = storage.make_folder(top / "downloads" / "cnnlib" / info.name)
         for address in ADDRESSES[info.name]:
             builder.archive = _fetch(address, downloads, digests.get(address, []))
+    for address, published in digests.items() if info.name == "imagenet" else ():
+        path = downloads / address.rpartition("/")[2]
+        if path.is_file() and (problem := _problem(path, published)):
+            raise InputError(f"{path} is not the published file: {problem}. Download it again.")
     # TFDS' own copies on Google's storage carry no checksums.
     config = tfds.download.DownloadConfig(manual_dir=downloads, try_download_gcs=False)
     try:

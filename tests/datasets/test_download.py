@@ -96,6 +96,7 @@ def test_a_full_disk(host, published, downloads):
     assert "No space left on device). Run the same command again: it continues" in message
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(published, tmp_path):
     """Both are told the same folder, and the set is prepared by one of them."""
     code = "import sys; from cnnlib import datasets; print(datasets.prepare(*sys.argv[1:], True))"
@@ -173,6 +174,12 @@ def test_imagenet_says_how_to_get_it(tmp_path):
     manual = str(tmp_path / "data" / "tfds" / "downloads" / "manual")
     for part in ("https://image-net.org", "ILSVRC2012_img_train.tar", manual):
         assert part in message
+    path = tmp_path / "data" / "tfds" / "downloads" / "manual" / "ILSVRC2012_img_val.tar"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for content, says in ((b"<html>", "it is a web page"), (b"other", "sha256")):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=says):
+            datasets.prepare("imagenet", partial=True)
 
 
 # ---- archives handed in
