@@ -88,7 +88,9 @@ class NotebookRun:
         notebooks.check_training(path, self.parameters)
         defaults = {p.name: p.default for p in notebooks.parameters(path)}
         values = defaults | self.parameters
-        content = [_cells(path, path.stat().st_mtime_ns), values, RESULTS_VERSION, _data()]
+        manifest = storage.DATA / integrity.NAME
+        inputs = _cells(path, path.stat().st_mtime_ns), _data(manifest.stat().st_mtime_ns)
+        content = [*inputs, values, RESULTS_VERSION]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode())
         changed = [f"{name}={value}" for name, value in values.items() if value != defaults[name]]
         name = re.sub(r"[^A-Za-z0-9._=-]+", "_", "-".join([path.stem, *changed]))
@@ -182,7 +184,8 @@ def _cells(path, _modified):
     return hashlib.sha256(json.dumps(notebooks.cells(path), sort_keys=True).encode()).hexdigest()
 
 
-def _data():
+@functools.lru_cache(maxsize=4)
+def _data(_modified):
     """The SHA-256 of the files in data/, without what is published from runs."""
     digests = integrity.digests().items()
     return {name: each for name, each in digests if name.split("/")[0] not in ("measured", "nets")}

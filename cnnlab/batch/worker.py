@@ -150,7 +150,7 @@ def _watch(process, minutes, memory, is_wanted):
         elif used > memory:
             problem = (
                 f"used {used / 1e9:.2f} GB of memory, more than its limit of {memory / 1e9:.2f} "
-                "GB: give it more, by `memory:` in the batch file or by --workers 1"
+                "GB: give it more, by `memory:` in the batch file, by --workers 1, or elsewhere"
             )
     with contextlib.suppress(OSError, AttributeError):  # it is empty; Windows has no groups
         os.killpg(process.pid, signal.SIGKILL)

@@ -132,7 +132,7 @@ class TestRun:
         text = "- notebook: {path: net.ipynb, parameters: {do: fill}, limits: {memory: 200 MB}}"
         assert len(batch.run(write(text), workers=2)) == 1 and len(quick()) == 4
         message = capsys.readouterr().out
-        assert "more than its limit of 0.20 GB" in message and "or by --workers 1" in message
+        assert "more than its limit of 0.20 GB" in message and "by --workers 1" in message
         assert has_ended(int((storage.results_folder() / "filler").read_text()))
 
     def test_on_a_cluster_whose_workers_come_later_each_run_has_its_part(

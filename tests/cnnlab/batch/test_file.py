@@ -202,7 +202,7 @@ def test_an_id_has_what_determines_the_result_and_nothing_else(write, notebook, 
     nbformat.write(nb, notebook)
     assert not id_is_new()
     with monkeypatch.context() as changed:
-        changed.setattr(runs, "_data", lambda: {"mnist.npz": ["another"]})
+        changed.setattr(runs, "_data", lambda _: {"mnist.npz": ["another"]})
         assert id_is_new()
     with monkeypatch.context() as changed:
         changed.setattr(runs, "RESULTS_VERSION", 1000)
@@ -210,6 +210,18 @@ def test_an_id_has_what_determines_the_result_and_nothing_else(write, notebook, 
     nb.cells[1].source += "\nprint(1)"
     nbformat.write(nb, notebook)
     assert id_is_new()
+
+
+def test_two_notebooks_of_one_file_name_are_two_runs_unless_they_are_equal(write, notebook):
+    """An id names the executed notebook, and its copy."""
+    other = notebook.parent / "b" / "net.ipynb"
+    other.parent.mkdir()
+    path = write("- notebook: {path: net.ipynb}\n- notebook: {path: b/net.ipynb}\n")
+    other.write_text(notebook.read_text().replace("step", "another step"))
+    assert len({run.id for run in batch.read(path)}) == 2
+    other.write_text(notebook.read_text())
+    with pytest.raises(InputError, match=r":2: notebook: net is already in the file"):
+        batch.read(path)
 
 
 def test_a_thousand_runs_are_planned_without_keras(write, notebook):
