@@ -76,6 +76,7 @@ def crop_and_flip(
     padding: int,
     mirrored: np.ndarray | None = None,
     input_format: Literal["cifar10", "rgb"] = "cifar10",
+    order: np.ndarray | None = None,
 ) -> np.ndarray:
     """Move each image by up to `padding` pixels each way, and mirror some of them.
 
@@ -85,6 +86,7 @@ def crop_and_flip(
         padding: pixels of black on every side before the crop.
         mirrored: bool (n,), which images to mirror; a random half if None.
         input_format: the format of the images, which decides what black is.
+        order: int (n,), their order in the result; as they are if None.
 
     Returns:
         float32 of the same shape.
@@ -100,7 +102,7 @@ def crop_and_flip(
     frame = (height + 2 * padding, width + 2 * padding, 3)
     result, step = np.empty_like(images), 5000  # images at a time, to use little memory
     for i in range(0, n, step):
-        part = images[i : i + step]
+        part = images[i : i + step] if order is None else images[order[i : i + step]]
         padded = np.broadcast_to(black, (len(part), *frame)).copy()
         padded[:, padding : padding + height, padding : padding + width] = part
         result[i : i + step] = padded[

@@ -131,6 +131,7 @@ def train(
             if decays is not None:
                 callbacks.append(tricks.Lookahead(model, decays))
             batches = _batches(inputs, targets, recipe.batch_size)
+            del inputs, targets  # which take as much memory as all images
             found = learner.fit(**batches, shuffle=False, verbose=0, callbacks=callbacks)
             logs = {name: values[0] for name, values in found.history.items()}
             model.history = past
@@ -177,9 +178,8 @@ def epoch_images(
     images: np.ndarray, order: np.ndarray, recipe: Recipe, seed: int, epoch: int
 ) -> np.ndarray:
     """Return the images of an epoch (from 0), in this order, as the recipe's protocol has them."""
-    inputs = images[order]
     if recipe.protocol == "distorted":
-        return augment.distort(inputs, (seed, epoch, 1))
+        return augment.distort(images[order], (seed, epoch, 1))
     if recipe.protocol in CROP_PADDING:
         mirrored = None
         if recipe.protocol == "crop-alternating":
@@ -188,8 +188,9 @@ def epoch_images(
             mirrored = (coins[order] + epoch) % 2 == 1
         padding = CROP_PADDING[recipe.protocol]
         input_format: Literal["rgb", "cifar10"] = "rgb" if recipe.transfer else "cifar10"
-        return augment.crop_and_flip(inputs, (seed, epoch, 1), padding, mirrored, input_format)
-    return inputs
+        draws = (seed, epoch, 1)
+        return augment.crop_and_flip(images, draws, padding, mirrored, input_format, order)
+    return images[order]
 
 
 def _in_turn(function, epochs, ahead):
