@@ -27,6 +27,8 @@ from cnnlib.recipes import CROP_PADDING, Recipe
 from cnnlib.recipes import recipe as recipe
 from cnnlib.recipes import recipe_names as recipe_names
 
+PREDICTING = 500_000_000  # bytes that the maps of the images may take which a net answers at a time
+
 
 @dataclasses.dataclass(frozen=True)
 class History:
@@ -215,7 +217,7 @@ def _batches(inputs, targets, batch_size):
 
 
 def predict(
-    model: keras.Model, images: np.ndarray, batch_size: int = 1000, views: int = 1
+    model: keras.Model, images: np.ndarray, batch_size: int | None = None, views: int = 1
 ) -> np.ndarray:
     """Return class probabilities, float32 (n, classes).
 
@@ -225,7 +227,7 @@ def predict(
     Args:
         model: a net that returns logits or, with an RBF output, distances.
         images: float32 (n, h, w, c), as `preprocessing.prepare` returns them.
-        batch_size: images at a time.
+        batch_size: images at a time; None for as many as take half a gigabyte, at most 1,000.
         views: 2 for the mean of the logits of each image and of its mirror image; 6 for half of
             that mean, and half of the mean of these two moved by one pixel up and left, and down
             and right, where the border repeats (after Jordan
@@ -243,13 +245,33 @@ def predict(
     return _probabilities(model, images, batch_size, views)
 
 
-def _probabilities(model, images, batch_size=1000, views=1):
+def _probabilities(model, images, batch_size=None, views=1):
+    batch_size = batch_size or _images_at_a_time(model, len(images))
     outputs = []
     for i in range(0, len(images), batch_size):
         seen = _views(images[i : i + batch_size], views)
         outputs.append(sum(weight * _scores_of(model, view) for weight, view in seen))
     scores = models.scores(model, np.concatenate(outputs))
     return keras.ops.convert_to_numpy(keras.ops.softmax(scores, axis=-1))
+
+
+def _images_at_a_time(model, count):
+    """Return how many of `count` images a net answers at a time, in about half a gigabyte.
+
+    Called so, it keeps what all of its layers put out until the last one has answered.
+    """
+    most = max(1, PREDICTING // (4 * _numbers_of(model)))
+    if most >= 1000:
+        return 1000
+    # Better a number that leaves no rest: for another size some programs are compiled anew.
+    return next((size for size in range(most, most // 2, -1) if count % size == 0), most)
+
+
+def _numbers_of(model):
+    """Return how many numbers all layers of a net together put out for one image."""
+    outputs = keras.tree.flatten([layer.output for layer in model.layers])
+    within = sum(_numbers_of(layer) for layer in model.layers if isinstance(layer, keras.Model))
+    return within + sum(math.prod(output.shape[1:]) for output in outputs)
 
 
 def _scores_of(model, images):

@@ -288,6 +288,22 @@ def test_views_are_averaged_as_logits(colour, views):
     assert training.evaluate(net, images, labels, views) == pytest.approx(error)
 
 
+def test_a_net_answers_as_many_images_at_a_time_as_memory_holds(colour, monkeypatch):
+    images, net, sizes = colour[0], small_net(), []
+    expected, scores_of = training.predict(net, images), training._scores_of
+
+    def counted(model, seen):
+        sizes.append(len(seen))
+        return scores_of(model, seen)
+
+    monkeypatch.setattr(training, "_scores_of", counted)
+    # The input, convolution, batch norm and ReLU, pooling, output: in float32, for seven images.
+    monkeypatch.setattr(training, "PREDICTING", 7 * 4 * (3072 + 3 * 196 + 4 + 10))
+    np.testing.assert_allclose(training.predict(net, images), expected, atol=1e-6)
+    training.predict(keras.Sequential([net]), images[:59])
+    assert sizes == [6] * 10 + [6] * 9 + [5]  # without a rest, if there is such a number
+
+
 def test_a_net_saved_after_training_continues_where_it_was(data, images, tmp_path):
     net = build()
     recipe = recipes.recipe("fast", protocol="plain", epochs=1, batch_size=50)
