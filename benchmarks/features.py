@@ -24,7 +24,6 @@ import numpy as np
 
 from cnnlab import feature_cache
 from cnnlib import datasets, recipes, training, transfer
-from cnnlib.transfer import extraction
 
 
 def images_and_labels(n):
@@ -49,12 +48,9 @@ def kept_features(net, images, folder):
 
 
 def bare_loop(model, images):
-    batches = range(0, len(images), extraction.BATCH)
+    batches = range(0, len(images), transfer.BATCH)
     return np.concatenate(
-        [
-            model.predict_on_batch(images[i : i + extraction.BATCH].astype("float32"))
-            for i in batches
-        ]
+        [model.predict_on_batch(images[i : i + transfer.BATCH].astype("float32")) for i in batches]
     )
 
 
@@ -94,7 +90,7 @@ def main():
         "predict_on_batch": lambda: bare_loop(net.model, images),
     }
     with tempfile.TemporaryDirectory() as folder:
-        bare_loop(net.model, images[: 2 * extraction.BATCH])  # builds its graph
+        bare_loop(net.model, images[: 2 * transfer.BATCH])  # builds its graph
         rates = {name: [] for name in contenders}
         for number in range(options.rounds):
             for name, function in contenders.items():

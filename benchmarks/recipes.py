@@ -77,17 +77,18 @@ def transferred(name, settings, data, seed):
     import numpy as np
 
     from cnnlab import feature_cache
-    from cnnlib import transfer
+    from cnnlib import preprocessing, training, transfer
 
     keep = feature_cache.features
     images, validation = (transfer.rgb(part.images) for part in (data.train, data.validation))
     trained = transfer.train(images, data.train.labels, settings, seed, extract=keep)
+    inputs = preprocessing.prepare(validation, "rgb")
     answers = (
         transfer.probabilities(trained, validation, keep),
-        transfer.predict(trained.model, validation),
+        training.predict(trained.model, inputs, 100),
     )
     labels = data.validation.labels
-    return trained.history, *(100 * np.mean(p.argmax(axis=1) != labels) for p in answers)
+    return trained, *(100 * np.mean(p.argmax(axis=1) != labels) for p in answers)
 
 
 def main() -> None:

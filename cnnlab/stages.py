@@ -12,8 +12,6 @@ A recipe that continues from another starts from the kept result of that stage, 
 trained for. The folders can be deleted at any time: what is missing is trained again.
 """
 
-import io
-import json
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -23,11 +21,9 @@ import numpy as np
 import pandas as pd
 
 from cnnlab import feature_cache
-from cnnlib import models, recipes, storage, training, transfer
-from cnnlib.errors import InputError
+from cnnlib import checkpoints, models, recipes, storage, training, transfer
 from cnnlib.models.vgg import Weights
 from cnnlib.recipes import Recipe
-from cnnlib.transfer.fine_tuning import first_recipe, settings_of, trained
 
 CHECKPOINT = "checkpoint.npz"
 RESULT = "result.npz"
@@ -79,8 +75,8 @@ def train_transfer(
     }
     # One process at a time trains a stage: the next one finds its result.
     with storage.one_at_a_time(stage, f"trains {recipe.name} here"):
-        if (stage / RESULT).exists():
-            return _read(stage / RESULT, run, recipe, images.shape[1:], classes, weights)
+        if kept := checkpoints.read(stage / RESULT, run):
+            return _restored(*kept, recipe, images.shape[1:], classes, weights)
         start = None
         if recipe.start is not None:
             start = train_transfer(images, labels, recipe.start, seed, classes, folder_of, weights)
@@ -95,78 +91,43 @@ def train_transfer(
             weights=weights,
             extract=feature_cache.features,
         )
-        if _is_continued(recipe):
-            _write(stage / RESULT, run, found)
+        others = [recipes.recipe(name).transfer for name in recipes.recipe_names()]
+        if any(other and other.init_from == recipe.name for other in others):
+            _keep(stage / RESULT, run, found)
             finish(stage)
         return found
 
 
-def _is_continued(recipe: Recipe) -> bool:
-    """Return whether another recipe starts from the net that this one trains."""
-    others = [recipes.recipe(name).transfer for name in recipes.recipe_names()]
-    return any(other is not None and other.init_from == recipe.name for other in others)
-
-
-def _write(path: pathlib.Path, run: dict, found: transfer.Trained) -> None:
-    about = {
-        **run,
-        "source": found.backbone.weights.source,
-        "weights": found.weights,
+def _keep(path, run, found):
+    """Write the result of a stage: its epochs, the head, and the backbone if that was trained."""
+    state = {
+        "epochs": found.epochs.to_dict("records"),
         "seconds": found.seconds,
+        "seed": found.seed,
+        "data": found.data,
         "trainable_parameters": found.trainable_parameters,
-        "epochs": found.history.epochs.to_dict("records"),
-        "history": {
-            "seconds": found.history.seconds,
-            "data": found.history.data,
-            "weights": found.history.weights,
-        },
+        "source": found.backbone.weights.source,
+        "head": len(found.head.variables),
     }
     # All variables: the state of the head's dropout too.
-    state = [keras.ops.convert_to_numpy(variable) for variable in found.head.variables]
-    arrays = {f"head_{i}": array for i, array in enumerate(state)}
-    if not settings_of(found.recipe).is_frozen:
-        arrays |= {f"base_{i}": array for i, array in enumerate(found.backbone.weights.arrays)}
-    buffer = io.BytesIO()
-    np.savez(buffer, about=json.dumps(about), **arrays)
-    storage.write_atomically(path, buffer.getvalue())
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in found.head.variables]
+    if not transfer.settings_of(found.recipe).is_frozen:
+        arrays += found.backbone.weights.arrays
+    checkpoints.write(path, run, state, arrays)
 
 
-def _read(path, run, recipe, shape, classes, weights):
-    """Return the Trained that `_write` kept."""
-    repair = "delete it to train that stage again"
-    try:
-        with np.load(path, allow_pickle=False) as saved:
-            about = json.loads(str(saved["about"]))
-            head, base = (
-                [saved[f"{part}{i}"] for i in range(sum(n.startswith(part) for n in saved.files))]
-                for part in ("head_", "base_")
-            )
-    except Exception as error:  # zipfile, zlib, json and NumPy each have their own
-        raise InputError(f"the result {path} cannot be read ({error}): {repair}") from error
-    if {key: about.get(key) for key in run} != run:
-        raise InputError(
-            f"the result {path} is of other images, settings or pretrained weights: {repair}"
-        )
-    first = settings_of(first_recipe(recipe))
+def _restored(state, arrays, recipe, shape, classes, weights):
+    """Return the Trained that `_keep` kept."""
+    head, base = arrays[: state["head"]], arrays[state["head"] :]
     if base:
-        weights = Weights(tuple(base), about["source"])
-    net = transfer.backbone(shape, settings_of(recipe).image_size, weights, first.pool_grid)
+        weights = Weights(tuple(base), state["source"])
+    first = transfer.first_settings(recipe)
+    net = transfer.backbone(
+        shape, transfer.settings_of(recipe).image_size, weights, first.pool_grid
+    )
     own = transfer.head(first.blocks, classes, first.hidden, first.dropout, net.widths)
     for variable, value in zip(own.variables, head, strict=True):
         variable.assign(value)
-    history = training.History(
-        epochs=pd.DataFrame(about["epochs"]), recipe=recipe, seed=run["seed"], **about["history"]
-    )
-    found = trained(
-        net,
-        own,
-        recipe,
-        history,
-        about["seconds"],
-        run["seed"],
-        run["data"],
-        about["trainable_parameters"],
-    )
-    if found.weights != about["weights"]:
-        raise InputError(f"the result {path} has other weights than were kept: {repair}")
-    return found
+    seed, data, seconds = state["seed"], state["data"], state["seconds"]
+    history = training.History(pd.DataFrame(state["epochs"]), seconds, recipe, seed, data, "")
+    return transfer.trained(net, own, history, seconds, data, state["trainable_parameters"])

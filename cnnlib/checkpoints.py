@@ -1,12 +1,14 @@
-"""Checkpoints: the state of a training after an epoch, so that a run that was killed continues.
+"""State files: what a training has reached, so that a run that was killed continues.
 
-A checkpoint holds the weights, the state of the optimizer, the epochs so far, and what the run is
-of. It is written completely or not at all.
+A state file is an .npz of arrays and a JSON text, and ends in the SHA-256 of all that. It is
+written completely or not at all. It says of which run it is, and is refused for any other.
 """
 
+import hashlib
 import io
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,6 +18,55 @@ from cnnlib import storage
 from cnnlib.errors import InputError
 
 
+def write(
+    path: str | pathlib.Path,
+    run: dict[str, Any],
+    state: dict[str, Any],
+    arrays: Sequence[np.ndarray],
+) -> None:
+    """Write the state file `path`.
+
+    Args:
+        path: the file.
+        run: what determines the run, as JSON has it.
+        state: what the run has reached, as JSON has it.
+        arrays: more of it.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, *arrays, text=json.dumps({"run": run, "state": state}))
+    content = buffer.getvalue()
+    storage.write_atomically(path, content + hashlib.sha256(content).digest())
+
+
+def read(
+    path: str | pathlib.Path, run: dict[str, Any]
+) -> tuple[dict[str, Any], list[np.ndarray]] | None:
+    """Return the state and the arrays of a state file, or None if there is no such file.
+
+    Raises:
+        InputError: if the file is damaged or cannot be read, or is of another run.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        return None
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content[:-32]).digest() != content[-32:]:
+            raise ValueError("it is not what was written")
+        with np.load(io.BytesIO(content[:-32]), allow_pickle=False) as saved:
+            text = json.loads(str(saved["text"]))
+            arrays = [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}): delete it to train from the start"
+        ) from error
+    if text["run"] != run:
+        raise InputError(
+            f"{path} is of another net, recipe, seed or data: delete it to train from the start"
+        )
+    return text["state"], arrays
+
+
 def save(
     path: str | pathlib.Path,
     model: keras.Model,
@@ -23,10 +74,8 @@ def save(
     epochs: list[dict[str, float]],
 ) -> None:
     """Write the state of `model`, compiled, after these epochs of a run."""
-    text = json.dumps({**run, "epochs": epochs})
-    buffer = io.BytesIO()
-    np.savez(buffer, *[keras.ops.convert_to_numpy(v) for v in _variables(model)], run=text)
-    storage.write_atomically(path, buffer.getvalue())
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in _variables(model)]
+    write(path, _run_of(model, run), {"epochs": epochs}, arrays)
 
 
 def restore(
@@ -37,27 +86,18 @@ def restore(
     Raises:
         InputError: if the file cannot be read, or is of another run or net.
     """
-    path = pathlib.Path(path)
-    if not path.exists():
+    found = read(path, _run_of(model, run))
+    if found is None:
         return []
-    try:
-        with np.load(path, allow_pickle=False) as saved:
-            found = json.loads(str(saved["run"]))
-            arrays = [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
-        epochs = found.pop("epochs")
-    except Exception as error:  # zipfile, zlib, json and NumPy each have their own
-        raise InputError(
-            f"the checkpoint {path} cannot be read ({error}): delete it to train from the start"
-        ) from error
-    variables = _variables(model)
-    if found != run or [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
-        raise InputError(
-            f"the checkpoint {path} is of another net, recipe, seed or data: delete it to train "
-            "from the start"
-        )
-    for variable, array in zip(variables, arrays, strict=True):
+    state, arrays = found
+    for variable, array in zip(_variables(model), arrays, strict=True):
         variable.assign(array)
-    return epochs
+    return state["epochs"]
+
+
+def _run_of(model, run):
+    """Return what determines a run of this net."""
+    return {**run, "shapes": [list(variable.shape) for variable in _variables(model)]}
 
 
 def _variables(model):

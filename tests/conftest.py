@@ -27,7 +27,6 @@ SLOW_FILES = (
     "cnnlab/test_stages.py",
     "test_boosting.py",
     "test_training.py",
-    "transfer/test_fine_tuning.py",
 )
 
 
