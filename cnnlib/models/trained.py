@@ -109,16 +109,15 @@ def _readable(path: pathlib.Path) -> Iterator[None]:
         raise
     except Exception as error:  # zipfile, h5py, NumPy and Keras each have their own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        version = _keras_version(path)
+        version, ours = _keras_version(path), keras.__version__
+        next_step = "train it again"
         if path.parent == FOLDER:
             next_step = f"`git checkout data/nets/{path.name}` brings it back"
-        elif version not in (None, keras.__version__):
+        elif version not in (None, ours):
             next_step = (
-                f"it was saved by Keras {version}, and this is Keras {keras.__version__}. Install "
-                f"that version (pip install keras=={version}), or train the net again"
+                f"Keras {version} saved it, and this is Keras {ours}. Install that version (pip "
+                f"install keras=={version}), or train the net again"
             )
-        else:
-            next_step = "train it again"
         raise InputError(
             f"{path} is not a net that Keras can read ({reason}): {next_step}"
         ) from error

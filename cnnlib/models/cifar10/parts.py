@@ -4,10 +4,8 @@ PyTorch and Keras differ here by default, and each difference changes results:
 - A 3x3 convolution with stride 2 pads one pixel on every side in PyTorch; Keras' "same" pads only
   below and to the right.
 - Batch norm has epsilon 1e-5 and keeps 0.9 of the running statistics in PyTorch; 1e-3 and 0.99 in
-  Keras. (The running variance is that of a population in Keras and of a sample in PyTorch: a factor
-  of n / (n - 1), where n is the number of images in the batch times the positions of the map. With
-  batches of 128 images n is at least 512, in VGG16's last stage, and 320 in the last batch of an
-  epoch of 50,000 images. This difference is left as it is.)
+  Keras. (The running variance is that of a population in Keras and of a sample in PyTorch, a factor
+  of n / (n - 1) with n of at least 320. This difference is left as it is.)
 - Initial weights are uniform in ±1/sqrt(fan_in) in PyTorch, biases too; Keras takes Glorot's rule,
   and biases of 0.
 
@@ -65,11 +63,10 @@ class GroupedConv2D(layers.Conv2D):
     """Compute as keras.layers.Conv2D with `groups`, with the same weights, but fast on a CPU too.
 
     Keras compiles grouped convolutions with XLA on a CPU, to code that is hundreds of times slower
-    than one convolution for each group. oneDNN, which TensorFlow has on x86, computes all groups in
-    one operation, two to three times faster still; without it there is one convolution for each
-    group. With as many groups as input maps it is a depthwise convolution, for which TensorFlow has
-    a kernel everywhere. The layer's kernel is (height, width, input maps / groups, output maps),
-    the maps of the first group first.
+    than one convolution for each group. oneDNN, which TensorFlow has on x86, is two to three times
+    faster still. With as many groups as input maps it is a depthwise convolution, which is fast
+    everywhere. The kernel is (height, width, input maps / groups, output maps), the maps of the
+    first group first.
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
