@@ -105,12 +105,11 @@ def _interval(row):
     """The 99 % prediction interval of another seed's value; NaN for fewer than two seeds."""
     from scipy import stats
 
-    lines = results.lines(row["dataset"])
-    (runs,) = (
-        line["runs"] for line in lines if any(r["run_id"] == row["run_id"] for r in line["runs"])
-    )
-    values = [run["value"] for run in runs]
+    named = ("model", "settings", "train_images", "test_images", "metric")
+    rows = results.rows(row["dataset"]).values()
+    seeds = {r["seed"]: r["value"] for r in rows if all(r[name] == row[name] for name in named)}
+    values = list(seeds.values())
     if len(values) < 2:
         return math.nan, math.nan
-    spread = float(np.std(values, ddof=1) * math.sqrt(1 + 1 / len(values)))
-    return stats.t.interval(CONFIDENCE, len(values) - 1, np.mean(values), max(spread, 1e-9))
+    spread = max(np.std(values, ddof=1) * math.sqrt(1 + 1 / len(values)), 1e-9)
+    return stats.t.interval(CONFIDENCE, len(values) - 1, np.mean(values), spread)
