@@ -133,7 +133,7 @@ def is_running(run_id: str, wait: float = 0) -> bool:
 def done(listed: Collection[Run], copies: str | None = None) -> set[str]:
     """Return the ids of those runs that the results have, with a copy in the place `copies`."""
     found = finished_rows({run.dataset for run in listed if isinstance(run, TrainingRun)})
-    found |= {path.stem for path in file("any", "notebook").parent.glob("*.ipynb")}
+    found |= {path.stem for path in file("any", "notebook").parent.glob("[!.]*.ipynb")}
     ids = {run.id for run in listed if run.id in found}
     if copies:
         executed = {run.id for run in listed if isinstance(run, NotebookRun)}
@@ -155,7 +155,7 @@ def expected(listed: Collection[Run]) -> dict[str, tuple[float | None, int | Non
     without them, of the published rows that were trained on a CPU.
     """
     seconds, peaks, published = defaultdict(list), defaultdict(list), defaultdict(list)
-    for path in file("any", "record").parent.glob("*.json"):
+    for path in file("any", "record").parent.glob("[!.]*.json"):
         record = read_record(path.stem)
         if "peak_memory" in record:
             peaks[_like(record["title"])].append(record["peak_memory"])

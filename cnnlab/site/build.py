@@ -118,7 +118,7 @@ def _write_notebooks(source: pathlib.Path, entries: Sequence[Entry]) -> dict[str
 
 def _write_documents(source):
     """The pages of docs/, CONTRIBUTING.md and CHANGELOG.md."""
-    for path in sorted((storage.ROOT / "docs").glob("*.md")):
+    for path in sorted((storage.ROOT / "docs").glob("[!.]*.md")):
         text = notebook_pages.without_requests(path.read_text(encoding="utf-8"))
         _write(source / "docs" / path.name, text)
     for name in ("CONTRIBUTING.md", "CHANGELOG.md"):
@@ -145,7 +145,7 @@ def _write_reference(source):
 
 
 def _site_index(source, names, alt):
-    documents = [path.stem for path in sorted((source / "docs").glob("*.md"))]
+    documents = [path.stem for path in sorted((source / "docs").glob("[!.]*.md"))]
     others = [name for name in ("CONTRIBUTING", "CHANGELOG") if (source / f"{name}.md").exists()]
     return "\n\n".join(
         [
