@@ -89,16 +89,10 @@ def code_hash(package: pathlib.Path = storage.ROOT / "cnnlib") -> str:
 @functools.cache
 def commit(folder: pathlib.Path = storage.ROOT) -> str:
     """Return the commit of the checkout, "+" after it if files were changed; "" without git."""
+    options = {"cwd": folder, "text": True, "timeout": 10}
+    git = functools.partial(subprocess.check_output, stderr=subprocess.DEVNULL, **options)
     try:
-        found = [
-            subprocess.check_output(
-                ["git", *arguments], cwd=folder, stderr=subprocess.DEVNULL, text=True, timeout=10
-            ).strip()
-            for arguments in (
-                ["rev-parse", "--short=12", "HEAD"],
-                ["status", "--porcelain", "--untracked-files=no"],
-            )
-        ]
+        changed = git(["git", "status", "--porcelain", "--untracked-files=no"]).strip()
+        return git(["git", "rev-parse", "--short=12", "HEAD"]).strip() + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return ""
-    return found[0] + ("+" if found[1] else "")

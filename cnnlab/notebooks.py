@@ -45,7 +45,7 @@ class Parameter:
 
 def names() -> list[str]:
     """Return the names of the course's notebooks in order: `01_datasets_tour`, ..."""
-    stems = (path.stem for path in storage.NOTEBOOKS.glob("[!.]*.ipynb"))
+    stems = (path.stem for path in storage.NOTEBOOKS.glob("*.ipynb"))
     return sorted(stem for stem in stems if _COURSE_NAME.fullmatch(stem))
 
 

@@ -102,9 +102,6 @@ def check_row(row: Any) -> dict[str, Any]:
         raise invalid("no row", error) from None
 
 
-# ---- Files ----------------------------------------------------------------------------------
-
-
 def ledger_file(dataset: str) -> pathlib.Path:
     """Return the file with the published rows of a data set."""
     return MEASURED / f"{dataset}.csv"
@@ -190,9 +187,6 @@ def _damaged(what, place, error):
         f"damaged {what} {place}: {error}. Nothing was changed: mend or delete it, or restore it "
         "from git."
     )
-
-
-# ---- Rows -----------------------------------------------------------------------------------
 
 
 def published(benchmark: str | None = None) -> "pandas.DataFrame":
@@ -298,9 +292,6 @@ def histories(
             chosen = [run for run, row in known.items() if row[column] == wanted]
             table = table[table["run_id"].isin(chosen)]
     return table
-
-
-# ---- The table of results -------------------------------------------------------------------
 
 
 def lines(benchmark: str = "mnist", local: bool = True) -> list[dict[str, Any]]:
@@ -518,16 +509,12 @@ def transfer_markdown(dataset: str = "cifar10", local: bool = True) -> str:
     return markdown(transfer_table(dataset, local, grid=False), numeric=(2, 3))
 
 
-# ---- Other tables, and statistics -----------------------------------------------------------
-
-
 def keras_applications() -> "pandas.DataFrame":
     """Return what Keras publishes for its nets trained on ImageNet (data/README.md has the source).
 
-    Columns: model, as keras.applications names it; year of its paper; top1_percent and
-    top5_percent, accuracy on the validation images; parameters_millions; size_mib of the file of
-    weights; depth, the number of layers that own weights (NaN where Keras prints none), and
-    milliseconds for an image of a batch of 32, on a processor and on a GPU of theirs.
+    Columns: model; year of its paper; top1_percent and top5_percent, accuracy on the validation
+    images; parameters_millions; size_mib of the weights' file; depth, the layers that own weights
+    (NaN where Keras prints none); milliseconds for an image, on their processor and GPU.
     """
     return _read_table(PUBLISHED / "keras_applications.csv")
 
