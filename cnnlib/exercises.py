@@ -10,7 +10,6 @@ import copy
 import hashlib
 import json
 import math
-import numbers
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -71,22 +70,20 @@ def check_function(
         return None
     if not callable(function):
         return _report(False, _shown(function), "The answer is a function.", "", hint)
-    count = 0
+    cases = list(cases)
     for arguments, expected in cases:
-        count += 1
-        call = f"{getattr(function, '__name__', 'your function')}({_arguments(arguments)})"
         given = copy.deepcopy(list(arguments))
         try:
-            result = function(*given)
+            problem = _difference(function(*given), expected, tolerance)
         except Exception as error:
             problem = f"raises {type(error).__name__}: {error}"
-            return _report(False, call, "", problem, hint)
-        problem = _difference(result, expected, tolerance)
+        if not problem and not _equal(given, arguments):
+            problem = "changes its argument: work on a copy"
         if problem:
+            name = getattr(function, "__name__", "your function")
+            call = f"{name}({', '.join(map(_shown, arguments))})"
             return _report(False, call, "", problem, hint)
-        if not all(_same(one, other) for one, other in zip(given, arguments, strict=True)):
-            return _report(False, call, "", "changes its argument: work on a copy", hint)
-    print(f"Right, in {count} cases, within {tolerance:g}.")
+    print(f"Right, in {len(cases)} cases, within {tolerance:g}.")
     return True
 
 
@@ -112,24 +109,22 @@ def check_net(net: Any, sealed: str, hint: str = "") -> bool | None:
     try:
         found = _anatomy(net)
     except Exception:
-        return _report(
-            False, _shown(net), "The answer is a keras.Model with a known input shape.", "", hint
-        )
+        asked = "The answer is a keras.Model with a known input shape."
+        return _report(False, _shown(net), asked, "", hint)
+    names, mine, theirs = found.pop("names"), found["weighted"], right["weighted"]
+    remark = ""
     for what in ("input", "output"):
-        if found[what] != right[what]:
-            remark = f"its {what} is {_by(found[what])}, and {_by(right[what])} was asked for"
-            return _report(False, shown, "", remark, hint)
-    for name, (kind, count), (right_kind, right_count) in zip(
-        found["names"], found["weighted"], right["weighted"], strict=False
-    ):
-        if kind != right_kind or count != right_count:
-            remark = f"look at the layer {name} ({kind}, {count:,} parameters)"
-            return _report(False, shown, "", remark, hint)
-    mine, theirs = len(found["weighted"]), len(right["weighted"])
-    if mine != theirs:
-        remark = f"it has {mine} layers with weights, and {theirs} were asked for"
+        if found[what] != right[what] and not remark:
+            is_, asked = ("x".join(map(str, each[what])) for each in (found, right))
+            remark = f"its {what} is {is_}, and {asked} was asked for"
+    for name, layer, wanted in zip(names, mine, theirs, strict=False):
+        if list(layer) != wanted and not remark:
+            remark = f"look at the layer {name} ({layer[0]}, {layer[1]:,} parameters)"
+    if len(mine) != len(theirs) and not remark:
+        remark = f"it has {len(mine)} layers with weights, and {len(theirs)} were asked for"
+    if remark:
         return _report(False, shown, "", remark, hint)
-    print(f"Right: {sum(count for _, count in found['weighted']):,} parameters.")
+    print(f"Right: {sum(count for _, count in mine):,} parameters.")
     return True
 
 
@@ -148,18 +143,17 @@ def check_below(value: Any, limit: float, unit: str = "%", hint: str = "") -> bo
     if value is None:
         print(f"{NO_ANSWER} The answer is a number below {limit:g} {unit}.")
         return None
-    found = [number for number in _as_numbers(value) if math.isfinite(number)]
-    if not found or min(found) < 0:
+    found = next((each for each in _numbers(value) if 0 <= each < math.inf), None)
+    if found is None:
         return _report(False, _shown(value), f"The answer is a number in {unit}.", "", hint)
-    if unit == "%" and found[0] < min(1, limit / 10):  # no error of this course is so small
+    if unit == "%" and found < min(1, limit / 10):  # no error of this course is so small
         return _report(False, _shown(value), "", "that looks like a share: give per cent", hint)
-    if found[0] < limit:
-        print(f"Right: {found[0]:.4g} {unit} is below {limit:g} {unit}.")
+    if found < limit:
+        print(f"Right: {found:.4g} {unit} is below {limit:g} {unit}.")
         return True
-    advice = f" {hint}" if hint else ""
-    if unit == "%" and found[0] > 100 - limit > 50:
-        advice = " Is it the share of right answers? The error is 100 minus that."
-    print(f"Not yet: {found[0]:.4g} {unit} is not below {limit:g} {unit}.{advice}")
+    if unit == "%" and found > 100 - limit > 50:
+        hint = "Is it the share of right answers? The error is 100 minus that."
+    print(f"Not yet: {found:.4g} {unit} is not below {limit:g} {unit}. {hint}".rstrip())
     return False
 
 
@@ -187,29 +181,21 @@ def seal(
     Raises:
         InputError: if a number that is not whole has no tolerance.
     """
-    content: dict[str, Any] = {"answer": answer}
+    content: dict[str, Any]
     if isinstance(answer, str):
-        content["answer"] = _plain(answer)
-        if also:
-            content["also"] = [_plain(text) for text in also]
+        content = {"answer": _plain(answer), "also": [_plain(text) for text in also]}
     else:
         values = np.asarray(answer, dtype=float)
         whole = np.array_equal(values, np.rint(values))
-        content["answer"] = (values.astype(int) if whole else values).tolist()
         if tolerance is None and not whole:
             raise InputError(
                 f"the answer {answer!r} is not whole: give the tolerance within which an "
                 "answer counts as right"
             )
-        if tolerance:
-            content["tolerance"] = float(tolerance)
-        if not ordered:
-            content["ordered"] = False
-    if unit:
-        content["unit"] = unit
-    if wrong:
-        content["wrong"] = {str(value): remark for value, remark in wrong.items()}
-    return _sealed(content)
+        content = {"answer": (values.astype(int) if whole else values).tolist()}
+        content |= {"tolerance": float(tolerance or 0)} | ({} if ordered else {"ordered": False})
+    content |= {"unit": unit, "wrong": {str(value): text for value, text in (wrong or {}).items()}}
+    return _sealed({key: value for key, value in content.items() if value or key != "unit"})
 
 
 def seal_net(net: Any) -> str:
@@ -249,113 +235,86 @@ def _kind(right: Mapping[str, Any]) -> str:
 
 def _judge_numbers(answer: Any, right: Mapping[str, Any]) -> tuple[bool, str]:
     wanted = np.ravel(np.asarray(right["answer"], dtype=float))
+    tolerance = right.get("tolerance", 0)
     # A little more than the tolerance: the limit itself is right, whatever binary fractions say.
-    tolerance = right.get("tolerance", 0) * (1 + 1e-6) + 1e-9 * np.abs(wanted)
+    reach = tolerance * (1 + 1e-6) + 1e-9 * np.abs(wanted)
     if wanted.size == 1:
-        candidates = _as_numbers(answer)
-        if not candidates:
-            return False, ""
-        for value in candidates:
-            if abs(value - wanted[0]) <= tolerance[0]:
-                return True, f"(within {right['tolerance']:g})" if right.get("tolerance", 0) else ""
-        return False, _remark(candidates[0], float(wanted[0]), float(tolerance[0]), right)
-    values = _as_list(answer)
+        found = _numbers(answer)
+        if any(abs(value - wanted[0]) <= reach[0] for value in found):
+            return True, f"(within {tolerance:g})" if tolerance else ""
+        return False, _remark(found[0], float(wanted[0]), float(reach[0]), right) if found else ""
+    values = _several(answer)
     if values is None:
         return False, ""
     if values.size != wanted.size:
         return False, f"{values.size} numbers, and {wanted.size} were asked for"
+    in_order = (np.abs(values - wanted) <= reach).all()
+    if in_order or (np.abs(np.sort(values) - np.sort(wanted)) > reach.max()).any():
+        return bool(in_order), ""
     if not right.get("ordered", True):
-        values, wanted = np.sort(values), np.sort(wanted)
-    if (np.abs(values - wanted) <= tolerance).all():
         return True, ""
-    if (np.abs(np.sort(values) - np.sort(wanted)) <= tolerance.max()).all():
-        return False, "the numbers are right, but their order is not"
-    return False, ""
+    return False, "the numbers are right, but their order is not"
 
 
-def _remark(value: float, wanted: float, tolerance: float, right: Mapping[str, Any]) -> str:
+def _remark(value: float, wanted: float, reach: float, right: Mapping[str, Any]) -> str:
     """Return what is to be said of a wrong number: a usual mistake, if it is one."""
     for wrong, remark in right.get("wrong", {}).items():
-        if abs(value - float(wrong)) <= max(tolerance, 1e-6):
+        if abs(value - float(wrong)) <= max(reach, 1e-6):
             return remark
     if not math.isfinite(value):
         return "that is no finite number"
-    near = lambda other: abs(other - wanted) <= max(tolerance, 1e-3 * abs(wanted))  # noqa: E731
-    if wanted and near(-value):
-        return "look at the sign"
-    if wanted and right.get("unit") == "%" and (near(100 * value) or near(value / 100)):
-        return "per cent or a share? Look at the unit"
-    if wanted and any(near(value * 1000.0**power) for power in (-3, -2, -1, 1, 2, 3)):
-        return "thousands, millions? Look at the unit"
-    if right.get("tolerance", 0) and abs(value - wanted) <= 5 * tolerance:
-        return "close, but not within the tolerance: give more digits"
-    if not right.get("tolerance", 0) and abs(value - wanted) == 1:
-        return "off by one"
-    return ""
+    remarks = {-1.0: "look at the sign"}
+    if right.get("unit") == "%":
+        remarks |= dict.fromkeys((100.0, 0.01), "per cent or a share? Look at the unit")
+    powers = [1000.0**power for power in (-3, -2, -1, 1, 2, 3)]
+    remarks |= dict.fromkeys(powers, "thousands, millions? Look at the unit")
+    for factor, remark in remarks.items():
+        if wanted and abs(factor * value - wanted) <= max(reach, 1e-3 * abs(wanted)):
+            return remark
+    if right.get("tolerance", 0):
+        close = abs(value - wanted) <= 5 * reach
+        return "close, but not within the tolerance: give more digits" if close else ""
+    return "off by one" if abs(value - wanted) == 1 else ""
 
 
-def _as_numbers(answer: Any) -> list[float]:
+def _numbers(answer: Any) -> list[float]:
     """Return what number an answer may mean: none, one, or two where a comma is ambiguous."""
     if isinstance(answer, str):
         return _numbers_of_text(answer)
-    if isinstance(answer, (bool, np.bool_)):
-        return []
-    if isinstance(answer, numbers.Number) and not isinstance(answer, complex):
-        try:
-            return [float(answer)]  # type: ignore[arg-type]
-        except OverflowError:  # a whole number of more than 308 digits
-            return []
-    values = _as_list(answer)
-    return [float(values[0])] if values is not None and values.size == 1 else []
+    values = None if isinstance(answer, (bool, np.bool_)) else _several(answer)
+    return values.tolist() if values is not None and values.size == 1 else []
 
 
 def _numbers_of_text(text: str) -> list[float]:
+    """Return what the one number of a text, with words or a unit around it, may stand for."""
     text = text.strip().lower().replace("\u2212", "-").replace("\u00a0", " ")
-    if fraction := re.fullmatch(r"([+-]?\d+)\s*/\s*(\d+)", text):
-        below = int(fraction[2])
-        return [float(Fraction(int(fraction[1]), below))] if below else []
+    if re.fullmatch(r"[+-]?\d+\s*/\s*0*[1-9]\d*", text):
+        return [float(Fraction(text.replace(" ", "")))]
     text = re.sub(r"\s*(?:\*|x|×|·)\s*10\s*(?:\*\*|\^)\s*([+-]?\d+)", r"e\1", text)
-    # One number, with words or a unit around it.
     found = re.findall(_NUMBER, text)
-    return _readings(found[0]) if len(found) == 1 else []
-
-
-def _readings(text: str) -> list[float]:
-    """Return the values that the digits of a number may stand for, the likelier first."""
-    mantissa, _, exponent = re.sub(r"[_'\s\u2009\u202f]", "", text).partition("e")
-    power = f"e{exponent}" if exponent else ""
-    if "," not in mantissa:
-        readings = [mantissa]
-    elif "." in mantissa and mantissa.rindex(",") > mantissa.rindex("."):  # 1.234,5
+    if len(found) != 1:
+        return []
+    mantissa, e, exponent = re.sub(r"[_'\s\u2009\u202f]", "", found[0]).partition("e")
+    if "." in mantissa and mantissa.rfind(",") > mantissa.rindex("."):  # 1.234,5
         readings = [mantissa.replace(".", "").replace(",", ".")]
     elif re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", mantissa):  # 61,706 or, less likely, 1,097
-        readings = [mantissa.replace(",", "")]
-        if mantissa.count(",") == 1 and "." not in mantissa:
-            readings.append(mantissa.replace(",", "."))
+        readings = [mantissa.replace(",", ""), mantissa.replace(",", ".")]
     else:
         readings = [mantissa.replace(",", ".")]
-    values = []
-    for reading in readings:
-        try:
-            values.append(float(reading + power))
-        except ValueError:  # such as 1.2.3
-            continue
-    return values
+    numbers = [f"{reading}{e}{exponent}" for reading in readings if reading.count(".") <= 1]
+    return [float(number) for number in numbers]
 
 
-def _as_list(answer: Any) -> np.ndarray | None:
-    """Return several numbers as a flat array, or None if the answer is nothing of the kind."""
+def _several(answer: Any) -> np.ndarray | None:
+    """Return numbers as a flat array, or None if the answer is nothing of the kind."""
     if isinstance(answer, str):
         found = re.findall(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", answer.lower())
         return np.array([float(number) for number in found]) if found else None
-    if isinstance(answer, (set, frozenset)):
-        answer = list(answer)
     try:
-        values = np.asarray(answer)
-        if values.dtype.kind in "OU":
-            parts = [_as_numbers(part) for part in np.ravel(values)]
-            return np.array([part[0] for part in parts])
-        return np.ravel(values).astype(float) if values.dtype.kind in "iuf" else None
+        values = np.asarray(list(answer) if isinstance(answer, (set, frozenset)) else answer)
+        if values.dtype.kind == "U":
+            return np.array([_numbers(str(part))[0] for part in np.ravel(values)])
+        return np.ravel(values).astype(float) if values.dtype.kind in "iufO" else None
     except Exception:  # whatever an object does when it is asked for numbers
         return None
 
@@ -364,13 +323,11 @@ def _as_list(answer: Any) -> np.ndarray | None:
 
 
 def _judge_text(answer: Any, right: Mapping[str, Any]) -> tuple[bool, str]:
-    given = _plain(answer) if isinstance(answer, str) else _plain(str(answer))
+    given = _plain(str(answer))
     if given in (right["answer"], *right.get("also", ())):
         return True, ""
-    for wrong, remark in right.get("wrong", {}).items():
-        if given == _plain(wrong):
-            return False, remark
-    return False, ""
+    wrong = {_plain(text): remark for text, remark in right.get("wrong", {}).items()}
+    return False, wrong.get(given, "")
 
 
 def _plain(text: str) -> str:
@@ -388,7 +345,7 @@ def _difference(result: Any, expected: Any, tolerance: float) -> str:
     if isinstance(expected, str):
         return "" if _plain(str(result)) == _plain(expected) else f"returns {_shown(result)}"
     try:
-        found, wanted = np.asarray(result), np.asarray(expected)
+        found, wanted = np.asarray(result), np.asarray(expected, dtype=float)
         numeric = found.dtype.kind in "biuf"
     except Exception:
         numeric = False
@@ -396,38 +353,33 @@ def _difference(result: Any, expected: Any, tolerance: float) -> str:
         return f"returns {_shown(result)}, which is not numbers"
     if found.shape != wanted.shape and not (found.size == wanted.size == 1):
         return f"returns the shape {found.shape}, and {wanted.shape} was expected"
-    found, wanted = found.astype(float).reshape(wanted.shape), wanted.astype(float)
-    if np.allclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True):
+    found = found.astype(float).reshape(wanted.shape)
+    off = ~np.isclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)
+    if not off.any():
         return ""
     if wanted.size <= 24:
         return f"returns {_shown(result)}, and {_shown(expected)} was expected"
-    off = ~np.isclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)
-    first = tuple(int(i) for i in np.argwhere(off)[0])
+    first = tuple(np.argwhere(off)[0].tolist())
     return (
         f"differs from what was expected at {off.sum():,} of {off.size:,} places, first at "
         f"{list(first)}: {found[first]:.6g}, expected {wanted[first]:.6g}"
     )
 
 
-def _same(one: Any, other: Any) -> bool:
+def _equal(given: Sequence[Any], arguments: Sequence[Any]) -> bool:
     try:
-        return bool(np.array_equal(np.asarray(one), np.asarray(other), equal_nan=True))
-    except TypeError:
-        return bool(np.array_equal(np.asarray(one), np.asarray(other)))
-
-
-def _arguments(arguments: Sequence[Any]) -> str:
-    return ", ".join(_shown(argument) for argument in arguments)
+        np.testing.assert_equal(given, list(arguments))
+    except AssertionError:
+        return False
+    return True
 
 
 def _shown(value: Any) -> str:
     """Return a value as short text: an array by its shape if it is large."""
     if isinstance(value, np.ndarray) and value.size > 24:
         return f"array of shape {value.shape}"
-    if isinstance(value, np.ndarray):
-        return str(np.round(value, 4).tolist() if value.dtype.kind in "f" else value.tolist())
-    if isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = (np.round(value, 4) if value.dtype.kind == "f" else value).tolist()
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -448,15 +400,8 @@ def _anatomy(net: Any) -> dict[str, Any]:
 
 def _layers(net: Any) -> list[Any]:
     """Return the layers of a net and of the nets inside it, in order."""
-    return [
-        inner
-        for layer in net.layers
-        for inner in (_layers(layer) if hasattr(layer, "layers") else [layer])
-    ]
-
-
-def _by(shape: Sequence[int | None]) -> str:
-    return "x".join("any" if side is None else str(side) for side in shape)
+    inner = [_layers(layer) if hasattr(layer, "layers") else [layer] for layer in net.layers]
+    return [layer for layers in inner for layer in layers]
 
 
 # Sealing: nobody reads the answer by accident. It is no secret from those who want to know.
