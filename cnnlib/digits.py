@@ -30,7 +30,7 @@ LONGEST_SIDE = 2000  # pixels: larger pictures are shrunk while they are decoded
 WORKING_SIDE = 400  # pixels: where the digit is looked for
 CONTIGUOUS = np.ones((3, 3))  # pixels that touch at a corner belong together
 THINNEST = 0.09  # stroke width as a share of the digit's longer side; MNIST's pens: 0.08 to 0.16
-BOLDEST = 0.17  # the largest circle in a digit's ink has at most this radius, of the longer side
+BOLD = 0.17  # the largest circle in the ink of most digits has this radius, of the longer side
 KINDS = "a PNG, JPEG, TIFF, BMP, GIF or WebP file"
 
 
@@ -329,18 +329,22 @@ def _ink_of_a_cut_digit(grey: np.ndarray, invert: bool | None) -> np.ndarray:
             return is_dark
         low, high = smooth[is_dark], smooth[~is_dark]
         level = (low.mean() + high.mean()) / 2
-    thinness, radii = [], []
+    thinness, radii, borders = [], [], []
     for mask in (is_dark, ~is_dark):
         padded = np.pad(mask, 1)
         radii.append(ndimage.distance_transform_edt(padded).max() / max(mask.shape))
         pieces = np.bincount(ndimage.label(padded, CONTIGUOUS)[0].ravel())[1:]
-        border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
-        # Ink is thin, hangs together, and is not all of the border.
-        thinness.append(radii[-1] - 0.2 * pieces.max() / pieces.sum() + (border > 0.9))
+        borders.append(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
+        # Ink is thin, hangs together, is not all of the border, and is mostly dark.
+        thinness.append(radii[-1] - 0.2 * pieces.max() / pieces.sum() + (borders[-1] > 0.9))
+    thinness[0] -= 0.05
     darker = thinness[0] < thinness[1] if invert is None else invert
-    inked, radius = (is_dark, radii[0]) if darker else (~is_dark, radii[1])
-    apart = high.mean() - low.mean() > max(16, 2.4 * (low.std() + high.std()))
-    return inked & bool(apart and radius < BOLDEST and inked.mean() > 0.12)
+    chosen = 0 if darker else 1
+    inked, wider = (is_dark, ~is_dark)[chosen], max(0.0, radii[chosen] - BOLD)
+    apart = (high.mean() - low.mean()) / max(low.std() + high.std(), 1e-6)
+    # The edge of a shadow parts a page too, but is softer; inside a frame no ink is at the border.
+    is_cut = apart > 2.4 + 16 * wider and high.mean() - low.mean() > 16 and inked.mean() > 0.12
+    return inked & bool(is_cut and (wider == 0 or borders[chosen] > 0.02))
 
 
 def _inside_of_frame(strokes: Sequence[_Stroke]) -> tuple[slice, slice] | None:
