@@ -1,9 +1,10 @@
-"""The page on which one draws a digit: plain JavaScript, with the nets of the course beside it."""
+"""The pages on which one draws a digit and watches nets learn: plain JavaScript, with their data."""
 
 import base64
 import json
 import pathlib
 import shutil
+import zlib
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def write_page(folder: pathlib.Path, has_site: bool = False) -> pathlib.Path:
         "hasSite": has_site,
     }
     (folder / "weights.js").write_text(f"window.course = {json.dumps(data)};\n", encoding="utf-8")
+    (folder / "sheet.js").write_text(f"window.sheet = {json.dumps(sheet())};\n", encoding="utf-8")
     return folder / "index.html"
 
 
@@ -61,6 +63,20 @@ def exported(name: str, recipe: str, title: str) -> dict[str, Any]:
         "showsMaps": name == "lenet-5",
         "members": [_layers(each) for each in (members(net) if is_boosted else [net])],
     }
+
+
+def sheet(train: int = 2000, held: int = 500) -> dict[str, Any]:
+    """Return the digits that nets learn from in the page, all of MNIST's training images.
+
+    Returns:
+        labels: of the first `train` images, then of the last `held`, which are held back; packed:
+        their pixels, 28x28 bytes each, deflated, in base64.
+    """
+    part = datasets.load("mnist").train
+    images = np.concatenate([part.images[:train], part.images[-held:]])
+    labels = np.concatenate([part.labels[:train], part.labels[-held:]])
+    packed = base64.b64encode(zlib.compress(images.tobytes(), 9)).decode()
+    return {"labels": labels.tolist(), "held": held, "packed": packed}
 
 
 def _layers(net: Any) -> list[dict[str, Any]]:
