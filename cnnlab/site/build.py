@@ -154,7 +154,10 @@ def _site_index(source, names, alt):
             "reads and runs: beside each published result is the one that the same net reaches "
             "here, and how it was measured.",
             f"![{alt}](published_and_measured.svg)",
-            _raw('<p><a href="draw/index.html">Draw a digit</a>, and five nets answer.</p>'),
+            _raw(
+                '<p><a href="draw/index.html">Draw a digit</a>, and five nets answer. '
+                '<a href="draw/watch.html">Watch a net learn</a>, step by step.</p>'
+            ),
             "## Notebooks",
             _course_map(source, names),
             _toctree("Notebooks", [f"notebooks/{name}" for name in names.values()]),

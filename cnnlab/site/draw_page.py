@@ -1,4 +1,4 @@
-"""The pages on which one draws a digit and watches nets learn: plain JavaScript, with their data."""
+"""The pages on which one draws a digit and watches nets learn: plain JavaScript, and its data."""
 
 import base64
 import json
@@ -44,7 +44,8 @@ def write_page(folder: pathlib.Path, has_site: bool = False) -> pathlib.Path:
         "hasSite": has_site,
     }
     (folder / "weights.js").write_text(f"window.course = {json.dumps(data)};\n", encoding="utf-8")
-    (folder / "sheet.js").write_text(f"window.sheet = {json.dumps(sheet())};\n", encoding="utf-8")
+    digits = sheet() | {"hasSite": has_site}
+    (folder / "sheet.js").write_text(f"window.sheet = {json.dumps(digits)};\n", encoding="utf-8")
     return folder / "index.html"
 
 

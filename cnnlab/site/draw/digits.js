@@ -109,7 +109,7 @@
     const box = boundingBox(ink, width, height);
     if (!box) return null;
     const longest = Math.max(box.width, box.height);
-    if (longest < BOX) throw new RangeError("the drawing is smaller than 20 pixels");
+    if (longest < BOX) return null; // a speck
     const scale = BOX / longest;
     const newWidth = Math.max(1, roundHalfToEven(box.width * scale));
     const newHeight = Math.max(1, roundHalfToEven(box.height * scale));

@@ -3,43 +3,56 @@
   "use strict";
 
   const PEN = 22; // pixels of 280: a stroke of MNIST is two to three pixels of 28 wide
+  const DIGIT = 200; // pixels of 280 that a digit fills: 20 of MNIST's 28
+  const FAINT = 16 / 255; // less is no ink: some browsers add noise when a canvas is read
   const { nets: declared, examples, uncertainBelow } = window.course;
   const trained = declared.map((net) => window.nets.load(net));
   const canvas = document.getElementById("pad");
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const side = canvas.width;
+  const page = document.createElement("canvas"); // the drawing in one size, which the nets see
+  page.width = page.height = side;
+  const sheet = page.getContext("2d", { willReadFrequently: true });
   let items = []; // what is drawn: strokes, which are lists of points, and examples
+  let before = []; // what undo goes back to: earlier `items`
   let isScheduled = false; // the answer, once for all that happens before the next picture
 
   function redraw() {
-    context.fillStyle = "#000";
-    context.fillRect(0, 0, side, side);
-    items.forEach(paint);
+    blank(context);
+    items.forEach((item) => paint(context, item, (point) => point));
+    schedule();
+  }
+
+  function schedule() {
     if (!isScheduled) requestAnimationFrame(answer);
     isScheduled = true;
   }
 
-  function paint(item) {
-    if (item.example) {
-      paintExample(item.example);
-      return;
-    }
-    context.strokeStyle = context.fillStyle = "#fff";
-    context.lineWidth = PEN;
-    context.lineCap = context.lineJoin = "round";
-    context.beginPath();
-    const [first, ...others] = item.points;
-    context.moveTo(...first);
-    others.forEach((point) => context.lineTo(...point));
-    if (!others.length) context.lineTo(first[0] + 0.01, first[1]);
-    context.stroke();
+  function blank(target) {
+    target.fillStyle = "#000";
+    target.fillRect(0, 0, side, side);
   }
 
-  function paintExample(example) {
+  function paint(target, item, place) {
+    if (item.example) {
+      paintExample(target, item.example);
+      return;
+    }
+    target.strokeStyle = "#fff";
+    target.lineWidth = PEN;
+    target.lineCap = target.lineJoin = "round";
+    target.beginPath();
+    const points = item.points.map(place);
+    target.moveTo(...points[0]);
+    points.forEach((point) => target.lineTo(point[0] + 0.01, point[1]));
+    target.stroke();
+  }
+
+  function paintExample(target, example) {
     const size = side / 28;
     bytes(example.image).forEach((value, i) => {
-      context.fillStyle = `rgb(${value},${value},${value})`;
-      context.fillRect((i % 28) * size, Math.floor(i / 28) * size, size, size);
+      target.fillStyle = `rgb(${value},${value},${value})`;
+      target.fillRect((i % 28) * size, Math.floor(i / 28) * size, size, size);
     });
   }
 
@@ -47,10 +60,26 @@
     return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   }
 
-  /* The drawing, 0 to 1, row after row. */
+  /* The drawing, 0 to 1, row after row. Strokes are drawn as large as a digit of MNIST, with a pen
+   * of one width: scaled as pictures, a small digit would have bold strokes and a large one thin. */
   function ink() {
-    const pixels = context.getImageData(0, 0, side, side).data;
-    return Float32Array.from({ length: side * side }, (_, i) => pixels[4 * i] / 255);
+    blank(sheet);
+    const points = items.flatMap((item) => item.points || []);
+    let place = (point) => point;
+    if (points.length && !items.some((item) => item.example)) {
+      let [left, right, top, bottom] = [side, 0, side, 0];
+      for (const [x, y] of points) {
+        [left, right] = [Math.min(left, x), Math.max(right, x)];
+        [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+      }
+      const scale = Math.min((DIGIT - PEN) / Math.max(right - left, bottom - top, 1), 12);
+      const [middleX, middleY] = [(left + right) / 2, (top + bottom) / 2];
+      place = ([x, y]) => [side / 2 + scale * (x - middleX), side / 2 + scale * (y - middleY)];
+    }
+    items.forEach((item) => paint(sheet, item, place));
+    const pixels = sheet.getImageData(0, 0, side, side).data;
+    const value = (i) => (pixels[4 * i] < 255 * FAINT ? 0 : pixels[4 * i] / 255);
+    return Float32Array.from({ length: side * side }, (_, i) => value(i));
   }
 
   // Answers
@@ -108,16 +137,27 @@
     });
     if (!image) {
       clearMaps();
-      answered.textContent = "Draw a digit from 0 to 9.";
+      say("Draw a digit from 0 to 9.");
       return;
     }
     const best = mean.indexOf(Math.max(...mean));
     latest.digit = best;
     latest.probability = mean[best];
     latest.uncertain = mean[best] < uncertainBelow;
-    answered.textContent = latest.uncertain
+    say(latest.uncertain
       ? `Uncertain: the nets do not agree that this is a digit (nearest: ${best}).`
-      : `This is a ${best}.`;
+      : `This is a ${best}.`);
+  }
+
+  /* The answer changes while one draws; it is announced once, when the pen has been lifted. */
+  let announcement = 0;
+
+  function say(text) {
+    answered.textContent = text;
+    clearTimeout(announcement);
+    announcement = setTimeout(() => {
+      if (!current && !typed) document.getElementById("announced").textContent = text;
+    }, 500);
   }
 
   // Pictures of maps
@@ -171,31 +211,39 @@
 
   // Drawing
 
-  let current = null; // the stroke under the pen
+  let current = null; // the stroke under the pointer
   let cursor = [side / 2, side / 2]; // the pen of the keyboard
-  let isDown = false;
+  let typed = null; // the stroke that the keyboard draws
 
-  function add(item) {
-    items.push(item);
+  /* Change what is drawn; undo goes back to what was there. */
+  function change(next) {
+    before.push(items);
+    items = next;
+    typed = null;
     redraw();
-    return item;
   }
 
   function undo() {
-    items.pop();
-    isDown = false;
+    items = before.pop() || [];
+    typed = null;
     redraw();
   }
 
   function clear() {
-    items = [];
-    isDown = false;
-    redraw();
+    if (items.length) change([]);
+    else redraw();
   }
 
   function showExample(number) {
-    items = [];
-    add({ example: examples[number] });
+    change([{ example: examples[number] }]);
+  }
+
+  /* The last piece of a stroke alone: redrawing everything would take longer with each stroke. */
+  function extend(stroke, point) {
+    const last = stroke.points[stroke.points.length - 1];
+    stroke.points.push(point);
+    paint(context, { points: [last, point] }, (each) => each);
+    schedule();
   }
 
   function place(event) {
@@ -216,39 +264,52 @@
       // a pointer that has gone already
     }
     current = { points: [place(event)], pointer: event.pointerId };
-    add(current);
+    change([...items, current]);
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!current || event.pointerId !== current.pointer) return;
-    current.points.push(place(event));
-    redraw();
+    extend(current, place(event));
   });
   for (const end of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(end, (event) => {
-      if (current && event.pointerId === current.pointer) current = null;
+      if (!current || event.pointerId !== current.pointer) return;
+      current = null;
+      schedule();
     });
   }
 
   const MOVES = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, -8], ArrowDown: [0, 8] };
 
+  /* The letter of a key, whatever the case; where the layout has no Latin letters, by its place. */
+  function letter(event) {
+    return (/^[a-z]$/i.test(event.key) ? event.key : event.code.replace(/^Key/, "")).toLowerCase();
+  }
+
   canvas.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) {
-      if (event.key === "z" && !event.altKey) undo();
-      else return;
+    if (event.altKey) return;
+    if (event.ctrlKey || event.metaKey) {
+      if (letter(event) !== "z") return;
+      undo();
     } else if (MOVES[event.key]) {
       const inside = (value) => Math.min(Math.max(value, 0), side);
       cursor = cursor.map((value, i) => inside(value + MOVES[event.key][i]));
-      if (isDown) items[items.length - 1].points.push(cursor);
-      redraw();
+      if (typed) extend(typed, cursor);
       showCursor();
     } else if (event.key === " ") {
-      isDown = !isDown;
-      if (isDown) add({ points: [cursor] });
+      if (typed) {
+        typed = null;
+        schedule();
+      } else {
+        const stroke = { points: [cursor] };
+        change([...items, stroke]);
+        typed = stroke;
+      }
       showCursor();
-    } else if (event.key === "u" || event.key === "Backspace") undo();
-    else if (event.key === "c" || event.key === "Delete") clear();
-    else if (/^[0-9]$/.test(event.key)) {
-      showExample(examples.findIndex((example) => example.label === Number(event.key)));
+    } else if (letter(event) === "u" || event.key === "Backspace") undo();
+    else if (letter(event) === "c" || event.key === "Delete") clear();
+    else if (/^(Digit|Numpad)?[0-9]$/.test(event.key) || /^(Digit|Numpad)[0-9]$/.test(event.code)) {
+      const digit = Number(/^[0-9]$/.test(event.key) ? event.key : event.code.slice(-1));
+      showExample(examples.findIndex((example) => example.label === digit));
     } else return;
     event.preventDefault();
   });
@@ -257,7 +318,7 @@
 
   function showCursor() {
     mark.hidden = false;
-    mark.className = isDown ? "down" : "";
+    mark.className = typed ? "down" : "";
     mark.style.left = `${(100 * cursor[0]) / side}%`;
     mark.style.top = `${(100 * cursor[1]) / side}%`;
   }
@@ -275,7 +336,10 @@
     button.addEventListener("click", () => showExample(number));
     document.querySelector(".examples").append(button);
   });
-  if (!window.course.hasSite) document.getElementById("home").remove();
-  window.pad = { ink, clear, undo, showExample, answer, latest: () => latest, count: () => items.length };
+  if (!window.course.hasSite) document.querySelector("#home .site").remove();
+  window.pad = {
+    ink, clear, undo, showExample, answer, latest: () => latest, count: () => items.length,
+    points: () => items.reduce((sum, item) => sum + (item.points || []).length, 0),
+  };
   redraw();
 })();

@@ -173,6 +173,11 @@
   get("step").addEventListener("click", () => { run(false); worker.postMessage({ run: 1 }); });
   get("restart").addEventListener("click", start);
 
+  // Where the site is not around the page, its notebooks are not there.
+  if (!window.sheet.hasSite) {
+    document.querySelector("#home .site").remove();
+    document.querySelectorAll("a.notebook").forEach((link) => link.replaceWith(link.textContent));
+  }
   window.watch = {
     ready: unpack().then(() => {
       worker.postMessage({ digits, held });
