@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -145,8 +146,11 @@ def _cluster(log):
     host, port = ADDRESS.removeprefix("tcp://").split(":")
     scheduler = ["scheduler", "--host", host, "--port", port, "--no-dashboard"]
     workers = ["worker", ADDRESS, "--nworkers", "2", "--nthreads", "1", "--no-dashboard"]
-    commands = [["dask", *scheduler], ["dask", *workers]]
-    processes = [_start(command, {"DRILL_LOG": str(log)}) for command in commands]
+    own = {"DRILL_LOG": str(log)}
+    processes = [_start(["dask", *scheduler], own)]
+    while socket.socket().connect_ex((host, int(port))):
+        time.sleep(0.1)
+    processes.append(_start(["dask", *workers], own))
     try:
         yield processes[1]
     finally:
