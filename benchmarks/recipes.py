@@ -85,7 +85,7 @@ def transferred(name, settings, data, seed):
     inputs = preprocessing.prepare(validation, "rgb")
     answers = (
         transfer.probabilities(trained, validation, keep),
-        training.predict(trained.model, inputs, 100),
+        training.predict(trained.model, inputs),
     )
     labels = data.validation.labels
     return trained, *(100 * np.mean(p.argmax(axis=1) != labels) for p in answers)

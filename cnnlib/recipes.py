@@ -205,7 +205,7 @@ def recipe(name: str, **changes: Any) -> Recipe:
             raise InputError(f"recipe {name}: {field} is given twice")
         written[field] = value
     found = base.changed(**written | changes)
-    check_start(found)
+    _check_start(found)
     return found
 
 
@@ -223,7 +223,7 @@ def pooled_sides(image_size: int, pool_grid: int) -> tuple[int, int, int]:
     return third, fourth, fifth
 
 
-def check_start(recipe: Recipe) -> None:
+def _check_start(recipe: Recipe) -> None:
     """Raise InputError if the head that a recipe continues with sees other parts at its size."""
     first = recipe
     while first.start:

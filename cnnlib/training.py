@@ -13,7 +13,7 @@ import pathlib
 import time
 import zlib
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -90,7 +90,6 @@ def train(
             longer finite.
     """
     backend.check_settings()
-    check(model, images, labels)
     _check_precision(model, recipe)
     labels = np.asarray(labels)
     steps = math.ceil(len(images) / recipe.batch_size)
@@ -145,7 +144,7 @@ def train(
         row = {"epoch": epoch + 1, "loss": logs["loss"], "train_error": logs["error_percent"]}
         row["validation_error"] = math.nan
         if validation is not None:
-            probabilities = _probabilities(model, validation[0], views=recipe.test_views)
+            probabilities = _probabilities(model, validation[0], recipe.test_views)
             row["validation_error"] = _error(probabilities, validation[1])
         row["seconds"] = time.perf_counter() - start
         rows.append(row)
@@ -216,9 +215,7 @@ def _batches(inputs, targets, batch_size):
     return {"x": inputs, "y": targets, "batch_size": batch_size}
 
 
-def predict(
-    model: keras.Model, images: np.ndarray, batch_size: int | None = None, views: int = 1
-) -> np.ndarray:
+def predict(model: keras.Model, images: np.ndarray, views: int = 1) -> np.ndarray:
     """Return class probabilities, float32 (n, classes).
 
     They are the softmax of the logits, or of minus the distances for an RBF output. One line says
@@ -227,7 +224,6 @@ def predict(
     Args:
         model: a net that returns logits or, with an RBF output, distances.
         images: float32 (n, h, w, c), as `preprocessing.prepare` returns them.
-        batch_size: images at a time; None for as many as take half a gigabyte, at most 1,000.
         views: 2 for the mean of the logits of each image and of its mirror image; 6 for half of
             that mean, and half of the mean of these two moved by one pixel up and left, and down
             and right, where the border repeats (after Jordan
@@ -242,12 +238,11 @@ def predict(
                 "follows are results of a half-trained net. Build it and train it again.",
                 last=True,
             )
-    return _probabilities(model, images, batch_size, views)
+    return _probabilities(model, images, views)
 
 
-def _probabilities(model, images, batch_size=None, views=1):
-    batch_size = batch_size or _images_at_a_time(model, len(images))
-    outputs = []
+def _probabilities(model, images, views):
+    outputs, batch_size = [], _images_at_a_time(model, len(images))
     for i in range(0, len(images), batch_size):
         seen = _views(images[i : i + batch_size], views)
         outputs.append(sum(weight * _scores_of(model, view) for weight, view in seen))
@@ -366,43 +361,3 @@ def weights_digest(model: keras.Model) -> str:
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).data)
     return digest.hexdigest()[:16]
-
-
-Views = int
-
-
-def check(model: keras.Model, images: Any, labels: Any = None) -> None:
-    """Raise InputError unless the images, and the labels if given, are what the model takes."""
-    shape = tuple(model.input_shape[1:])
-    if not isinstance(images, np.ndarray) or images.dtype != np.float32:
-        kind = getattr(images, "dtype", type(images).__name__)
-        raise InputError(
-            f"images must be a float32 array, got {kind}: pass them through "
-            "preprocessing.prepare(images, input_format) first"
-        )
-    fits = images.ndim == len(shape) + 1 and all(
-        expected in (None, found) for expected, found in zip(shape, images.shape[1:], strict=True)
-    )
-    if not fits or not len(images):
-        expected = ", ".join("any" if size is None else str(size) for size in shape)
-        raise InputError(f"{model.name} takes images of shape (n, {expected}), got {images.shape}")
-    if labels is not None:
-        check_labels(labels, len(images), model.output_shape[-1], model.name)
-
-
-def check_labels(labels: Any, count: int, classes: int, name: str) -> None:
-    """Raise InputError unless there are `count` labels, integers below `classes`, for `name`."""
-    try:
-        labels = np.asarray(labels)
-    except ValueError:  # a ragged list
-        labels = np.array(None)
-    if labels.shape != (count,) or labels.dtype.kind not in "iu":
-        raise InputError(
-            f"labels must be {count} integers, one for each image, got {labels.dtype} "
-            f"{labels.shape}"
-        )
-    if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(
-            f"labels must be from 0 to {classes - 1}, the classes of {name}; found "
-            f"{labels.min()} to {labels.max()}"
-        )

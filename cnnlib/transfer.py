@@ -410,7 +410,7 @@ def probabilities(
     recipe, settings = trained.recipe, settings_of(trained.recipe)
     if not settings.is_frozen:
         inputs = preprocessing.prepare(images, "rgb")
-        return training.predict(trained.model, inputs, 100, recipe.test_views)
+        return training.predict(trained.model, inputs, recipe.test_views)
     seen = [
         extract(trained.backbone, view, progress=progress).of(settings.blocks)
         for view in _views(images, recipe)

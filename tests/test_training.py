@@ -257,7 +257,7 @@ def test_alternating_flips_show_each_image_both_ways_in_two_epochs(colour, monke
 @pytest.mark.parametrize("name", ["lenet-5", "lenet-5-paper"])
 def test_predict_gives_probabilities_of_the_nearest_code_too(data, name):
     images, net = preprocessing.prepare(data.train.images[:30], "32x32"), build(name)
-    p = training.predict(net, images, batch_size=7)
+    p = training.predict(net, images)
     outputs = net(images).numpy()
     assert p.shape == (30, 10) and p.dtype == np.float32
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
