@@ -88,31 +88,12 @@ class TestParameters:
         ]
 
     @pytest.mark.parametrize(
-        "line",
-        [
-            "steps = epochs * 2",
-            "a = b = 1",
-            "import os",
-            "a.b = 1",
-            "a, b = 1, 2",
-            "a += 1",
-            "a = f()",
-        ],
+        "line", ["n = epochs * 2", "a = b = 1", "import os", "a.b = 1", "a, b = 1, 2", "a = f()"]
     )
     def test_anything_but_a_literal_is_refused_with_its_line(self, tmp_path, line):
         path = write(tmp_path / "a.ipynb", parameters=f"epochs = 1\n\n{line}\n")
-        with pytest.raises(
-            InputError, match=r"a\.ipynb, line 3 of the parameters cell: `" + re.escape(line)
-        ):
-            notebooks.parameters(path)
-
-    def test_no_parameters_cell(self, tmp_path):
-        assert notebooks.parameters(write(tmp_path / "a.ipynb", "print(1)", parameters=None)) == []
-
-    def test_not_a_notebook(self, tmp_path):
-        path = tmp_path / "a.ipynb"
-        path.write_text("{")
-        with pytest.raises(InputError, match=r"a\.ipynb is not a notebook"):
+        message = rf"a\.ipynb, line 3 of the parameters cell: `{re.escape(line)}"
+        with pytest.raises(InputError, match=message):
             notebooks.parameters(path)
 
 
@@ -125,17 +106,12 @@ class TestFind:
     def test_a_missing_one_lists_those_that_exist_closest_first(self, course_folder):
         for name in ("02_linear", "03_lenet1", "05_lenet5"):
             write(course_folder / f"{name}.ipynb")
-        with pytest.raises(
-            InputError,
-            match=r"unknown notebook '05_lenet'\. Known: 05_lenet5, 03_lenet1, 02_linear",
-        ):
+        message = "unknown notebook '05_lenet'. Known: 05_lenet5, 03_lenet1, 02_linear"
+        with pytest.raises(InputError, match=re.escape(message)):
             notebooks.find("05_lenet")
-
-    @pytest.mark.parametrize("text", ["", ".", "..", "../notebooks/03", "a/b", "\0", "٣"])
-    def test_other_text_is_an_unknown_notebook(self, course_folder, text):
-        write(course_folder / "03_lenet1.ipynb")
-        with pytest.raises(InputError, match="unknown notebook"):
-            notebooks.find(text)
+        for text in ("", "..", "../notebooks/03", "a/b", "\0", "٣"):
+            with pytest.raises(InputError, match="unknown notebook"):
+                notebooks.find(text)
 
 
 class TestValues:
@@ -162,59 +138,32 @@ class TestValues:
         parsed = notebooks.parse(text, default)
         assert parsed == value and type(parsed) is type(value)
 
-    def test_what_does_not_fit_is_left_for_the_check_to_name(self):
-        assert [
-            notebooks.parse("2.5", 3),
-            notebooks.parse("fast", 1e-3),
-            notebooks.parse("1", True),
-        ] == [2.5, "fast", 1]
-
     def test_unknown_name_lists_the_parameters_closest_first(self, notebook):
         with pytest.raises(InputError, match=r"03_net\.ipynb has no parameter 'epoch'") as error:
             notebooks.checked(notebook, {"epoch": 2})
-        assert str(error.value).splitlines()[1].split() == [
-            "epochs",
-            "=",
-            "3",
-            "#",
-            "passes",
-            "over",
-            "the",
-            "images",
-        ]
+        assert str(error.value).splitlines()[1].split()[:3] == ["epochs", "=", "3"]
         assert "learning_rate = 0.001  # step size" in str(error.value)
 
     @pytest.mark.parametrize(
-        ("name", "value"),
+        ("name", "values"),
         [
-            ("epochs", 2.0),
-            ("epochs", True),
-            ("epochs", "2"),
-            ("epochs", None),
-            ("learning_rate", "0.1"),
-            ("learning_rate", True),
-            ("augment", 1),
-            ("augment", "true"),
-            ("dataset", 10),
-            ("hidden", 300),
-            ("hidden", ["a"]),
-            ("hidden", "300"),
+            ("epochs", [2.0, True, "2", None]),
+            ("learning_rate", ["0.1", True]),
+            ("augment", [1, "true"]),
+            ("dataset", [10]),
+            ("hidden", [300, ["a"], "300"]),
         ],
     )
-    def test_another_type_is_refused(self, notebook, name, value):
-        with pytest.raises(
-            InputError, match=rf"{name} of 03_net\.ipynb must be .* got {re.escape(repr(value))}"
-        ):
-            notebooks.checked(notebook, {name: value})
+    def test_another_type_is_refused(self, notebook, name, values):
+        for value in values:
+            message = rf"{name} of 03_net\.ipynb must be .* got {re.escape(repr(value))}"
+            with pytest.raises(InputError, match=message):
+                notebooks.checked(notebook, {name: value})
 
     def test_what_stands_for_the_type_is_taken(self, notebook):
-        values = notebooks.checked(
-            notebook, {"learning_rate": 1, "hidden": (20,), "train_size": "all", "epochs": 2}
-        )
-        assert (
-            json.dumps(values)
-            == '{"learning_rate": 1.0, "hidden": [20], "train_size": "all", "epochs": 2}'
-        )
+        given = {"learning_rate": 1, "hidden": (20,), "train_size": "all", "epochs": 2}
+        values = json.dumps(notebooks.checked(notebook, given))
+        assert values == '{"learning_rate": 1.0, "hidden": [20], "train_size": "all", "epochs": 2}'
 
     def test_a_number_that_yaml_reads_as_text(self, notebook, tmp_path):
         file = tmp_path / "values.yaml"
@@ -226,87 +175,45 @@ class TestValues:
 
     @pytest.mark.parametrize(
         "value",
-        [
-            datetime.date(2026, 1, 1),
-            datetime.datetime(2026, 1, 1),
-            {1, 2},
-            b"bytes",
-            1j,
-            10**30,
-            [datetime.date(2026, 1, 1)],
-            {"a": {1}},
-            ...,
-        ],
+        [datetime.date(2026, 1, 1), {1, 2}, b"bytes", 1j, 10**30, {"a": {1}}, ...],
         ids=repr,
     )
     def test_what_json_cannot_hold_is_refused(self, notebook, value):
-        with pytest.raises(
-            InputError, match=r"train_size of 03_net\.ipynb must be text, a number,"
-        ):
+        message = r"train_size of 03_net\.ipynb must be text, a number,"
+        with pytest.raises(InputError, match=message):
             notebooks.checked(notebook, {"train_size": value})
 
-    @pytest.mark.parametrize("text", ["!!set {a}", "!!binary eA==", "&a [*a]"])
-    def test_a_file_with_sets_or_bytes_is_refused_where_they_are(self, tmp_path, text):
+    @pytest.mark.parametrize("text", ["!!set {a}", "!!binary eA==", "&a [*a]", "[", "1\n- a"])
+    def test_a_file_of_more_than_names_and_values_is_refused_where_it_is(self, tmp_path, text):
         file = tmp_path / "values.yaml"
         file.write_text(f"epochs: 1\ntrain_size: {text}\n")
-        with pytest.raises(InputError, match=r"values\.yaml:2: "):
-            notebooks.read_values(file)
-
-    @pytest.mark.parametrize("content", ["- a\n", "a: [\n", "text"])
-    def test_a_file_without_names_and_values_is_refused(self, tmp_path, content):
-        file = tmp_path / "values.yaml"
-        file.write_text(content)
-        with pytest.raises(InputError, match=r"values\.yaml"):
+        with pytest.raises(InputError, match=r"values\.yaml:[23]: "):
             notebooks.read_values(file)
 
 
 class TestRun:
-    def test_parameters_python_and_folder(self, tmp_path, monkeypatch):
+    def test_parameters_python_folder_and_figures(self, tmp_path, monkeypatch):
         path = write(
-            tmp_path / "a.ipynb",
+            tmp_path / "{epochs}" / "a{x}{.ipynb",  # braces are no parameters
             "import os, sys, cnnlib; print(sys.executable, os.getcwd(), sep='\\n')",
             "print(epochs, learning_rate, hidden, dataset)",
+            "import matplotlib.pyplot as plt; plt.plot([1]); plt.show()",
         )
-        broken = (
-            tmp_path / "jupyter" / "kernels" / "python3"
-        )  # a kernel of the same name that stands before this Python's own
+        # A kernel of the same name stands before this Python's own, and figures would be lost.
+        broken = tmp_path / "jupyter" / "kernels" / "python3"
         broken.mkdir(parents=True)
-        spec = {
-            "argv": ["no-such-python", "{connection_file}"],
-            "display_name": "Python 3",
-            "language": "python",
-        }
+        spec = {"argv": ["no-such", "{connection_file}"], "display_name": "", "language": "python"}
         (broken / "kernel.json").write_text(json.dumps(spec))
         monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-        output = notebooks.run(
-            path,
-            {"learning_rate": 1, "hidden": (20,)},
-            tmp_path / "out" / "b.ipynb",
-            progress=False,
-        )
-        assert output == tmp_path / "out" / "b.ipynb"
-        assert printed(output).splitlines() == [
-            sys.executable,
-            os.path.realpath(tmp_path),
-            "3 1.0 [20] mnist",
-        ]
-        assert [p.name for p in output.parent.iterdir()] == [output.name]
-        assert str(tmp_path) not in json.dumps(nbformat.read(output, as_version=4).metadata)
-
-    def test_braces_in_paths_are_no_parameters(self, tmp_path):
-        path = write(tmp_path / "{epochs}" / "a{x}{.ipynb", "import os; print(os.getcwd())")
-        output = notebooks.run(path, {"epochs": 2}, tmp_path / "b {0} }{.ipynb", progress=False)
-        assert output == tmp_path / "b {0} }{.ipynb"
-        assert printed(output) == f"{os.path.realpath(path.parent)}\n"
-
-    def test_figures_are_kept_whatever_backend_the_user_has(self, tmp_path, monkeypatch):
         monkeypatch.setenv("MPLBACKEND", "Agg")
-        path = write(
-            tmp_path / "a.ipynb", "import matplotlib.pyplot as plt; plt.plot([1]); plt.show()"
-        )
-        output = notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
-        outputs = nbformat.read(output, as_version=4).cells[-1].outputs
-        assert any("image/png" in each.get("data", {}) for each in outputs)
+        values, output = {"learning_rate": 1, "hidden": (20,)}, tmp_path / "out" / "b {0} }{.ipynb"
+        assert notebooks.run(path, values, output, progress=False) == output
+        expected = [sys.executable, os.path.realpath(path.parent), "3 1.0 [20] mnist"]
+        assert printed(output).splitlines() == expected
+        assert [p.name for p in output.parent.iterdir()] == [output.name]
+        nb = nbformat.read(output, as_version=4)
+        assert str(tmp_path) not in json.dumps(nb.metadata)
+        assert any("image/png" in each.get("data", {}) for each in nb.cells[-1].outputs)
 
     def test_progress_names_the_sections(self, tmp_path, capsys):
         notebooks.run(
@@ -319,11 +226,8 @@ class TestRun:
         ]
 
     def test_a_failing_cell_leaves_the_earlier_output_alone(self, tmp_path):
-        output = notebooks.run(
-            write(tmp_path / "a.ipynb", "print('good')"),
-            output=tmp_path / "out" / "a.ipynb",
-            progress=False,
-        )
+        output = tmp_path / "out" / "a.ipynb"
+        notebooks.run(write(tmp_path / "a.ipynb", "print('good')"), output=output, progress=False)
         path = write(tmp_path / "a.ipynb", "print('before')", "net = 1\nnet / 0", "print('after')")
         with pytest.raises(notebooks.NotebookError) as error:
             notebooks.run(path, {"epochs": 1}, output, progress=False)
@@ -331,12 +235,8 @@ class TestRun:
         assert message.startswith("a: cell 3, In [4], raised ZeroDivisionError: division by zero\n")
         assert message.splitlines()[1:3] == ["    net = 1", "    net / 0"]
         failed = output.with_name("a.failed.ipynb")
-        assert str(failed) in message
-        assert (
-            "good" in printed(output)
-            and "before" in printed(failed)
-            and "after" not in printed(failed)
-        )
+        assert str(failed) in message and "good" in printed(output)
+        assert "before" in printed(failed) and "after" not in printed(failed)
         assert sorted(p.name for p in output.parent.iterdir()) == ["a.failed.ipynb", "a.ipynb"]
         notebooks.run(write(tmp_path / "a.ipynb", "print('mended')"), output=output, progress=False)
         assert "mended" in printed(output) and not failed.exists()
@@ -344,13 +244,6 @@ class TestRun:
     def test_a_kernel_that_dies(self, tmp_path):
         path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
         with pytest.raises(notebooks.NotebookError, match="its Python process ended"):
-            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
-        assert not (tmp_path / "b.ipynb").exists()
-
-    @pytest.mark.parametrize("source", ["import sys; sys.exit(0)", "raise SystemExit"])
-    def test_a_cell_that_leaves_is_a_failure(self, tmp_path, source):
-        path = write(tmp_path / "a.ipynb", source, "print('after')", parameters=None)
-        with pytest.raises(notebooks.NotebookError):
             notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
         assert not (tmp_path / "b.ipynb").exists()
 
@@ -363,43 +256,17 @@ class TestRun:
         with pytest.raises(notebooks.NotebookError, match=r"^a: its kernel could not start"):
             notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
 
-    def test_a_full_disk_is_an_error_of_the_place(self, tmp_path, monkeypatch):
-        import papermill
-
-        def full(*_, **__):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(papermill, "execute_notebook", full)
-        path = write(tmp_path / "a.ipynb", "x = 1")
-        with pytest.raises(InputError, match=r"cannot write .*No space left on device.*make room"):
-            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
-
     def test_stored_outputs_can_be_renewed_but_not_with_other_parameters(self, notebook):
         notebooks.run(notebook, output=notebook, progress=False)
         assert "epochs 3" in printed(notebook)
         with pytest.raises(InputError, match="is the notebook itself"):
             notebooks.run(notebook, {"epochs": 1}, output=notebook, progress=False)
 
-    def test_nothing_runs_with_a_wrong_parameter(self, tmp_path):
-        path = write(tmp_path / "a.ipynb", f"open({str(tmp_path / 'trace')!r}, 'w')")
-        with pytest.raises(InputError):
-            notebooks.run(path, {"epochs": "many"}, tmp_path / "b.ipynb", progress=False)
-        assert not (tmp_path / "trace").exists() and not (tmp_path / "b.ipynb").exists()
-
     def test_a_killed_run_leaves_nothing_beside_its_output(self, tmp_path):
         begun = tmp_path / "begun"
-        path = write(
-            tmp_path / "a.ipynb", f"import time\nopen({str(begun)!r}, 'w')\ntime.sleep(99)"
-        )
-        command = [
-            sys.executable,
-            "-m",
-            "cnnlib",
-            "run",
-            str(path),
-            "-o",
-            str(tmp_path / "out.ipynb"),
-        ]
+        cell = f"import time\nopen({str(begun)!r}, 'w')\ntime.sleep(99)"
+        path, output = write(tmp_path / "a.ipynb", cell), tmp_path / "out.ipynb"
+        command = [sys.executable, "-m", "cnnlib", "run", str(path), "-o", str(output)]
         process = subprocess.Popen(command, cwd=storage.ROOT, stdout=subprocess.DEVNULL)
         while not begun.exists():
             assert process.poll() is None
@@ -415,12 +282,9 @@ class TestRun:
     [
         ("06", {"net": "lenet-9"}, "unknown model 'lenet-9'"),
         ("06", {"net": "vgg16"}, "the recipe quick is for training from the start"),
-        ("06", {"recipe": "nonsense"}, "unknown recipe 'nonsense'"),
         ("02", {"recipe": "frozen-32-all-mlp"}, "is for transfer learning"),
-        ("06", {"dataset": "mnits"}, "unknown data set 'mnits'"),
         ("03", {"seed": 2**32}, "seed must be a number from 0 to 4294967295"),
         ("04", {"train_size": 60001}, "train_size must be a number from 0 to 60000"),
-        ("07", {"train_size": 2501}, "train_size must be a number from 0 to 2500"),
         ("08", {"test_size": 1001}, "test_size must be a number from 0 to 1000"),
         ("05", {"patterns": -1}, "patterns must be a number from 0, got -1"),
         ("05", {"net": "cifar10/small"}, "unknown model 'boosted-cifar10/small'"),
@@ -458,22 +322,3 @@ class TestOutput:
         for path in ("/dev/null", tmp_path / "pipe", tmp_path / "folder", "/dev/null/a", "", "\0"):
             with pytest.raises(InputError, match="cannot write"):
                 notebooks.run(notebook, output=path)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows needs a right to make links")
-def test_a_link_stays_a_link(notebook, tmp_path):
-    target, link = tmp_path / "elsewhere" / "b.ipynb", tmp_path / "link.ipynb"
-    target.parent.mkdir()
-    target.write_text("old")
-    link.symlink_to(target)
-    notebooks.run(notebook, output=link, progress=False)
-    assert link.is_symlink() and "epochs 3" in printed(target)
-
-
-def test_colab_url():
-    assert notebooks.colab_url("notebooks/04_lenet1.ipynb") == notebooks.colab_url("04_lenet1")
-    assert re.fullmatch(
-        r"https://colab\.research\.google\.com/github/[\w.-]+/[\w.-]+/blob/main/"
-        r"notebooks/04_lenet1\.ipynb",
-        notebooks.colab_url("04_lenet1"),
-    )

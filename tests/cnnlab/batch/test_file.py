@@ -126,10 +126,7 @@ MISTAKES = [
         NOTEBOOK + "    parameters: {rate: 1}\n    grid:\n      rate: [2]\n",
         ":5: rate: is already set under parameters",
     ),
-    (
-        NOTEBOOK + NOTEBOOK + "    parameters: {epochs: 3}\n",
-        ":3: notebook: net epochs=3 is",
-    ),
+    (NOTEBOOK + NOTEBOOK + "    parameters: {epochs: 3}\n", ":3: notebook: net epochs=3 is"),
     ("- notebook:\n    path: 06\n    grid: {seed: [0, -1]}", ":1: notebook: 06_lenet5.ipynb: seed"),
     ("- limits: {minutes: 0}\n", ":1: minutes: expected greater than 0, got 0"),
     ("- limits: {minutes: .inf}\n", ":1: minutes: expected a finite number, got inf"),
@@ -140,10 +137,7 @@ MISTAKES = [
     (TRAIN + "  train: {}\n", ":2: is not valid YAML: 'train' is given twice"),
     (TRAIN + "- train: {1: 2}\n", ":2: is not valid YAML: a name must be text"),
     (TRAIN + "- train: {[1]: 2}\n", ":2: is not valid YAML: a name must be text"),
-    (
-        TRAIN + "- train: !!set {a}\n",
-        ":2: is not valid YAML: the tag 'tag:yaml.org,2002:set'",
-    ),
+    (TRAIN + "- train: !!set {a}\n", ":2: is not valid YAML: the tag 'tag:yaml.org,2002:set'"),
     (TRAIN + "---\n" + TRAIN, ":2: is not valid YAML: but found another document"),
     ("a: \0", ": is not valid YAML: unacceptable character"),
     # What would take a machine's time or memory.
