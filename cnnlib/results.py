@@ -204,11 +204,7 @@ def published(benchmark: str | None = None) -> "pandas.DataFrame":
     table = pandas.DataFrame([row for name in chosen for row in lecture(name)])
     models = [";".join(registry.nets_of_row(row_id)) for row_id in table["row_id"]]
     table.insert(2, "models", models)
-    for column, kind in {
-        "value": "float64",
-        "parameters": "Int64",
-        "multiply_adds": "Int64",
-    }.items():
+    for column, kind in {"value": float, "parameters": "Int64", "multiply_adds": "Int64"}.items():
         table[column] = pandas.to_numeric(table[column]).astype(kind)
     return table
 
@@ -337,8 +333,8 @@ def _line(row, runs, metric):
     unmeasured["trainable_parameters"] = row.get("parameters")
     newest = max(runs, key=lambda run: run["date"], default=unmeasured)
     values = [run["value"] if run["metric"] == metric else 100 - run["value"] for run in runs]
-    on_gpu = bool(runs) and all(names_gpu(run["device"]) for run in runs)
-    times = [run["train_seconds"] for run in runs if names_gpu(run["device"]) == on_gpu]
+    on_gpu = bool(runs) and all("GPU" in run["device"] for run in runs)
+    times = [run["train_seconds"] for run in runs if ("GPU" in run["device"]) == on_gpu]
     net = registry.NETS.get(newest["model"])
     return {name: newest.get(name) for name in [*SETTINGS, "origin"]} | {
         "title": row["title"],
@@ -353,11 +349,6 @@ def _line(row, runs, metric):
         "is_transfer": net is not None and net.training == "transfer",
         "runs": runs,
     }
-
-
-def names_gpu(device: str) -> bool:
-    """Return whether the `device` of a row names a GPU: then that trained the net."""
-    return "GPU" in device
 
 
 def measured_text(line: dict[str, Any]) -> str:

@@ -164,7 +164,7 @@ def expected(listed: Collection[Run]) -> dict[str, tuple[float | None, int | Non
     for name in {run.dataset for run in listed if isinstance(run, TrainingRun)}:
         for row in results.read_ledger(name).values():
             size = row["train_images"]
-            if not results.names_gpu(row["device"]):
+            if "GPU" not in row["device"]:
                 size = None if size == datasets.info(name).train_count else size
                 title = str(TrainingRun(row["model"], name, row["recipe"], 0, size))
                 published[_like(title)].append(row["train_seconds"])

@@ -78,7 +78,7 @@ def _page(folder, name, line):
     ]
     table = [
         f"| {row['seed']} | {row['value']:.2f} | "
-        f"{results.time_text(row['train_seconds'], results.names_gpu(row['device']))} | "
+        f"{results.time_text(row['train_seconds'], 'GPU' in row['device'])} | "
         f"{row['date'].partition('T')[0]} |"
         for row in line["runs"]
     ]

@@ -21,25 +21,4 @@ from cnnlib.plots.learning import confusion_matrix, heat_map, learning_curves
 from cnnlib.plots.nets import architecture, blocks
 from cnnlib.plots.style import PROTOCOLS, alt_text, save, set_alt, use
 
-__all__ = [
-    "PROTOCOLS",
-    "accuracy_against_costs",
-    "alt_text",
-    "architecture",
-    "blocks",
-    "confusion_matrix",
-    "connection_table",
-    "error_against_cost",
-    "feature_maps",
-    "heat_map",
-    "image_grid",
-    "image_rows",
-    "learning_curves",
-    "mistakes",
-    "published_beside_measured",
-    "save",
-    "set_alt",
-    "weights_as_images",
-]
-
 use()

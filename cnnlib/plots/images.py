@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cnnlib.errors import InputError
+from cnnlib import results
 from cnnlib.plots import style
 
 MOST_MAPS = 16  # of a layer, in `feature_maps`
@@ -34,30 +34,27 @@ def image_grid(
     images = np.asarray(images)
     low, high = (0, 255) if images.dtype == np.uint8 else (images.min(), images.max())
     figure, _, listed = _grid(images, captions, columns, title, scale, vmin=low, vmax=high)
-    counted = style.counted(len(images), "image")
+    counted = results.counted(len(images), "image")
     return style.set_alt(figure, f"{title or 'Images'}. {counted}{listed}.")
 
 
-def image_rows(rows: Mapping[str, np.ndarray], title: str | None = None) -> Figure:
+def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     """Draw rows of images, {label: images (n, h, w, 1 or 3)}, all of the same n."""
     count = len(next(iter(rows.values())))
-    size = (9, 0.9 * len(rows) + (0.6 if title else 0.2))
+    size = (9, 0.9 * len(rows) + 0.2)
     figure, axes = plt.subplots(len(rows), count, figsize=size, squeeze=False)
     for row, (label, images) in zip(axes, rows.items(), strict=True):
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
         for axis, image in zip(row, images, strict=True):
             _show(axis, image)
-    style.headed(figure, title)
-    opening = f"{title}. " if title else ""
-    counted = style.counted(count, "image")
-    return style.set_alt(figure, f"{opening}Rows of {counted} each: {style.plain_list(rows)}.")
+    counted = results.counted(count, "image")
+    return style.set_alt(figure, f"Rows of {counted} each: {style.plain_list(rows)}.")
 
 
 def weights_as_images(
     weights: np.ndarray,
     captions: Sequence[object] | None = None,
     columns: int = 10,
-    title: str | None = None,
     scale: float = 1.0,
 ) -> Figure:
     """Draw weights as pictures on one scale with a colour bar: blue to yellow, grey is zero.
@@ -68,15 +65,12 @@ def weights_as_images(
 
     Args:
         weights: (n, h, w).
-        captions: one a picture.
-        columns: pictures in a row.
-        title: over all of them.
-        scale: inches, of a picture's side.
+        captions, columns, scale: as for `image_grid`.
     """
     sizes = np.abs(weights)
     limit = float(np.percentile(sizes, CLIPPED)) or float(sizes.max()) or 1.0
     look = {"cmap": "cividis", "vmin": -limit, "vmax": limit}
-    figure, axes, listed = _grid(weights, captions, columns, title, scale, **look)
+    figure, axes, listed = _grid(weights, captions, columns, None, scale, **look)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width + 0.8, height + 0.3)
     extend = "both" if sizes.max() > limit else "neither"
@@ -84,7 +78,7 @@ def weights_as_images(
     figure.colorbar(picture, ax=axes, shrink=0.8, pad=0.01, label="weight", extend=extend)
     return style.set_alt(
         figure,
-        f"{title or 'Weights as pictures'}. {style.counted(len(weights), 'picture')} of "
+        f"Weights as pictures. {results.counted(len(weights), 'picture')} of "
         f"{weights.shape[1]}x{weights.shape[2]} weights, yellow where positive and dark blue "
         f"where negative, on a scale from {-limit:.2g} to {limit:.2g}{listed}.",
     )
@@ -105,14 +99,9 @@ def mistakes(
         probabilities: (n, classes).
         class_names: one a class.
         count: at most so many images.
-
-    Raises:
-        InputError: if there are no mistakes.
     """
     predicted, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    if not wrong.size:
-        raise InputError("there are no mistakes among these images: nothing to draw")
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
     captions = [
         f"{class_names[predicted[i]]} ({100 * sure[i]:.0f} %)\nlabel {class_names[labels[i]]}"
@@ -123,9 +112,7 @@ def mistakes(
     return image_grid(images[worst], captions, columns, title, scale)
 
 
-def feature_maps(
-    maps: Sequence[np.ndarray], names: Sequence[str], title: str | None = None
-) -> Figure:
+def feature_maps(maps: Sequence[np.ndarray], names: Sequence[str]) -> Figure:
     """Draw what an image becomes layer by layer, each map on a scale of its own.
 
     Dark is the largest value of that map and white the smallest. Maps of one pixel share the scale
@@ -134,7 +121,6 @@ def feature_maps(
     Args:
         maps: (h, w, n), one a layer; the first 16 maps of each are drawn.
         names: one a layer.
-        title: over all of them.
     """
     columns = min(MOST_MAPS, max(layer.shape[-1] for layer in maps))
     size = 0.79 * columns + 1.2, 0.84 * len(maps) + 0.3
@@ -153,17 +139,14 @@ def feature_maps(
                 axis.images[0].set_visible(False)
                 middle = (width - 1) / 2, (height - 1) / 2
                 axis.text(*middle, f"{scaled.min():.2g}", ha="center", va="center", fontsize=9)
-    style.headed(figure, title)
     listed = style.plain_list(
         f"{name} {layer.shape[-1]} of {layer.shape[0]}x{layer.shape[1]}"
         for layer, name in zip(maps, names, strict=True)
     )
-    return style.set_alt(figure, f"{title or 'Feature maps of one image'}, by layer: {listed}.")
+    return style.set_alt(figure, f"Feature maps of one image, by layer: {listed}.")
 
 
-def connection_table(
-    table: Sequence[Sequence[int]], inputs: int, title: str | None = None
-) -> Figure:
+def connection_table(table: Sequence[Sequence[int]], inputs: int, title: str) -> Figure:
     """Draw a table of connections as the paper prints it.
 
     Args:
@@ -181,7 +164,7 @@ def connection_table(
     axis.set(xticks=range(len(table)), yticks=range(inputs))
     return style.set_alt(
         figure,
-        f"{title or 'Table of connections'}: {int(seen.sum())} of {seen.size} connections between "
+        f"{title}: {int(seen.sum())} of {seen.size} connections between "
         f"{inputs} input maps and {len(table)} output maps.",
     )
 

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnlib.errors import InputError
+from cnnlib import results
 from cnnlib.plots import style
 
 if TYPE_CHECKING:
@@ -27,28 +27,17 @@ def learning_curves(
             their seed only, `results.histories(...)`}; a validation error is drawn, with marks, if
             there is one.
         title: of the left panel.
-
-    Raises:
-        InputError: if there is no run of one of the names.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     texts = []
     for i, (name, runs) in enumerate(histories.items()):
-        if not len(runs):
-            raise InputError(
-                f"there is no history of {name!r}: train it with `python -m cnnlib train`, "
-                "which keeps one"
-            )
         seeds = runs["run_id"].nunique() if "run_id" in runs else 1
         look: dict[str, Any] = {"color": f"C{i}", "linestyle": LINES[i % 4]}
         ends = []
-        for axis, column, mark in (
-            (axes[0], "loss", ""),
-            (axes[1], "train_error", ""),
-            (axes[1], "validation_error", "o"),
-        ):
+        for column in ("loss", "train_error", "validation_error"):
             if column not in runs or runs[column].isna().all():
                 continue
+            axis, mark = axes[column != "loss"], "o" if column == "validation_error" else ""
             by_epoch = runs.groupby("epoch")[column].agg(["mean", "min", "max"])
             low, high = by_epoch[["min", "max"]].iloc[-1]
             kind = {"loss": "", "train_error": ", training"}.get(column, ", validation")
@@ -60,7 +49,7 @@ def learning_curves(
             if column != "loss":
                 said = column.replace("_", " ").replace("train ", "training ")
                 ends.append(f"{said} {by_epoch['mean'].iloc[-1]:.2f} %")
-        last = style.counted(int(runs["epoch"].max()), "epoch")
+        last = results.counted(int(runs["epoch"].max()), "epoch")
         over = f", mean of {seeds} seeds" if seeds > 1 else ""
         texts.append(f"{name}{over}: {', '.join(ends)} after {last}")
     axes[0].set(title=title, ylabel="loss on the training images")

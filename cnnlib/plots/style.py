@@ -118,13 +118,7 @@ def log_ticks(axis: Axis, digits: Iterable[float]) -> None:
     axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
-def plain_list(items: Iterable[object], limit: int = 12) -> str:
-    """Return things as a list in a sentence, at most `limit` of them."""
+def plain_list(items: Iterable[object]) -> str:
+    """Return things as a list in a sentence, at most 12 of them."""
     texts = [" ".join(str(item).split()) for item in items]
-    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
-    return ", ".join(texts[:limit]) + more
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: "1 seed", "5 seeds"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return ", ".join(texts[:12]) + (f" and {len(texts) - 12} more" if len(texts) > 12 else "")

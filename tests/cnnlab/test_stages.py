@@ -39,7 +39,7 @@ def chain(monkeypatch):
 @pytest.fixture(autouse=True)
 def small_data(monkeypatch):
     sample = datasets.load("fashion_mnist", train_size=16, test_size=30, sample=True)
-    monkeypatch.setattr(datasets, "load", lambda name, train_size=None, seed=0: sample)
+    monkeypatch.setattr(datasets, "load", lambda name, **options: sample)
 
 
 @pytest.fixture
@@ -181,6 +181,13 @@ class TestRows:
         images = np.repeat(test.images, 3, axis=3).astype("float32")
         logits = kept.predict_on_batch(images) + kept.predict_on_batch(images[:, :, ::-1])
         assert 100 * np.mean(logits.argmax(axis=1) != test.labels) == pytest.approx(row["value"])
+
+    def test_a_fine_tuned_net_of_a_notebook_began_with_the_usual_weights(self):
+        data, recipe = datasets.load("fashion_mnist"), recipes.recipe("quick-fine-tuned")
+        images = transfer.rgb(data.train.images)
+        found = transfer.train(images, data.train.labels, recipe, 0, 10, progress=False)
+        row = experiment.record("vgg16", found.model, found, data)
+        assert "pretrained" not in row["settings"]
 
     @pytest.mark.parametrize(
         ("model", "recipe", "message"),
