@@ -76,11 +76,10 @@ def same_weights(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("chunk", [10_000, 130])
 def test_net_2_learns_from_as_many_patterns_that_net_1_gets_right_as_wrong(
-    nets, images, labels, monkeypatch, chunk
+    nets, images, labels, monkeypatch
 ):
-    monkeypatch.setattr(boosting, "CHUNK", chunk)
+    monkeypatch.setattr(boosting, "CHUNK", 130)
     numbers, counts = boosting.filtered(nets[:1], images, labels, wanted=601, cap=5000, seed=(3, 2))
     candidates, answers = stream(images, labels, (3, 2), 10)
     right = says(nets[0], candidates) == answers
@@ -132,12 +131,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(
     ("net", "when", "epochs_left", "filters_left"),
-    [
-        (1, "in its last epoch", 5, 2),
-        (2, "in its filter", 4, 2),
-        (2, "in its last epoch", 3, 1),
-        (3, "in its last epoch", 1, 0),
-    ],
+    [(2, "in its filter", 4, 2), (2, "in its last epoch", 3, 1)],
 )
 def test_a_killed_run_goes_on_to_the_same_weights(
     boosted, images, labels, tmp_path, monkeypatch, net, when, epochs_left, filters_left
@@ -172,15 +166,16 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert names == ["net-1.npz", "net-2.npz", "net-3.npz", "patterns-2.npz", "patterns-3.npz"]
 
 
-def test_a_folder_of_another_run_is_refused(images, labels, tmp_path):
-    train(images, labels, folder=tmp_path)
+def test_progress_is_told_and_a_folder_of_another_run_is_refused(images, labels, tmp_path, capsys):
+    boosted = train(images, labels, folder=tmp_path, progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    heads = ["epoch 2/2", "patterns for net 2", "epoch 2/2", "patterns for net 3", "epoch 2/2"]
+    assert [line.split(":")[0] for line in lines] == heads
+    assert lines[1].endswith("100 of 100 in 400 candidates") and boosted.counts[0].candidates <= 400
     with pytest.raises(InputError, match=r"patterns-2.npz is of another net.*: delete it"):
         train(images, labels, folder=tmp_path, wanted=120)
     with pytest.raises(InputError, match=r"net-1.npz is of another net, recipe, seed or data"):
         train(images, labels, folder=tmp_path, seed=6)
-    (tmp_path / "net-1.npz").unlink()  # then the patterns are those of another net 1
-    with pytest.raises(InputError, match=r"patterns-2.npz is of another"):
-        train(images, labels[::-1].copy(), folder=tmp_path)
 
 
 def test_the_outputs_of_the_three_nets_are_added(nets, images, tmp_path):
@@ -198,7 +193,7 @@ def test_the_outputs_of_the_three_nets_are_added(nets, images, tmp_path):
 
 def test_distances_of_an_rbf_output_are_added_as_probabilities_too():
     nets = [models.build("lenet-5-paper") for _ in range(3)]
-    images = np.random.RandomState(0).uniform(-0.1, 1.175, (20, 32, 32, 1)).astype(np.float32)
+    images = np.random.RandomState(0).uniform(-0.1, 1.175, (5, 32, 32, 1)).astype(np.float32)
     distances = [net(images).numpy().astype(np.float64) for net in nets]
     powers = [np.exp(-(d - d.min(axis=1, keepdims=True))) for d in distances]
     expected = sum(p / p.sum(axis=1, keepdims=True) for p in powers) / 3
@@ -219,10 +214,9 @@ def test_nets_2_and_3_are_asked_only_where_net_1_is_not_confident(nets, images):
     np.testing.assert_array_equal(asked, certainty < certainty[7])
 
 
-@pytest.mark.parametrize("first", [0, 2])  # the worst net of the three, and the best
-def test_the_chosen_confidence_is_the_cheapest_that_costs_no_mistake(nets, data, first):
-    images, labels = (part[:120] for part in data[1])
-    model = boosting.committee([nets[first], nets[1], nets[2 - first]], "boosted")
+def test_the_chosen_confidence_is_the_cheapest_that_costs_no_mistake(nets, data):
+    images, labels = (part[:60] for part in data[1])
+    model = boosting.committee(nets, "boosted")
     tried = []
     for confidence in [*boosting.predict(model, images, 0)[0].max(axis=1), math.inf]:
         probabilities, asked = boosting.predict(model, images, confidence)
@@ -230,10 +224,8 @@ def test_the_chosen_confidence_is_the_cheapest_that_costs_no_mistake(nets, data,
     cheapest = min(asked for asked, mistakes in tried if mistakes <= tried[-1][1])
     chosen = boosting.choose_confidence(model, images, labels)
     probabilities, asked = boosting.predict(model, images, chosen)
-    assert asked.sum() == cheapest < 120
+    assert 0 < asked.sum() == cheapest < 60
     assert (probabilities.argmax(axis=1) != labels).sum() <= tried[-1][1]
-    if first == 0:
-        assert cheapest > 0
 
 
 def test_without_a_pattern_of_a_kind_the_error_says_what_to_do(nets, images, labels, tmp_path):
@@ -250,11 +242,3 @@ def test_without_a_pattern_of_a_kind_the_error_says_what_to_do(nets, images, lab
     with pytest.raises(InputError, match=r"patterns for each net must be 2 or more, .* got 1"):
         train(images, labels, wanted=1, folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_progress_is_a_line_for_each_net_and_filter(images, labels, capsys):
-    boosted = train(images, labels, progress=True)
-    lines = capsys.readouterr().err.splitlines()
-    heads = ["epoch 2/2", "patterns for net 2", "epoch 2/2", "patterns for net 3", "epoch 2/2"]
-    assert [line.split(":")[0] for line in lines] == heads
-    assert lines[1].endswith("100 of 100 in 400 candidates") and boosted.counts[0].candidates <= 400
