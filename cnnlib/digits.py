@@ -10,19 +10,18 @@ import dataclasses
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from cnnlib import datasets, preprocessing, registry, results, storage
+from cnnlib import datasets, preprocessing, registry, results
 from cnnlib.errors import InputError, check_name
 
 if TYPE_CHECKING:
     import keras
-    import pandas as pd
 
 DATASET = "mnist"  # the one data set whose digits look as `read_picture` makes them
 SHADES = " .:-=+*#%@"
@@ -77,10 +76,8 @@ def normalise(ink: np.ndarray) -> np.ndarray:
     """
     scale = 20 / max(ink.shape)
     size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
-    box = Image.fromarray(np.float32(255 * ink))
-    if scale != 1:
-        how = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-        box = box.resize(size, how)
+    how = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    box = Image.fromarray(np.float32(255 * ink)).resize(size, how)
     return centre_by_mass(np.clip(np.rint(np.asarray(box)), 0, 255).astype(np.uint8))
 
 
@@ -147,9 +144,10 @@ def _levels(picture: Image.Image) -> np.ndarray:
     picture.load()
     with contextlib.suppress(Exception):  # broken EXIF data says nothing about the orientation
         picture = ImageOps.exif_transpose(picture)
-    is_deep = picture.mode == "F" or picture.mode.startswith("I")  # more than eight bits a channel
-    if is_deep:
-        picture = Image.fromarray(_scaled_by_range(np.asarray(picture, np.float64)))
+    if picture.mode[0] in "FI":  # more than eight bits a pixel
+        deep = np.asarray(picture, np.float64)
+        scaled = 255 * (deep - deep.min()) / (np.ptp(deep) or 1)
+        picture = Image.fromarray(scaled.astype(np.float32))
     elif "transparency" in picture.info or picture.mode.lower().endswith("a"):
         picture = picture.convert("RGBA")
     elif picture.mode != "L":
@@ -158,25 +156,16 @@ def _levels(picture: Image.Image) -> np.ndarray:
     levels: np.ndarray = np.atleast_3d(np.asarray(picture, np.float32))
     if levels.shape[-1] == 4:
         levels, opacity = levels[..., :3], levels[..., 3:] / np.float32(255)
-        paper = np.median(levels[opacity[..., 0] > 0.5], axis=0) if opacity.mean() > 0.5 else 0.0
-        if opacity.mean() <= 0.5:  # a drawing on nothing, else a photograph with holes
-            paper = (
-                0.0 if np.average(levels.mean(-1), weights=opacity[..., 0] + 1e-9) > 127 else 255.0
-            )
-        levels = opacity * levels + (1 - opacity) * np.float32(paper)
+        if opacity.mean() > 0.5:  # a photograph with holes
+            paper = np.median(levels[opacity[..., 0] > 0.5], axis=0)
+        else:  # a drawing on nothing
+            ink = np.average(levels.mean(-1), weights=opacity[..., 0] + 1e-9)
+            paper = np.float32(0 if ink > 127 else 255)
+        levels = opacity * levels + (1 - opacity) * paper
     if levels.shape[-1] == 1 or np.ptp(levels, axis=-1).max() < 1:
         return levels[..., :1]
     grey = levels @ np.array([0.299, 0.587, 0.114], np.float32)
     return np.dstack([grey, levels])
-
-
-def _scaled_by_range(levels: np.ndarray) -> np.ndarray:
-    finite = levels[np.isfinite(levels)]
-    if not finite.size:
-        raise ValueError("no pixel has a finite value")
-    low, high = finite.min(), finite.max()
-    levels = np.nan_to_num(levels, nan=low, posinf=high, neginf=low)
-    return (255 * (levels - low) / ((high - low) or 1)).astype(np.float32)
 
 
 # The digit on a page
@@ -373,17 +362,14 @@ def _choose(strokes: Sequence[_Stroke]) -> tuple[_Stroke, list[str]]:
         main = _Stroke(main.mask | part.mask, main.mass + part.mass)
         rest = [other for other in rest if other is not part]
     notes = []
-    digits = [
-        other
-        for other in rest
-        if other.mass > 0.25 * main.mass and max(other.sides) > 0.5 * max(main.sides)
-    ]
+    heavy = [other for other in rest if other.mass > 0.25 * main.mass]
+    digits = sum(max(other.sides) > 0.5 * max(main.sides) for other in heavy)
     if digits:
         notes.append(
-            f"There seem to be {len(digits) + 1} digits or more: only the largest was read. "
+            f"There seem to be {digits + 1} digits or more: only the largest was read. "
             "Cut the picture to one digit."
         )
-    if others := len(rest) - len(digits):
+    if others := len(rest) - digits:
         what = "1 speck or stroke was" if others == 1 else f"{others} specks or strokes were"
         notes.append(f"{what} left out.")
     return main, notes
@@ -419,7 +405,7 @@ def _reduced(grey: np.ndarray, factor: int, how: Callable[..., np.ndarray] = np.
 # Nets
 
 
-def find_net(model: str) -> tuple[pathlib.Path, "pd.Series | None"]:
+def find_net(model: str) -> tuple[pathlib.Path, dict[str, Any] | None]:
     """Find a net that was trained on MNIST's digits.
 
     Args:
@@ -436,15 +422,17 @@ def find_net(model: str) -> tuple[pathlib.Path, "pd.Series | None"]:
     """
     from cnnlib.models import trained
 
-    rows = results.measured().sort_values("date")
-    folder = storage.results_folder() / "nets"
-    nets = {row["run_id"]: (folder / f"{row['run_id']}.keras", row) for _, row in rows.iterrows()}
-    for _, row in rows[(rows["seed"] == 0) & (rows["dataset"] == DATASET)].iterrows():
-        path = trained.trained_path(row["model"], row["recipe"])
-        if path.exists():
-            nets[path.stem] = path, row
-    shipped = [stem for stem, (_, row) in nets.items() if stem != row["run_id"]]
-    path = pathlib.Path(model)
+    rows = sorted(results.rows().values(), key=lambda row: row["date"])
+    own = {row["run_id"]: (results.local_file(row["run_id"], "nets"), row) for row in rows}
+    shipped = {
+        path.stem: (path, row)
+        for row in rows
+        if row["seed"] == 0
+        and row["dataset"] == DATASET
+        and (path := trained.trained_path(row["model"], row["recipe"])).exists()
+    }
+    nets = own | shipped
+    path, row = pathlib.Path(model), None
     if path.suffix == ".keras":
         if not os.path.exists(path):  # also of a name that no file can have
             raise InputError(f"there is no file {path}")
@@ -453,54 +441,36 @@ def find_net(model: str) -> tuple[pathlib.Path, "pd.Series | None"]:
         path, row = nets[model]
     else:
         check_name("model", model, [*registry.names(), *shipped])
-        path, row = _best(model, nets.values())
-    if row is not None and row["dataset"] != DATASET:
+        named = [
+            (path, row)
+            for path, row in nets.values()
+            if row["model"] == model and row["dataset"] == DATASET and path.exists()
+        ]
+        if not named:
+            raise InputError(
+                f"no {model} that was trained on {DATASET} is on this machine: give another net "
+                "for digits, such as lenet-5, or train one with `python -m cnnlib train`"
+            )
+        path, row = min(named, key=_preference)
+    if row and row["dataset"] != DATASET:
         raise InputError(
             f"{path.name} was trained on {row['dataset']}: pictures are read as {DATASET} draws "
             f"its digits, so give a net that was trained on {DATASET}"
         )
-    if row is not None and not path.exists():
-        size = (
-            ""
-            if row["train_images"] == datasets.info(DATASET).train_count
-            else (f" --train-size {row['train_images']}")
-        )
+    if not path.exists():
         raise InputError(
-            f"the net of the row {row['run_id']} is not on this machine: give another net, or "
-            f"train it: python -m cnnlib train {row['model']} {DATASET} --recipe {row['recipe']} "
-            f"--seed {row['seed']}{size} --again"
+            f"the net of the row {model} is not on this machine: give another net, or train it: "
+            f"python -m cnnlib train {row['model']} {DATASET} --recipe {row['recipe']} "
+            f"--seed {row['seed']} --train-size {row['train_images']} --again"
         )
     return path, row
 
 
-def _best(
-    model: str, nets: Iterable[tuple[pathlib.Path, "pd.Series"]]
-) -> tuple[pathlib.Path, "pd.Series"]:
-    """Return the net of the course of this name, else the one that saw the most images."""
-    if not _takes_digits(model):
-        raise InputError(
-            f"{model} takes colour images, and `predict` reads pictures of digits: give a net for "
-            "digits, such as lenet-5"
-        )
-    named = [
-        (path, row)
-        for path, row in nets
-        if row["model"] == model and row["dataset"] == DATASET and path.exists()
-    ]
-    if not named:
-        raise InputError(
-            f"no {model} that was trained on {DATASET} is on this machine. "
-            f"Train one first: python -m cnnlib train {model} {DATASET} --recipe quick"
-        )
-    order = {
-        path: (
-            path.stem == row["run_id"],
-            row["recipe"] != "plain",
-            -row["train_images"] * row["epochs"],
-        )
-        for path, row in named
-    }
-    return min(named, key=lambda each: order[each[0]])
+def _preference(net: tuple[pathlib.Path, dict[str, Any]]) -> tuple[bool, bool, int]:
+    """Return a key that sorts nets of a name: the course's, plain, those that saw most images."""
+    path, row = net
+    is_own = path.stem == row["run_id"]
+    return is_own, row["recipe"] != "plain", -row["train_images"] * row["epochs"]
 
 
 def load_net(path: str | os.PathLike) -> "keras.Model":
@@ -515,29 +485,22 @@ def load_net(path: str | os.PathLike) -> "keras.Model":
     path = pathlib.Path(path)
     net = trained.load_trained(*shipped[path]) if path in shipped else trained.load(path)
     classes = len(datasets.info(DATASET).class_names)
-    if net.output_shape != (None, classes) or not _takes_digits(net.name):
+    known = net.name in registry.names() and net.output_shape == (None, classes)
+    if not known or registry.input_format(net.name) in ("cifar10", "rgb"):
         raise InputError(
-            f"{path} is no net of the course for digits in {classes} classes: give one of "
-            "`python -m cnnlib models` that was trained on mnist"
+            f"{path} is no net of the course for digits: give one of `python -m cnnlib models` "
+            f"that was trained on {DATASET}"
         )
     return net
 
 
-def _takes_digits(name: str) -> bool:
-    known = name in registry.names()
-    return known and registry.input_format(name) not in ("cifar10", "rgb")
-
-
 def probabilities(net: "keras.Model", pictures: np.ndarray, deslanted: bool = False) -> np.ndarray:
-    """Return a trained net's class probabilities for pictures as `read_picture` returns them.
+    """Return a net's class probabilities, float32 (n, classes), for pictures of `read_picture`.
 
     Args:
         net: a net of the course, with the name that it was built with.
         pictures: uint8 (n, 28, 28, 1).
         deslanted: whether the net was trained on deslanted digits.
-
-    Returns:
-        float32 (n, classes).
     """
     from cnnlib import training
 
@@ -572,12 +535,12 @@ def describe(
     if not pages:
         raise InputError("\n".join(bad))
     net = load_net(path)
-    deslanted = row is not None and row["protocol"] == "deslanted"
+    deslanted = bool(row) and row["protocol"] == "deslanted"
     answers = probabilities(net, np.stack([image for image, _ in pages.values()]), deslanted)
     classes = datasets.info(DATASET).class_names
     known = "not in the results: on which images it was trained is unknown"
-    if row is not None:
-        epochs = f"{row['epochs']} epoch{'s' * (row['epochs'] != 1)}"
+    if row:
+        epochs = results.counted(row["epochs"], "epoch")
         known = f"test error {row['value']:.2f} % on {row['dataset']} after {epochs}"
     text = [f"Net: {net.name}, {path.name}, {known}"]
     for (name, (image, notes)), p in zip(pages.items(), answers, strict=True):
@@ -597,15 +560,10 @@ def describe(
 def _files(pictures: Sequence[str | os.PathLike]) -> list[str]:
     """Return the files, and of each folder those that are not hidden."""
     files: list[str] = []
-    for each in map(str, pictures):
-        if os.path.isdir(each):
-            inside = sorted(pathlib.Path(each).iterdir())
-            found = [str(f) for f in inside if f.is_file() and not f.name.startswith(".")]
-            if not found:
-                raise InputError(
-                    f"there is no picture in {each}: give {KINDS}, or a folder of them"
-                )
-            files += found
-        else:
-            files.append(each)
+    for each in map(pathlib.Path, pictures):
+        inside = filter(pathlib.Path.is_file, sorted(each.glob("[!.]*")))
+        found = list(inside) if each.is_dir() else [each]
+        if not found:
+            raise InputError(f"there is no picture in {each}: give {KINDS}, or a folder of them")
+        files += map(str, found)
     return files
