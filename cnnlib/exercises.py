@@ -1,8 +1,9 @@
 """Check a learner's answer to an exercise: a number, numbers, a text, a function or a net.
 
 The author of an exercise seals the right answer with the tolerance (`seal`, `seal_net`) and writes
-the sealed text into the notebook, so that nobody reads the answer by accident. `check` and
-`check_net` then say whether the learner's answer is right, in whatever form it is given.
+the sealed text into the notebook, so that nobody reads the answer by accident. The four checks
+print what is to be said of the learner's answer, with a hint if it is wrong, and return True,
+False, or None if there is no answer yet.
 """
 
 import base64
@@ -12,7 +13,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,23 +20,15 @@ import numpy as np
 from cnnlib.errors import InputError
 
 NO_ANSWER = "No answer yet: replace None above, run that cell, then this one."
-_NUMBER = r"[+-]?(?:\d[\d.,_'\u2009\u202f ]*\d|\d|\.\d+)(?:e[+-]?\d+)?"
+_NUMBER = r"[+-]?(?:\d[\d.,_\s]*\d|\d|\.\d+)(?:e[+-]?\d+)?"
 
 
 def check(answer: Any, sealed: str, hint: str = "") -> bool | None:
-    """Say whether an answer is right.
+    """Say whether an answer is the one that `seal` sealed.
 
     A number may be of any type, a text such as "61,706" or "4.8 %", or an array or tensor of one
     element. Several numbers may be a list, a tuple, an array or a text such as "4 and 9". In a
     text, case, punctuation and blanks do not matter.
-
-    Args:
-        answer: the learner's answer, None if there is none yet.
-        sealed: what `seal` made of the right answer.
-        hint: printed after a wrong answer.
-
-    Returns:
-        True, False, or None if there is no answer yet.
     """
     right = _opened(sealed)
     if answer is None:
@@ -56,14 +48,11 @@ def check_function(
     """Say whether a function returns what is expected in each case.
 
     Args:
-        function: the learner's function, None if there is none yet.
+        function: the learner's function.
         cases: (arguments, expected result) of each call. Give several that differ in each
             argument, so that a function that ignores one is found out.
         tolerance: how far each number may be from the expected one, times the larger of 1 and it.
         hint: printed after a wrong answer.
-
-    Returns:
-        True, False, or None if there is no function yet.
     """
     if function is None:
         print(NO_ANSWER)
@@ -91,39 +80,30 @@ def check_net(net: Any, sealed: str, hint: str = "") -> bool | None:
     """Say whether a Keras net is the one that was asked for: its input, its output, its weights.
 
     The net may be Sequential or functional, its layers may have any names, and it may end with
-    logits or with their softmax.
-
-    Args:
-        net: the learner's keras.Model, None if there is none yet.
-        sealed: what `seal_net` made of the net that was asked for.
-        hint: printed after a wrong answer.
-
-    Returns:
-        True, False, or None if there is no net yet.
+    logits or with their softmax. `sealed` is what `seal_net` made of the right one.
     """
     if net is None:
         print(NO_ANSWER)
         return None
     right = _opened(sealed)["net"]
-    shown = f"the net {getattr(net, 'name', '')}".strip()
     try:
         found = _anatomy(net)
     except Exception:
         asked = "The answer is a keras.Model with a known input shape."
         return _report(False, _shown(net), asked, "", hint)
-    names, mine, theirs = found.pop("names"), found["weighted"], right["weighted"]
-    remark = ""
+    mine, theirs = found["weighted"], right["weighted"]
+    remarks = []
     for what in ("input", "output"):
-        if found[what] != right[what] and not remark:
+        if found[what] != right[what]:
             is_, asked = ("x".join(map(str, each[what])) for each in (found, right))
-            remark = f"its {what} is {is_}, and {asked} was asked for"
-    for name, layer, wanted in zip(names, mine, theirs, strict=False):
-        if list(layer) != wanted and not remark:
-            remark = f"look at the layer {name} ({layer[0]}, {layer[1]:,} parameters)"
-    if len(mine) != len(theirs) and not remark:
-        remark = f"it has {len(mine)} layers with weights, and {len(theirs)} were asked for"
-    if remark:
-        return _report(False, shown, "", remark, hint)
+            remarks.append(f"its {what} is {is_}, and {asked} was asked for")
+    for layer, own, wanted in zip(_weighted(net), mine, theirs, strict=False):
+        if own != wanted:
+            remarks.append(f"look at the layer {layer.name} ({own[0]}, {own[1]:,} parameters)")
+    if len(mine) != len(theirs):
+        remarks.append(f"it has {len(mine)} layers with weights, and {len(theirs)} were asked for")
+    if remarks:
+        return _report(False, f"the net {net.name}", "", remarks[0], hint)
     print(f"Right: {sum(count for _, count in mine):,} parameters.")
     return True
 
@@ -131,14 +111,7 @@ def check_net(net: Any, sealed: str, hint: str = "") -> bool | None:
 def check_below(value: Any, limit: float, unit: str = "%", hint: str = "") -> bool | None:
     """Say whether a measured value, such as a test error in per cent, is below a limit.
 
-    Args:
-        value: a number in any form that `check` takes, None if there is none yet.
-        limit: the value must be smaller.
-        unit: of both.
-        hint: printed after a value that is too large.
-
-    Returns:
-        True, False, or None if there is no value yet.
+    The value is a number in any form that `check` takes; `unit` is that of both.
     """
     if value is None:
         print(f"{NO_ANSWER} The answer is a number below {limit:g} {unit}.")
@@ -200,9 +173,7 @@ def seal(
 
 def seal_net(net: Any) -> str:
     """Seal a Keras net that an exercise asks for, for the notebook's call of `check_net`."""
-    anatomy = _anatomy(net)
-    del anatomy["names"]
-    return _sealed({"net": anatomy})
+    return _sealed({"net": _anatomy(net)})
 
 
 def _report(is_right: bool, shown: str, expected: str, remark: str, hint: str) -> bool:
@@ -279,30 +250,19 @@ def _remark(value: float, wanted: float, reach: float, right: Mapping[str, Any])
 
 def _numbers(answer: Any) -> list[float]:
     """Return what number an answer may mean: none, one, or two where a comma is ambiguous."""
-    if isinstance(answer, str):
-        return _numbers_of_text(answer)
-    values = None if isinstance(answer, (bool, np.bool_)) else _several(answer)
-    return values.tolist() if values is not None and values.size == 1 else []
-
-
-def _numbers_of_text(text: str) -> list[float]:
-    """Return what the one number of a text, with words or a unit around it, may stand for."""
-    text = text.strip().lower().replace("\u2212", "-").replace("\u00a0", " ")
-    if re.fullmatch(r"[+-]?\d+\s*/\s*0*[1-9]\d*", text):
-        return [float(Fraction(text.replace(" ", "")))]
-    text = re.sub(r"\s*(?:\*|x|×|·)\s*10\s*(?:\*\*|\^)\s*([+-]?\d+)", r"e\1", text)
-    found = re.findall(_NUMBER, text)
-    if len(found) != 1:
+    if isinstance(answer, bool | np.bool_):
         return []
-    mantissa, e, exponent = re.sub(r"[_'\s\u2009\u202f]", "", found[0]).partition("e")
-    if "." in mantissa and mantissa.rfind(",") > mantissa.rindex("."):  # 1.234,5
-        readings = [mantissa.replace(".", "").replace(",", ".")]
-    elif re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", mantissa):  # 61,706 or, less likely, 1,097
-        readings = [mantissa.replace(",", ""), mantissa.replace(",", ".")]
-    else:
-        readings = [mantissa.replace(",", ".")]
-    numbers = [f"{reading}{e}{exponent}" for reading in readings if reading.count(".") <= 1]
-    return [float(number) for number in numbers]
+    if not isinstance(answer, str):
+        values = _several(answer)
+        return values.tolist() if values is not None and values.size == 1 else []
+    found = re.findall(_NUMBER, answer.lower().replace("\u2212", "-"))
+    if len(found) != 1:  # of a text with words or a unit around one number
+        return []
+    digits = re.sub(r"[_\s]", "", found[0])
+    readings = [digits.replace(",", ".")]
+    if re.match(r"[+-]?\d{1,3}(,\d{3})+(?!\d)", digits):  # 61,706 or, less likely, 1,097
+        readings.insert(0, digits.replace(",", ""))
+    return [float(reading) for reading in readings if reading.count(".") <= 1]
 
 
 def _several(answer: Any) -> np.ndarray | None:
@@ -389,19 +349,17 @@ def _shown(value: Any) -> str:
 
 def _anatomy(net: Any) -> dict[str, Any]:
     """Return what matters of a Keras net: input and output shape, and its layers with weights."""
-    weighted = [layer for layer in _layers(net) if layer.count_params()]
     return {
         "input": list(net.input_shape[1:]),
         "output": list(net.output_shape[1:]),
-        "names": [layer.name for layer in weighted],
-        "weighted": [[type(layer).__name__, int(layer.count_params())] for layer in weighted],
+        "weighted": [[type(layer).__name__, int(layer.count_params())] for layer in _weighted(net)],
     }
 
 
-def _layers(net: Any) -> list[Any]:
-    """Return the layers of a net and of the nets inside it, in order."""
-    inner = [_layers(layer) if hasattr(layer, "layers") else [layer] for layer in net.layers]
-    return [layer for layers in inner for layer in layers]
+def _weighted(net: Any) -> list[Any]:
+    """Return the layers with weights of a net and of the nets inside it, in order."""
+    inner = [_weighted(layer) if hasattr(layer, "layers") else [layer] for layer in net.layers]
+    return [layer for layers in inner for layer in layers if layer.count_params()]
 
 
 # Sealing: nobody reads the answer by accident. It is no secret from those who want to know.
