@@ -325,8 +325,12 @@ def _other_start(model, net, trained, images, info):
     from cnnlib import models, training
 
     if trained.recipe.transfer:
-        found = trained.backbone.weights.digest
-        return {} if found == models.vgg16_weights().digest else {"pretrained": found}
+        found, usual = trained.backbone.weights, models.vgg16_weights()
+        # Fine-tuning has changed the arrays; where they came from is still known.
+        is_usual = found.source == usual.source
+        if trained.recipe.transfer.is_frozen:
+            is_usual = found.digest == usual.digest
+        return {} if is_usual else {"pretrained": found.digest}
     state = random.getstate()
     random.seed(trained.seed)  # Keras' initializers take their seeds from here
     with training.precision(trained.recipe):
