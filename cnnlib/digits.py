@@ -457,7 +457,7 @@ def find_net(model: str) -> tuple[pathlib.Path, dict[str, Any] | None]:
             f"{path.name} was trained on {row['dataset']}: pictures are read as {DATASET} draws "
             f"its digits, so give a net that was trained on {DATASET}"
         )
-    if not path.exists():
+    if row and not path.exists():
         raise InputError(
             f"the net of the row {model} is not on this machine: give another net, or train it: "
             f"python -m cnnlib train {row['model']} {DATASET} --recipe {row['recipe']} "
@@ -535,7 +535,7 @@ def describe(
     if not pages:
         raise InputError("\n".join(bad))
     net = load_net(path)
-    deslanted = bool(row) and row["protocol"] == "deslanted"
+    deslanted = row is not None and row["protocol"] == "deslanted"
     answers = probabilities(net, np.stack([image for image, _ in pages.values()]), deslanted)
     classes = datasets.info(DATASET).class_names
     known = "not in the results: on which images it was trained is unknown"
