@@ -37,7 +37,8 @@ def learning_curves(
         for column in ("loss", "train_error", "validation_error"):
             if column not in runs or runs[column].isna().all():
                 continue
-            axis, mark = axes[column != "loss"], "o" if column == "validation_error" else ""
+            axis = axes[0] if column == "loss" else axes[1]
+            mark = "o" if column == "validation_error" else ""
             by_epoch = runs.groupby("epoch")[column].agg(["mean", "min", "max"])
             low, high = by_epoch[["min", "max"]].iloc[-1]
             kind = {"loss": "", "train_error": ", training"}.get(column, ", validation")
