@@ -204,7 +204,7 @@ def _places(row: dict[str, Any]) -> list[str]:
     help="Say whether the ink is dark.  [default: judged by the border]",
 )
 def predict(model: str, images: tuple[str, ...], invert: bool) -> None:
-    """Show what a trained net reads in pictures of digits: files, or folders of them."""
+    """Show what a trained net reads in pictures of digits: files or folders."""
     from cnnlib import backend, digits
 
     backend.load_keras()

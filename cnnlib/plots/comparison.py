@@ -208,9 +208,7 @@ def _label(axis: Axes, x: "pd.Series", y: "pd.Series", reach: float) -> None:
             )
             box = text.get_window_extent()
             text.set_visible(False)
-            outside = not axis.bbox.contains(box.x0, box.y0) or not axis.bbox.contains(
-                box.x1, box.y1
-            )
+            outside = not all(axis.bbox.contains(*corner) for corner in (box.p0, box.p1))
             cost = box.count_contains(places) + 4 * box.count_overlaps(taken) + 3 * outside
             options.append((cost + 0.1 * rank, rank, text, box))
         *_, text, box = min(options, key=lambda option: option[:2])
