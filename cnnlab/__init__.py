@@ -1,8 +1,7 @@
 """The laboratory: what measures, records, publishes and runs many.
 
-Nothing in `cnnlib` outside this folder imports it. A notebook needs two functions of it:
-`lab.record(name, net, trained, data)`, which tests a trained net once and keeps its row, and
-`lab.features`, which computes features of images once and keeps them.
+A notebook needs two functions of it: `cnnlab.record(name, net, trained, data)`, which tests a
+trained net once and keeps its row, and `cnnlab.features`, which computes features once.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -46,7 +46,7 @@ def pack(names: Iterable[str], output: str | os.PathLike[str]) -> list[str]:
     if not members:
         raise InputError("there is nothing to pack: the repository itself carries these sets whole")
     with (
-        storage.replacing(output, variable=None) as temporary,
+        storage.replacing(output) as temporary,
         zipfile.ZipFile(temporary, "w", strict_timestamps=False) as archive,
     ):
         for name, path in members.items():
@@ -59,15 +59,9 @@ def pack(names: Iterable[str], output: str | os.PathLike[str]) -> list[str]:
 def _files(folder: pathlib.Path, info: Info) -> list[pathlib.Path]:
     """Return the files of a version folder that TFDS wrote; raise Damaged unless it is whole."""
     splits = prepared.check(folder, info, partial=True).values()
-    shards = [shard for split in splits for shard in split.shards(folder, info)]
-    labels = re.compile(r"\w+\.labels\.txt")
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path in shards
-        or path.name in (prepared.INFO, "features.json")
-        or labels.fullmatch(path.name)
-    ]
+    found = [shard for split in splits for shard in split.shards(folder, info)]
+    found += [folder / prepared.INFO, folder / "features.json"]
+    return sorted([*found, *folder.glob("[!.]*.labels.txt")])
 
 
 def unpack(path: str | os.PathLike[str]) -> list[str]:
@@ -124,10 +118,9 @@ def _sums(archive: zipfile.ZipFile, path: pathlib.Path) -> dict[str, str]:
     names = archive.namelist()
     if SUMS not in names or archive.getinfo(SUMS).file_size > MOST_BYTES_OF_SUMS:
         raise _refused(path, f"it has no {SUMS} of a bundle")
-    lines = b"".join(_chunks(archive, path, SUMS)).decode("utf-8", errors="replace").splitlines()
-    pairs = [re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in lines]
-    sums = {pair[2]: pair[1] for pair in pairs if pair}
-    if not sums or len(sums) != len(lines) or sorted(names) != sorted([*sums, SUMS]):
+    text = b"".join(_chunks(archive, path, SUMS)).decode("utf-8", errors="replace")
+    sums = {name: digest for digest, name in re.findall(r"^([0-9a-f]{64})  (.+)$", text, re.M)}
+    if not sums or sorted(names) != sorted([*sums, SUMS]):
         raise _refused(path, f"its files are not those that its {SUMS} lists")
     return sums
 
@@ -135,32 +128,25 @@ def _sums(archive: zipfile.ZipFile, path: pathlib.Path) -> dict[str, str]:
 def _install(archive: zipfile.ZipFile, path: pathlib.Path, info: Info, sums: dict[str, str]) -> str:
     """Put the files of one data set in place, all or none; return a line that says so."""
     folder = prepared.data_folder() / info.tfds_name / info.version
-    targets = {name: pathlib.PurePosixPath(name).name for name in sums}
-    storage.make_folder(folder.parent, variable="CNNLIB_DATA")
+    storage.make_folder(folder.parent)
     with storage.one_at_a_time(folder, f"prepares {info.name}"):
-        here = {name: folder / target for name, target in targets.items()}
-        if all(file.is_file() and integrity.digest(file) == sums[n] for n, file in here.items()):
+        here = {folder / pathlib.PurePosixPath(name).name: sums[name] for name in sums}
+        if all(file.is_file() and integrity.digest(file) == here[file] for file in here):
             return f"{folder}: already here, the same"
         if folder.exists():
             raise InputError(
                 f"{folder} is here already, with another content. If you want the bundle's, "
                 "delete that folder first."
             )
-        size = sum(archive.getinfo(name).file_size for name in sums)
-        free = shutil.disk_usage(folder.parent).free
-        if size > free:
-            raise InputError(
-                f"cannot unpack {path}: {size:,} bytes do not fit into {folder.parent}, which has "
-                f"{free:,} left. Make room, or set CNNLIB_DATA to a folder on another disk."
-            )
         part = folder.parent / f"incomplete.unpack_{folder.name}"
         shutil.rmtree(part, ignore_errors=True)  # of an attempt that was killed
         try:
             part.mkdir()
-            for name, target in targets.items():
-                with (part / target).open("wb") as file:
+            for name, digest in sums.items():
+                target = part / pathlib.PurePosixPath(name).name
+                with target.open("wb") as file:
                     file.writelines(_chunks(archive, path, name))
-                if integrity.digest(part / target) != sums[name]:
+                if integrity.digest(target) != digest:
                     raise Damaged(f"{name} in {path} is damaged. Copy the bundle again.")
             _check_set(part, path, info)
             os.replace(part, folder)
@@ -175,7 +161,7 @@ def _install(archive: zipfile.ZipFile, path: pathlib.Path, info: Info, sums: dic
 
 
 def _check_set(part: pathlib.Path, path: pathlib.Path, info: Info) -> None:
-    """Raise Damaged unless the unpacked folder `part` is what TFDS writes for the set."""
+    """Raise Damaged unless the folder `part` is what TFDS writes for the set."""
     try:
         strays = {*part.iterdir()} - {*_files(part, info)}
         version = prepared.metadata(part).version

@@ -167,7 +167,7 @@ def train(
 ) -> None:
     """Train one net, test it once, record the row."""
     from cnnlab import experiment
-    from cnnlib import backend
+    from cnnlib import backend, results
 
     run = experiment.plan(model, dataset, recipe, seed, train_size)["run_id"]
     known = not again and experiment.find(run) is not None
@@ -181,18 +181,10 @@ def train(
         f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % {measure} "
         f"in {row['train_seconds']:.0f} s{note}"
     )
-    for line in _places(row):
-        click.echo(line)
-
-
-def _places(row: dict[str, Any]) -> list[str]:
-    """Where the row and its net are, a line each."""
-    from cnnlib import results
-
-    local, net = results.local_file(row["run_id"]), results.local_file(row["run_id"], "nets")
-    published = results.ledger_file(row["dataset"])
-    lines = [f"Row: {local}" if local.exists() else f"Row: {published} ({row['run_id']})"]
-    return [*lines, f"Net: {net}"] if net.exists() else lines
+    local, net = results.local_file(run), results.local_file(run, "nets")
+    click.echo(f"Row: {local if local.exists() else f'{results.ledger_file(dataset)} ({run})'}")
+    if net.exists():
+        click.echo(f"Net: {net}")
 
 
 @cli.command("predict", epilog=examples("predict lenet-5 my_seven.png"))
@@ -506,7 +498,7 @@ def clean(checkpoints: bool, dry_run: bool) -> None:
         total += size
         click.echo(f"{path}  ({reason}, {size / 1e6:.1f} MB)")
         if not dry_run:
-            leftovers.remove(path)
+            storage.remove(path)
     click.echo(f"{total / 1e6:.1f} MB {'would be removed' if dry_run else 'removed'}")
 
 
@@ -517,7 +509,3 @@ def recipes() -> None:
 
     for name in recipes.recipe_names():
         click.echo(f"{name:15} {recipes.recipe(name).about}")
-
-
-if __name__ == "__main__":
-    cli(prog_name="python -m cnnlib")

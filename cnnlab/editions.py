@@ -8,7 +8,6 @@ answer.
 
 import os
 import pathlib
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -86,24 +85,16 @@ def write(folder: str | os.PathLike[str], edit: Callable[[Any], Any]) -> list[pa
     folder = output_paths.output_folder(folder)
     if folder.resolve() == storage.NOTEBOOKS.resolve():
         raise InputError(f"{folder} has the course itself: give another folder")
-    written = []
+    written, base = [], f"{notebooks.repository_url()}/blob/main/"
     for name in notebooks.names():
         nb = edit(notebooks.read_notebook(storage.NOTEBOOKS / f"{name}.ipynb"))
         for cell in nb.cells:
             if cell.cell_type == "markdown":
-                cell.source = _with_web_links(cell.source)
+                # Links from notebook to notebook stay: an edition has them all.
+                cell.source = cell.source.replace("](../", f"]({base}")
         path = folder / f"{name}.ipynb"
         written.append(storage.write_atomically(path, nbformat.writes(nb) + "\n"))
     return written
-
-
-def _with_web_links(text):
-    """Markdown whose links to other files of the repository lead to the web.
-
-    Links from notebook to notebook stay: an edition has them all.
-    """
-    base = f"{notebooks.repository_url()}/blob/main/"
-    return re.sub(r"\]\(\.\./", lambda _: f"]({base}", text)
 
 
 def _tags(cell):

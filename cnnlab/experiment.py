@@ -62,12 +62,8 @@ def plan(
 ) -> dict[str, Any]:
     """Return what is known of a row before it is trained, `run_id` among it.
 
-    Args:
-        model: one of models.names().
-        dataset: a name of datasets.names().
-        recipe: a name of recipes.recipe_names(), with changes or without, or a Recipe.
-        seed: decides the first weights, the order of the images and the subset.
-        train_size: images to train on, None for all.
+    `recipe` is a name, with changes or without, or a Recipe. `seed` decides the first weights, the
+    order of the images and the subset, which has `train_size` images (None: all).
 
     Raises InputError for unknown names, for a recipe or a data set that does not suit the net, and
     for numbers that training would refuse.
@@ -214,11 +210,10 @@ def train(
     seed: int,
     folder_of: Callable[[recipes.Recipe], pathlib.Path],
 ) -> tuple[Any, Any]:
-    """Train a net on `data.train`.
+    """Train a net on `data.train`; return the keras.Model and its History, Boosted or Trained.
 
     `folder_of` returns the folder in which the stage that a recipe is keeps its state and its
-    result: see `cnnlab.stages`. Returns the trained keras.Model, and what training returned: a
-    History, a Boosted or a Trained.
+    result: see `cnnlab.stages`.
     """
     import keras
 
@@ -254,11 +249,11 @@ def record(model: str, net: "keras.Model", trained: Any, data: datasets.Dataset)
     """Test a net that was just trained once, and record its row; return the row.
 
     Args:
-        model: the name of the net, one of models.names().
+        model: one of models.names().
         net: the trained keras.Model.
         trained: what its training returned: a training.History, boosting.Boosted or
             transfer.Trained, which knows recipe, seed and images.
-        data: the Dataset that it was trained on, from datasets.load.
+        data: what it was trained on.
 
     What determines the result and is no setting of the recipe (patterns of boosting, drawn test
     images, first weights) enters the settings as `other` where it is not what `train_row` takes.
@@ -300,18 +295,17 @@ def _other_images(trained, data):
     """What tells these images from those that `train_row` draws with this seed, if anything."""
     from cnnlib import training
 
-    own = [training.fingerprint(part.images, part.labels) for part in (data.train, data.test)]
+    def fingerprints(of: datasets.Dataset) -> dict[str, str]:
+        parts = {"train": of.train, "test": of.test}
+        return {name: training.fingerprint(p.images, p.labels) for name, p in parts.items()}
+
     options = {"train_size": len(data.train.labels), "seed": trained.seed, "download": False}
     options["sample"] = data.source.startswith("sample ")
     try:
-        drawn = datasets.load(data.info.name, **options)
-        usual = [
-            training.fingerprint(part.images, part.labels) for part in (drawn.train, drawn.test)
-        ]
+        usual = fingerprints(datasets.load(data.info.name, **options))
     except (InputError, datasets.Unavailable):  # a part of a set, or a Dataset of one's own
-        usual = ["", ""]
-    names = ("train", "test")
-    return {name: a for name, a, b in zip(names, own, usual, strict=True) if a != b}
+        usual = {}
+    return {name: own for name, own in fingerprints(data).items() if usual.get(name) != own}
 
 
 def _other_start(model, net, trained, images, info):

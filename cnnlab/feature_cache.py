@@ -9,12 +9,11 @@ waits. The array is mapped, so that it may be larger than the memory.
 import hashlib
 import json
 import os
-import pathlib
 import shutil
 
 import numpy as np
 
-from cnnlib import checkpoints, datasets, storage, transfer
+from cnnlib import checkpoints, datasets, integrity, storage, transfer
 from cnnlib.errors import InputError
 from cnnlib.progress import Line
 
@@ -55,7 +54,7 @@ def features(
         if not path.exists():
             _compute(path, log, backbone, images, run, progress)
         state, _ = checkpoints.read(log, run) or ({}, [])
-        if _digest(path) != state.get("digest"):
+        if integrity.digest(path) != state.get("digest"):
             raise InputError(f"the features {path} are damaged: delete them to compute them again")
         return transfer.Features(np.load(path, mmap_mode="r"), state["seconds"], backbone.widths)
 
@@ -78,7 +77,8 @@ def features_of(
 
 def _compute(path, log, backbone, images, run, progress):
     """Fill PATH.part with features, note in `log` how far it is, and rename it at the end."""
-    part, n, width = part_of(path), len(images), sum(backbone.widths.values())
+    part = path.with_name(path.name + ".part")
+    n, width = len(images), sum(backbone.widths.values())
     kept = checkpoints.read(log, run) if part.exists() else None
     if kept:
         state, array = kept[0], np.load(part, mmap_mode="r+")
@@ -102,15 +102,5 @@ def _compute(path, log, backbone, images, run, progress):
         if progress:
             line.show(f"features of {done:,} of {n:,} images, {seconds:.0f} s", last=done == n)
     del array
-    checkpoints.write(log, run, {**state, "digest": _digest(part)}, [])
+    checkpoints.write(log, run, {**state, "digest": integrity.digest(part)}, [])
     os.replace(part, path)
-
-
-def part_of(path: pathlib.Path) -> pathlib.Path:
-    """Return the file in which features are collected before they are complete."""
-    return path.with_name(path.name + ".part")
-
-
-def _digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,6 +4,8 @@ import os
 import urllib.parse
 from collections.abc import Callable, Iterable
 
+import tabulate
+
 from cnnlib import datasets
 from cnnlib.datasets import download, embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE
@@ -43,7 +45,7 @@ def fetch(
 
 def table() -> str:
     """Return a table of all data sets: what is on this machine, how large it is, and where."""
-    rows = [("data set", "state", "images", "size", "source", "where")]
+    headers, rows = ("data set", "state", "images", "size", "source", "where"), []
     for info in CATALOGUE.values():
         found = datasets.status(info.name)
         address = download.ADDRESSES.get(info.name, ["https://image-net.org"])[0]
@@ -55,13 +57,8 @@ def table() -> str:
             where += " by you: it asks for registration"
         images = f"{found.images:,} of {info.train_count + info.test_count:,}"
         rows.append((info.name, found.state, images, _size(found.size), source, where))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    folder = prepared.data_folder()
-    return "\n".join([*lines, "", f"Prepared data sets are looked for in {folder}"])
+    text = tabulate.tabulate(rows, headers, tablefmt="plain", disable_numparse=True)
+    return f"{text}\n\nPrepared data sets are looked for in {prepared.data_folder()}"
 
 
 def _size(size: int) -> str:

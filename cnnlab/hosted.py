@@ -8,6 +8,7 @@ requirements-colab.lock only what is missing, with hashes and without building c
 import importlib.metadata
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import sysconfig
@@ -86,16 +87,14 @@ def installed_version(name: str) -> str | None:
 
 
 def missing(lock: str, version_of: Callable[[str], str | None]) -> Iterator[str]:
-    """Yield the entries of a lock, with their hashes, that have to be installed here.
+    """Yield the entries of a lock, "name==version \\" with hashes, that have to be installed here.
 
-    Args:
-        lock: text of a lock file with hashes.
-        version_of: returns the installed version of a package, or None.
+    `lock` is the text of the file; `version_of` returns a package's installed version, or None.
     """
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
-    for entry in _entries(lock):
+    for entry in re.findall(r"^[^\s#].*(?:\n    --hash.*)*", lock, re.MULTILINE):
         requirement = Requirement(entry.partition(" \\\n")[0])
         if requirement.marker is not None and not requirement.marker.evaluate():
             continue
@@ -103,20 +102,6 @@ def missing(lock: str, version_of: Callable[[str], str | None]) -> Iterator[str]
         allowed = SpecifierSet(REPLACED.get(requirement.name, ""))
         if installed is None or not allowed.contains(installed, prereleases=True):
             yield entry
-
-
-def _entries(lock: str) -> Iterator[str]:
-    """Yield "name==version \\" with the lines of hashes that follow it."""
-    entry: list[str] = []
-    for line in lock.splitlines():
-        if line and not line.startswith((" ", "#")):
-            if entry:
-                yield "\n".join(entry)
-            entry = [line]
-        elif line.startswith("    --hash"):
-            entry.append(line)
-    if entry:
-        yield "\n".join(entry)
 
 
 def _install(lines: list[str]) -> None:

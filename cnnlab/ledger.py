@@ -69,8 +69,9 @@ def record(
             text = json.dumps(counts, indent=2) + "\n"
             storage.write_atomically(path.with_suffix(".json"), text)
     if predictions is not None:
-        content = _packed(predictions)
-        storage.write_atomically(results.local_file(run, "predictions"), content)
+        buffer, kind = io.BytesIO(), np.uint8 if predictions.max() < 256 else np.uint16
+        np.savez_compressed(buffer, predictions=predictions.astype(kind))
+        storage.write_atomically(results.local_file(run, "predictions"), buffer.getvalue())
     if history is not None:
         table = history.assign(run_id=run)[results.HISTORY_COLUMNS]
         storage.write_atomically(results.local_file(run, "histories"), _csv(table))
@@ -94,13 +95,6 @@ def save_net(model: "keras.Model", path: pathlib.Path) -> None:
     bare.set_weights(model.get_weights())
     with storage.replacing(path, suffix=".keras") as temporary:
         bare.save(temporary)
-
-
-def _packed(predictions):
-    buffer = io.BytesIO()
-    kind = np.uint8 if predictions.max() < 256 else np.uint16
-    np.savez_compressed(buffer, predictions=predictions.astype(kind))
-    return buffer.getvalue()
 
 
 def _csv(histories):

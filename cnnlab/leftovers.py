@@ -6,8 +6,6 @@ Nothing that has changed within the last hour is touched: a run may be in progre
 import os
 import pathlib
 import re
-import shutil
-import time
 
 from cnnlib import storage
 from cnnlib.datasets import prepared
@@ -35,22 +33,9 @@ def find(checkpoints: bool = False) -> dict[pathlib.Path, str]:
         is_result = (path / "result.npz").exists()  # from which other stages continue
         if checkpoints or (path.name in rows and not is_result):
             found[path] = "a stage of a training"
-    return {path: found[path] for path in sorted(found) if _is_abandoned(path)}
-
-
-def remove(path: pathlib.Path) -> None:
-    """Remove a file or folder."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    return {path: found[path] for path in sorted(found) if storage.is_abandoned(path)}
 
 
 def size(path: pathlib.Path) -> int:
     """Return the bytes of a file, or of all files in a folder."""
     return sum(each.lstat().st_size for each in [path, *path.rglob("*")] if not each.is_dir())
-
-
-def _is_abandoned(path: pathlib.Path) -> bool:
-    times = [each.lstat().st_mtime for each in [path, *path.rglob("*")]]
-    return time.time() - max(times) > storage.ABANDONED

@@ -22,20 +22,12 @@ def lock() -> filelock.BaseFileLock:
     It is a lock of the operating system, which ends with the process, whatever kills that. Whoever
     holds it may take it again.
     """
-    folder = storage.make_folder(results.MEASURED, variable=None)
+    folder = storage.make_folder(results.MEASURED)
     return filelock.FileLock(folder / ".lock", is_singleton=True)
 
 
 def write(path: str | os.PathLike[str], content: str | bytes) -> pathlib.Path:
-    """Replace a file, and its digest if it is in data/; a kill at any moment leaves both valid.
-
-    Args:
-        path: the file.
-        content: text, written as UTF-8, or bytes.
-
-    Raises:
-        InputError: the file or the manifest cannot be written.
-    """
+    """Replace a file, and its digest if it is in data/; a kill at any moment leaves both valid."""
     path = pathlib.Path(path)
     content = content.encode("utf-8") if isinstance(content, str) else content
     name = integrity.name_of(path)
@@ -55,9 +47,7 @@ def renew() -> list[str]:
     """Write data/SHA256SUMS anew from the files there; return the names whose digest changed."""
     with lock():
         found = {
-            path.relative_to(storage.DATA).as_posix(): [
-                hashlib.sha256(path.read_bytes()).hexdigest()
-            ]
+            path.relative_to(storage.DATA).as_posix(): [integrity.digest(path)]
             for path in sorted(storage.DATA.rglob("*"))
             if path.is_file() and not path.name.startswith(".") and path.name not in NOT_DATA
         }

@@ -27,6 +27,8 @@ from cnnlib.errors import InputError, check_name, shown
 
 # The course's own notebooks have such names; copies such as 03_lenet1-Copy1 do not.
 _COURSE_NAME = re.compile(r"\d\d_\w+", re.ASCII)
+# Errors of a disk that is full or may not be written to.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 START_SECONDS = 120  # in which the kernel must start, on a busy machine as well
 
 
@@ -125,32 +127,27 @@ def parameters(notebook: str | os.PathLike[str]) -> list[Parameter]:
 
 
 @functools.lru_cache(maxsize=256)  # a grid asks for the same notebook once for each value
-def _parameters(path: pathlib.Path, _: int) -> list[Parameter]:
-    found = []
-    for cell in cells(path):
-        if cell["cell_type"] == "code" and "parameters" in cell["tags"]:
-            found += _assignments(cell["source"], path.name)
-    return found
+def _parameters(path: pathlib.Path, _modified: int) -> list[Parameter]:
+    tagged = (cell for cell in cells(path) if "parameters" in cell["tags"])
+    return [each for cell in tagged for each in _assignments(cell["source"], path.name)]
 
 
 def _assignments(source: str, where: str) -> list[Parameter]:
     """The `name = literal  # comment` statements of a parameters cell."""
-    lines, found = source.encode().splitlines(), []
+    lines, found, line = source.encode().splitlines(), [], 1
     try:
         statements: list[Any] = ast.parse(source).body
-    except SyntaxError as error:
-        raise InputError(f"{where}, line {error.lineno} of the parameters cell: {error}") from error
-    for statement in statements:
-        try:
+        for statement in statements:
+            line = statement.lineno
             (target,) = statement.targets
             rest = lines[statement.end_lineno - 1][statement.end_col_offset :].decode()
             found.append(Parameter(target.id, ast.literal_eval(statement.value), rest.strip(" ;#")))
-        except (AttributeError, ValueError) as error:
-            line = ast.get_source_segment(source, statement)
-            raise InputError(
-                f"{where}, line {statement.lineno} of the parameters cell: `{line}` must be "
-                "`name = literal`"
-            ) from error
+    except (AttributeError, ValueError, SyntaxError) as error:
+        line = getattr(error, "lineno", None) or line
+        text = "".join(source.splitlines()[line - 1 : line])
+        raise InputError(
+            f"{where}, line {line} of the parameters cell: `{text}` must be `name = literal`"
+        ) from error
     return found
 
 
@@ -164,19 +161,12 @@ def parse(text: str, default: Any) -> Any:
 
     if isinstance(default, str):
         return text
-    if isinstance(default, float):
+    for read in (ast.literal_eval, yaml.safe_load):
         try:
-            return float(text)
-        except ValueError:
-            return text
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        pass
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return text
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, yaml.YAMLError):
+            continue
+    return text
 
 
 def read_values(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -213,8 +203,8 @@ def checked(notebook: str | os.PathLike[str], values: dict[str, Any]) -> dict[st
         default = known[name].default
         if not (_is_plain(value) and _fits(value, default)):
             raise InputError(
-                f"{name} of {path.name} must be {_expected(default)}, got {shown(value)}"
-                f"{_hint(value, default)}. {_listing(known.values(), name)}"
+                f"{name} of {path.name} must be {_expected(default)}, got {shown(value)}. "
+                f"{_listing(known.values(), name)}"
             )
         fit[name] = float(value) if isinstance(default, float) else value
         if isinstance(value, tuple):
@@ -247,23 +237,8 @@ def _expected(default):
     """What is expected in the place of a default, for a message."""
     if default is None:
         return "text, a number, true, false, null, or a list or mapping of these"
-    kinds = {
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        str: "text",
-        list: "a list",
-        tuple: "a list",
-    }
-    return f"{kinds.get(type(default), type(default).__name__)} like {default!r}"
-
-
-def _hint(value, default):
-    """What to write instead, where YAML has read a number as text."""
-    is_number = isinstance(default, int | float) and not isinstance(default, bool)
-    if not (is_number and isinstance(value, str) and re.fullmatch(r"[-+.\d]+(e[-+]?\d+)?", value)):
-        return ""
-    return " (text: write it without quotes, and an exponent as in 1.0e-4)"
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    return f"{kinds.get(type(default), 'a list')} like {default!r}"
 
 
 def _listing(known: Iterable[Parameter], name: str) -> str:
@@ -271,13 +246,8 @@ def _listing(known: Iterable[Parameter], name: str) -> str:
     closest = sorted(known, key=lambda p: -difflib.SequenceMatcher(None, str(name), p.name).ratio())
     if not closest:
         return "It has no parameters."
-    lines = [f"{p.name} = {p.default!r}" for p in closest]
-    width = max(map(len, lines))
-    described = [
-        f"  {line:{width}}  # {p.comment}".rstrip(" #")
-        for line, p in zip(lines, closest, strict=True)
-    ]
-    return "\n".join(["Its parameters:", *described])
+    lines = [f"  {p.name} = {p.default!r}  # {p.comment}".rstrip(" #") for p in closest]
+    return "\n".join(["Its parameters:", *lines])
 
 
 def check_training(notebook: str | os.PathLike[str], values: dict[str, Any]) -> None:
@@ -382,13 +352,9 @@ def _without_papermill(path):
 def execute(
     path: pathlib.Path, target: pathlib.Path, parameters: dict[str, Any], progress: bool
 ) -> None:
-    """Run the notebook at `path`, and write it to `target` after each cell.
+    """Run the notebook at `path` in its own folder, and write it to `target` after each cell.
 
-    Args:
-        path: the notebook. It runs in its own folder.
-        target: where papermill writes.
-        parameters: values that `checked` has accepted.
-        progress: show how far it is: a bar in a terminal, else a line for each section.
+    `parameters` are values that `checked` has accepted.
 
     Raises:
         NotebookError: a cell raised or left, or the kernel could not start or died.
@@ -400,8 +366,8 @@ def execute(
     bar = progress and sys.stderr.isatty()
     try:
         nb = papermill.execute_notebook(
-            _escaped(path),
-            _escaped(target),
+            # papermill reads braces in a path as names of parameters
+            *(str(each).replace("{", "{{").replace("}", "}}") for each in (path, target)),
             parameters,
             kernel_name="python3",
             language="python",
@@ -424,14 +390,12 @@ def execute(
             "its Python process ended without an error of its own: most often there was not enough "
             "memory, or a cell called exit()"
         ) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES):
+    except (OSError, RuntimeError) as error:  # RuntimeError: the kernel died before it answered
+        if getattr(error, "errno", None) in UNWRITABLE:
             raise InputError(
-                f"cannot write {target} ({error.strerror}): make room or choose another folder, "
-                "then run the same command again"
+                f"cannot write {target} ({error}): make room or choose another folder, then run "
+                "the same command again"
             ) from error
-        raise NotebookError(f"its kernel could not start ({error})") from error
-    except RuntimeError as error:  # of jupyter_client: the kernel died before it answered
         raise NotebookError(f"its kernel could not start ({error})") from error
     # papermill takes sys.exit(0) for a good end; the cells after it have not run.
     code = [cell for cell in nb.cells if cell.cell_type == "code" and cell.source.strip()]
@@ -440,16 +404,8 @@ def execute(
         raise NotebookError(f"a cell left the notebook, so that {skipped} cells did not run")
 
 
-def _escaped(path):
-    """A path as papermill takes it literally: it reads braces as names of parameters."""
-    return str(path).replace("{", "{{").replace("}", "}}")
-
-
 def _kernel_manager() -> type:
-    """A class of kernel manager whose "python3" is the Python that runs now.
-
-    Another kernel of that name on this machine is ignored.
-    """
+    """A class of kernel manager whose "python3" is this very Python, whatever is installed."""
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpecManager
     from traitlets import default

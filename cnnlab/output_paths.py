@@ -16,13 +16,13 @@ def output_file(path: str | os.PathLike[str]) -> pathlib.Path:
     path = pathlib.Path(os.path.realpath(_local(path)))
     if path.exists() and not path.is_file():
         raise InputError(f"cannot write {path}: it is not a regular file; give another path")
-    storage.make_folder(path.parent, variable=None)
+    storage.make_folder(path.parent)
     return path
 
 
 def output_folder(path: str | os.PathLike[str]) -> pathlib.Path:
     """Return the path of a folder to write to, created if it is missing; raise as `output_file`."""
-    return storage.make_folder(_local(path), variable=None)
+    return storage.make_folder(_local(path))
 
 
 def _local(path):

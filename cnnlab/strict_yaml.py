@@ -18,6 +18,7 @@ MAX_VALUES = 100_000  # with every alias written out
 
 # The C parser is ten times faster; PyYAML has it on all common platforms.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?e[-+]?[0-9]+", re.ASCII)  # 1e-4: text to YAML 1.1
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]{0,17})", re.ASCII)
 
 # {where: line}: `where` is the path of keys and indices to a value, () for the whole.
@@ -31,11 +32,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Any, Lines]:
         InputError: the file is not valid, with `file:line:` and the reason.
         OSError: the file cannot be read.
     """
-    return parse(pathlib.Path(path).read_bytes(), os.fspath(path))
-
-
-def parse(text: str | bytes, name: str) -> tuple[Any, Lines]:
-    """Return the value of a YAML text and the lines of its parts; `name` names it in messages."""
+    text = pathlib.Path(path).read_bytes()
     lines: Lines = {(): 1}
     try:
         depth = 0  # is looked at beforehand: libyaml's composer recurses without a limit
@@ -48,7 +45,7 @@ def parse(text: str | bytes, name: str) -> tuple[Any, Lines]:
         return (None if node is None else _value(node, (), lines)), lines
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)  # what is not text in UTF-8 has no line
-        where = f"{name}:{mark.line + 1}" if mark else name
+        where = f"{os.fspath(path)}:{mark.line + 1}" if mark else os.fspath(path)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InputError(f"{where}: is not valid YAML: {reason}") from error
 
@@ -73,6 +70,8 @@ def _value(node, where, lines):
         return found
     if kind in ("null", "bool") or (kind == "float" and ":" not in text):
         return yaml.constructor.SafeConstructor().construct_object(node)
+    if kind == "str" and not node.style and _EXPONENT.fullmatch(text):
+        return float(text)
     if kind == "int" and _DECIMAL.fullmatch(text):
         return int(text.replace("_", ""))
     if kind in ("str", "int", "float", "timestamp", "merge", "value"):

@@ -3,9 +3,9 @@
 `import cnnlib` calls `install`. Outside of IPython nothing happens.
 """
 
-import ast
 import json
 import os
+import symtable
 import sys
 from typing import Any
 
@@ -61,16 +61,7 @@ def _first_cell_with(name: str, path: str) -> str:
 
 def _names_made_by(source: str) -> set[str]:
     try:
-        tree = ast.parse(source)
+        symbols = symtable.symtable(source, "cell", "exec").get_symbols()
     except SyntaxError:
         return set()
-    found = set()
-    for statement in tree.body:
-        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-            found.add(statement.name)
-        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-            found |= {(each.asname or each.name).split(".")[0] for each in statement.names}
-        else:
-            names = (each for each in ast.walk(statement) if isinstance(each, ast.Name))
-            found |= {each.id for each in names if isinstance(each.ctx, ast.Store)}
-    return found
+    return {each.get_name() for each in symbols if each.is_assigned() or each.is_imported()}

@@ -27,22 +27,16 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         return path.read_bytes()
     expected = digests().get(name)
     if expected is None:
-        raise Damaged(
-            f"{path} is not listed in data/{NAME}, so its content cannot be verified. "
-            f"{repair(name)} If you added the file, run `python -m cnnlab.manifest`."
-        )
+        hint = "if you added the file, run `python -m cnnlab.manifest`"
+        raise _damaged(name, f"is not listed in data/{NAME} and cannot be verified ({hint})")
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Damaged(
-            f"{path} cannot be read ({error.strerror or error}). {repair(name)}"
-        ) from error
+        raise _damaged(name, f"cannot be read ({error.strerror or error})") from error
     found = hashlib.sha256(content).hexdigest()
     if found not in expected:
-        raise Damaged(
-            f"{path} is altered or cut off: SHA-256 {found}, expected {' or '.join(expected)}. "
-            f"{repair(name)}"
-        )
+        digests_text = f"SHA-256 {found}, expected {' or '.join(expected)}"
+        raise _damaged(name, f"is altered or cut off: {digests_text}")
     return content
 
 
@@ -87,23 +81,22 @@ def digests() -> dict[str, list[str]]:
     Raises:
         Damaged: the manifest is missing or malformed.
     """
-    path = storage.DATA / NAME
     try:
-        lines = path.read_bytes().decode("ascii").split("\n")
+        lines = (storage.DATA / NAME).read_bytes().decode("ascii").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise Damaged(f"{path} cannot be read ({error}). {repair(NAME)}") from error
+        raise _damaged(NAME, f"cannot be read ({error})") from error
     found: dict[str, list[str]] = {}
     for number, line in enumerate(lines[:-1], start=1):
         match = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
         if not match:
-            raise Damaged(f"{path} is altered in line {number}. {repair(NAME)}")
+            raise _damaged(NAME, f"is altered in line {number}")
         found.setdefault(match[2], []).append(match[1])
     if lines[-1]:
-        raise Damaged(f"{path} is cut off. {repair(NAME)}")
+        raise _damaged(NAME, "is cut off")
     return found
 
 
-def repair(name: str) -> str:
-    """Return the sentence that says how to bring back a file of data/."""
+def _damaged(name: str, problem: str) -> Damaged:
     files = f"data/{NAME}" if name == NAME else f"data/{name} data/{NAME}"
-    return f"`git checkout {files}` brings the published content back."
+    restore = f"`git checkout {files}` brings the published content back"
+    return Damaged(f"{storage.DATA / name} {problem}. {restore}.")

@@ -29,14 +29,7 @@ def folder_from(variable: str) -> pathlib.Path | None:
     working folder is notebooks/, and in a command.
     """
     text = os.environ.get(variable)
-    if not text:
-        return None
-    try:
-        return ROOT / pathlib.Path(text).expanduser()
-    except RuntimeError as error:  # ~name of an unknown user
-        raise InputError(
-            f"{variable} is {text!r}, which names no folder ({error}). Set it to another path."
-        ) from error
+    return ROOT / pathlib.Path(text).expanduser() if text else None
 
 
 def results_folder() -> pathlib.Path:
@@ -44,14 +37,8 @@ def results_folder() -> pathlib.Path:
     return folder_from("CNNLIB_RESULTS") or ROOT / "results"
 
 
-def make_folder(
-    folder: str | os.PathLike[str], variable: str | None = "CNNLIB_RESULTS"
-) -> pathlib.Path:
-    """Create `folder` if it is missing, and return it.
-
-    Args:
-        folder: the folder, with missing parents.
-        variable: the environment variable that moves it, for the error message.
+def make_folder(folder: str | os.PathLike[str]) -> pathlib.Path:
+    """Create `folder` and its parents where they are missing, and return it.
 
     Raises:
         InputError: the folder cannot be created or written to.
@@ -62,23 +49,18 @@ def make_folder(
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        elsewhere = f", or set {variable} to a folder that is" if variable else ""
         reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"cannot write to the folder {folder} ({reason}). Make it writable{elsewhere}."
+            f"cannot write to the folder {folder} ({reason}). Make it writable, or choose another: "
+            "CNNLIB_RESULTS is where results go, CNNLIB_DATA where data sets go."
         ) from error
     return folder
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> pathlib.Path:
-    """Write `content` to `path`; a reader sees the old file or the whole new one, never a part.
+    """Write text or bytes; a reader sees the old file or the whole new one, never a part.
 
-    Args:
-        path: the file. Its folder is created.
-        content: text, written as UTF-8, or bytes.
-
-    Raises:
-        InputError: the file cannot be written. The old file, if any, is unchanged.
+    Raises InputError if it cannot be written, and then leaves the old file as it is.
     """
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
@@ -88,18 +70,11 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> path
 
 
 @contextlib.contextmanager
-def replacing(
-    path: str | os.PathLike[str], suffix: str = ".part", variable: str | None = "CNNLIB_RESULTS"
-) -> Iterator[pathlib.Path]:
-    """Yield a temporary path that takes the place of `path` at the end, or goes on an error.
+def replacing(path: str | os.PathLike[str], suffix: str = ".part") -> Iterator[pathlib.Path]:
+    """Yield a temporary path, ending in `suffix`, that takes the place of `path` at the end.
 
-    A link is followed. The file keeps its permissions, and a new one gets those of the umask.
-    What killed runs left behind in the folder is removed.
-
-    Args:
-        path: the file to replace. Its folder is created.
-        suffix: ending of the temporary path.
-        variable: as for `make_folder`.
+    On an error it is removed. A link is followed. The file keeps its permissions, and a new one
+    gets those of the umask. Its folder is created, and what killed runs left there is removed.
 
     Raises:
         InputError: `path` is no regular file, or cannot be written.
@@ -107,7 +82,7 @@ def replacing(
     if "\0" in os.fspath(path):
         raise InputError(f"cannot write {os.fspath(path)!r}: a path has no null characters")
     path = pathlib.Path(os.path.realpath(path))
-    make_folder(path.parent, variable)
+    make_folder(path.parent)
     if path.exists() and not path.is_file():
         raise InputError(f"cannot write {path}: it is not a regular file. Give another path.")
     remove_abandoned(path.parent, f".{path.name}.")
@@ -132,11 +107,9 @@ def replacing(
 def one_at_a_time(path: str | os.PathLike[str], doing: str = "") -> Iterator[None]:
     """Hold the lock of a file or folder, after any other process that holds it.
 
-    It is a lock of the operating system, which ends with the process, whatever kills that.
-
-    Args:
-        path: the file or folder, which need not exist. The lock is a hidden file beside it.
-        doing: what the other process does, for a line that says why this one waits; none if empty.
+    It is a lock of the operating system, which ends with the process, whatever kills that: a
+    hidden file beside `path`, which need not exist. `doing` is what the other process does, for a
+    line that says why this one waits.
     """
     import filelock
 
@@ -154,32 +127,26 @@ def one_at_a_time(path: str | os.PathLike[str], doing: str = "") -> Iterator[Non
         lock.release()
 
 
-def remove_abandoned(folder: pathlib.Path, prefix: str) -> list[pathlib.Path]:
-    """Remove what killed runs left in `folder`, and return the removed paths.
+def remove_abandoned(folder: pathlib.Path, prefix: str) -> None:
+    """Remove what killed runs left in `folder`: temporary files and folders named `prefix...`."""
+    with contextlib.suppress(OSError):  # the folder is missing, or another process is faster
+        for path in folder.iterdir():
+            if path.name.startswith(prefix) and is_abandoned(path):
+                remove(path)
 
-    Args:
-        folder: where to look, not in its subfolders. It may be missing.
-        prefix: beginning of the names of temporary files and folders. Those that something has
-            written to within the last hour stay: they may belong to a run that is under way.
+
+def is_abandoned(path: pathlib.Path) -> bool:
+    """Return whether nothing was written to `path`, or in it, within the last hour.
+
+    What is younger may belong to a run that is under way.
     """
-    removed = []
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            path = pathlib.Path(entry.path)
-            if not entry.name.startswith(prefix) or time.time() - _last_change(path) < ABANDONED:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with contextlib.suppress(OSError):
-                    path.unlink()
-            removed.append(path)
-    return removed
+    times = [each.lstat().st_mtime for each in [path, *path.rglob("*")]]
+    return time.time() - max(times) > ABANDONED
 
 
-def _last_change(path: pathlib.Path) -> float:
-    """Return when `path`, or anything in it, was last written to."""
-    times = [path.lstat().st_mtime]
-    for parent, _, names in os.walk(path):
-        times += [os.lstat(os.path.join(parent, name)).st_mtime for name in [*names, "."]]
-    return max(times)
+def remove(path: pathlib.Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

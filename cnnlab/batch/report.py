@@ -6,7 +6,7 @@ import pathlib
 from collections import Counter
 from collections.abc import Collection
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from cnnlab.batch import file, runs
@@ -34,34 +34,28 @@ pre {{ white-space: pre-wrap; border-left: .3rem solid #c33; padding-left: .7rem
 COLUMNS = ("Run", "Status", "Time", "Memory", "Machine", "Result")
 
 
-class RunStatus(NamedTuple):
-    """How far a run is."""
+def statuses(listed: Collection[Run]) -> list[tuple[Run, str, dict[str, Any]]]:
+    """Return (run, DONE or RUNNING or FAILED or TO_DO, record) of each run, in their order.
 
-    run: Run
-    status: str  # DONE, RUNNING, FAILED or TO_DO
-    record: dict[str, Any]  # who does it or how it ended; empty if neither
-
-
-def statuses(listed: Collection[Run]) -> list[RunStatus]:
-    """Return the status of each run, in their order."""
+    The record says who does it or how it ended; it is empty if neither is known.
+    """
     finished, found = runs.done(listed), []
     for run in listed:
         record = runs.read_record(run.id)
-        status = record.get("status")
+        status = known = record.get("status", TO_DO)
         if run.id in finished:
             # One that failed may have been done since, by hand or by a command that was killed.
-            found.append(RunStatus(run, DONE, record if status == DONE else {}))
-        elif status == FAILED or (status == RUNNING and runs.is_running(run.id)):
-            found.append(RunStatus(run, status, record))
-        else:
-            found.append(RunStatus(run, TO_DO, {}))
+            status = DONE
+        elif known == DONE or (known == RUNNING and not runs.is_running(run.id)):
+            status = TO_DO
+        found.append((run, status, record if status == known else {}))
     return found
 
 
 def plan_text(path: str | os.PathLike[str]) -> str:
     """Return the runs of a batch file, a line each: status, time, memory, what it is, id."""
     found = statuses(file.read(path))
-    expected = runs.expected([each.run for each in found])
+    expected = runs.expected([run for run, _, _ in found])
     lines, known, unknown = [], 0.0, 0
     for run, status, _ in found:
         minutes, peak = expected[run.id]
@@ -158,6 +152,6 @@ def _reason(run, record):
 
 def _counts(found):
     """Return "9 runs: 7 done, 2 failed"."""
-    count = Counter(each.status for each in found)
+    count = Counter(status for _, status, _ in found)
     shown = [status for status in (DONE, RUNNING, FAILED, TO_DO) if count[status] or status == DONE]
     return f"{len(found)} runs: " + ", ".join(f"{count[status]} {status}" for status in shown)

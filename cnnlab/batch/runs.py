@@ -6,6 +6,7 @@ was begun is completed, whatever was edited meanwhile. A row or an executed note
 is done; its record only tells who does it, or how it ended and what it took.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -14,12 +15,15 @@ import pathlib
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from cnnlab import experiment, locks, notebooks
+import filelock
+
+from cnnlab import experiment, notebooks
 from cnnlab.experiment import RESULTS_VERSION
 from cnnlib import datasets, integrity, results, storage
+from cnnlib.errors import InputError
 
 DONE, RUNNING, FAILED, TO_DO = "done", "running", "failed", "to do"
 # The files of a run in the results folder.
@@ -124,28 +128,51 @@ def write_record(run_id: str, record: dict[str, Any]) -> None:
     storage.write_atomically(file(run_id, "record"), text)
 
 
+@contextlib.contextmanager
+def lock(run_id: str, timeout: float) -> Iterator[bool]:
+    """Hold the lock of a run; yield False if another process keeps it for `timeout` seconds.
+
+    It is a lock of the operating system, which ends with the process, whatever kills that.
+
+    Raises:
+        InputError: the disk has no locks, or the file cannot be written.
+    """
+    # A soft lock would outlive a process that is killed.
+    held = filelock.FileLock(file(run_id, "lock"), timeout=timeout, fallback_to_soft=False)
+    try:
+        held.acquire()
+    except filelock.Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise InputError(
+            f"cannot lock {held.lock_file} ({error}): set CNNLIB_RESULTS to a folder that you may "
+            "write to, on a disk that has locks, such as NFS version 4 or a local one"
+        ) from error
+    try:
+        yield True
+    finally:
+        held.release()
+
+
 def is_running(run_id: str, wait: float = 0) -> bool:
     """Return whether a process does this run now, and still does after `wait` seconds."""
-    with locks.attempt(file(run_id, "lock"), timeout=wait) as free:
+    with lock(run_id, wait) as free:
         return not free
 
 
 def done(listed: Collection[Run], copies: str | None = None) -> set[str]:
     """Return the ids of those runs that the results have, with a copy in the place `copies`."""
-    found = finished_rows({run.dataset for run in listed if isinstance(run, TrainingRun)})
+    # This machine first: a row that is published meanwhile is then seen twice, not missed.
+    found = {path.stem for path in results.local_file("any").parent.glob("[!.]*.json")}
+    for name in {run.dataset for run in listed if isinstance(run, TrainingRun)}:
+        found |= results.read_ledger(name).keys()
     found |= {path.stem for path in file("any", "notebook").parent.glob("[!.]*.ipynb")}
     ids = {run.id for run in listed if run.id in found}
     if copies:
         executed = {run.id for run in listed if isinstance(run, NotebookRun)}
         ids -= {each for each in executed if copies not in read_record(each).get("copies", [])}
     return ids
-
-
-def finished_rows(of_datasets: Iterable[str]) -> set[str]:
-    """Return the ids of this machine's rows, and of the published ones of these data sets."""
-    # This machine first: a row that is published meanwhile is then seen twice, not missed.
-    local = {path.stem for path in results.local_file("any").parent.glob("[!.]*.json")}
-    return local.union(*map(results.read_ledger, of_datasets))
 
 
 def expected(listed: Collection[Run]) -> dict[str, tuple[float | None, int | None]]:

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from cnnlab import locks, notebooks
+from cnnlab import notebooks
 from cnnlab.batch import runs
 from cnnlab.batch.runs import DONE, FAILED, RUNNING, NotebookRun, Run
 from cnnlib import storage
@@ -182,7 +182,7 @@ def main() -> int:
     run, run_id, copies = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Whoever asks whether a run is in progress has the lock for an instant: hence the timeout.
-    with locks.attempt(runs.file(run_id, "lock"), timeout=2) as mine:
+    with runs.lock(run_id, timeout=2) as mine:
         if not mine:
             return BUSY
         record = _new_record(run)
@@ -224,13 +224,13 @@ def _new_record(run):
 
 def _copy(notebook, place):
     """Copy a notebook to any place that papermill can write to: a folder, s3://, gs://, abs://."""
-    target = f"{place.rstrip('/')}/{notebook.name}"
+    target, text = f"{place.rstrip('/')}/{notebook.name}", notebook.read_text(encoding="utf-8")
     if "://" not in place:
-        storage.write_atomically(target, notebook.read_bytes())
+        storage.write_atomically(target, text)
         return
     from papermill.iorw import papermill_io
 
-    papermill_io.write(notebook.read_text(encoding="utf-8"), target)
+    papermill_io.write(text, target)
 
 
 def _end_with_parent():

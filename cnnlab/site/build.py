@@ -82,12 +82,7 @@ def build_site(folder: str | pathlib.Path | None = None) -> pathlib.Path:
 def build_report(folder: pathlib.Path, entries: Sequence[Entry]) -> pathlib.Path:
     """Build the report of notebooks that were run, into the folder that has them.
 
-    Args:
-        folder: the report's folder.
-        entries: the notebooks.
-
-    Returns:
-        The path of its first page: what ran, what failed, published beside measured.
+    Returns the path of its first page: what ran, what failed, published beside measured.
     """
     with tempfile.TemporaryDirectory(prefix="cnnlib-report-") as temporary:
         source = pathlib.Path(temporary) / "source"
@@ -118,14 +113,10 @@ def _write_notebooks(source: pathlib.Path, entries: Sequence[Entry]) -> dict[str
 
 def _write_documents(source):
     """The pages of docs/, CONTRIBUTING.md and CHANGELOG.md."""
-    for path in sorted((storage.ROOT / "docs").glob("[!.]*.md")):
+    names = ("CONTRIBUTING.md", "CHANGELOG.md")
+    for path in [*(storage.ROOT / "docs").glob("[!.]*.md"), *(storage.ROOT / n for n in names)]:
         text = notebook_pages.without_requests(path.read_text(encoding="utf-8"))
-        _write(source / "docs" / path.name, text)
-    for name in ("CONTRIBUTING.md", "CHANGELOG.md"):
-        path = storage.ROOT / name
-        if path.exists():
-            text = notebook_pages.without_requests(path.read_text(encoding="utf-8"))
-            _write(source / name, text)
+        _write(source / path.relative_to(storage.ROOT), text)
 
 
 def _write_reference(source):
@@ -136,17 +127,13 @@ def _write_reference(source):
             directive += "   :imported-members:\n"
         text = f"# cnnlib.{name}\n\n```{{eval-rst}}\n{directive}```\n"
         _write(source / "reference" / f"{name}.md", text)
-    entries = "\n".join(MODULES)
-    text = (
-        "# Reference\n\nThe functions and classes that the notebooks use.\n\n"
-        f"```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```\n"
-    )
-    _write(source / "reference" / "index.md", text)
+    text = "# Reference\n\nThe functions and classes that the notebooks use."
+    entries = _toctree("Modules", MODULES, option=":maxdepth: 1")
+    _write(source / "reference" / "index.md", f"{text}\n\n{entries}\n")
 
 
 def _site_index(source, names, alt):
     documents = [path.stem for path in sorted((source / "docs").glob("[!.]*.md"))]
-    others = [name for name in ("CONTRIBUTING", "CHANGELOG") if (source / f"{name}.md").exists()]
     return "\n\n".join(
         [
             f"# {TITLE}",
@@ -154,16 +141,17 @@ def _site_index(source, names, alt):
             "reads and runs: beside each published result is the one that the same net reaches "
             "here, and how it was measured.",
             f"![{alt}](published_and_measured.svg)",
-            _raw(
+            notebook_pages.fenced(
+                "{raw} html",
                 '<p><a href="draw/index.html">Draw a digit</a>, and five nets answer. '
-                '<a href="draw/watch.html">Watch a net learn</a>, step by step.</p>'
+                '<a href="draw/watch.html">Watch a net learn</a>, step by step.</p>',
             ),
             "## Notebooks",
             _course_map(source, names),
             _toctree("Notebooks", [f"notebooks/{name}" for name in names.values()]),
             _toctree("Results", ["results/index"]),
             _toctree("Pages", [f"docs/{name}" for name in documents]),
-            _toctree("Code", ["reference/index", *others]),
+            _toctree("Code", ["reference/index", "CONTRIBUTING", "CHANGELOG"]),
         ]
     )
 
@@ -181,24 +169,25 @@ def _course_map(source, names):
 
 def _report_index(entries, names, alt):
     failed = [entry for entry in entries if entry.failure]
-    kind = "danger" if failed else "tip"
-    outcome = (
-        f"{len(failed)} of {len(entries)} notebooks failed"
-        if failed
-        else f"All {len(entries)} notebooks ran to their end"
-    )
-    now = datetime.datetime.now()
+    outcome = f"All {len(entries)} notebooks ran to their end"
+    if failed:
+        outcome = f"{len(failed)} of {len(entries)} notebooks failed"
+    kind, now = "danger" if failed else "tip", datetime.datetime.now()
     machine = f"cnnlib {cnnlib.__version__}; {environment.versions()}; {environment.device()}"
-    rows = "\n".join(_report_row(entry, names.get(entry.name)) for entry in entries)
-    header = "<tr><th>Notebook</th><th>Status</th><th>Time</th></tr>"
-    table = f"<table class='table'>\n{header}\n{rows}\n</table>"
-    failures = [f"<h3>{escape(e.name)}</h3>\n<pre>{escape(e.failure)}</pre>" for e in failed]
+    html = "<table class='table'>\n<tr><th>Notebook</th><th>Status</th><th>Time</th></tr>\n"
+    for entry in entries:
+        name, status = escape(entry.name), "failed" if entry.failure else "done"
+        if entry.name in names:
+            name = f'<a href="notebooks/{names[entry.name]}.html">{name}</a>'
+        html += f"<tr><td>{name}</td><td>{status}</td><td>{entry.seconds:.0f} s</td></tr>\n"
+    html += "</table>\n"
+    for entry in failed:
+        html += f"<h3>{escape(entry.name)}</h3>\n<pre>{escape(entry.failure)}</pre>\n"
     return "\n\n".join(
         [
             f"# {TITLE}: measured on this machine",
             f":::{{admonition}} {outcome}\n:class: {kind}\n\n{now:%Y-%m-%d %H:%M}\n:::",
-            _raw(table),
-            *map(_raw, failures),
+            notebook_pages.fenced("{raw} html", html),
             "## Published beside measured",
             f"![{alt}](published_and_measured.svg)",
             results.recap_markdown("mnist"),
@@ -209,23 +198,9 @@ def _report_index(entries, names, alt):
     )
 
 
-def _report_row(entry, page):
-    name = escape(entry.name)
-    if page is not None:
-        name = f'<a href="notebooks/{page}.html">{name}</a>'
-    status = "failed" if entry.failure else "done"
-    return f"<tr><td>{name}</td><td>{status}</td><td>{entry.seconds:.0f} s</td></tr>"
-
-
-def _raw(html):
-    """HTML as Markdown passes it on, whatever is in it."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", html)), default=0))
-    return f"{fence}{{raw}} html\n{html}\n{fence}"
-
-
-def _toctree(caption, names):
+def _toctree(caption, names, option=":hidden:"):
     entries = "\n".join(names)
-    return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{entries}\n```"
+    return f"```{{toctree}}\n{option}\n:caption: {caption}\n\n{entries}\n```"
 
 
 def _write(path, text):

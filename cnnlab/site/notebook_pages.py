@@ -35,7 +35,9 @@ def prepared(path: pathlib.Path, name: str, failure: str = "") -> Any:
     if not (nb.cells and nb.cells[0].source.startswith("# ")):
         nb.cells.insert(0, new_markdown_cell(f"# {name}"))
     if failure:
-        nb.cells.insert(1, new_markdown_cell(_notice(failure)))
+        title = ":::{admonition} This notebook did not run to its end\n:class: danger\n\n"
+        notice = f"{title}{fenced('text', failure)}\n:::"
+        nb.cells.insert(1, new_markdown_cell(notice))
     return nb
 
 
@@ -72,8 +74,7 @@ def _keep_alternative_text(cell, output):
         cell.metadata.setdefault("mystnb", {})["image"] = {"alt": text}
 
 
-def _notice(failure):
-    """Markdown that says why a notebook did not run to its end."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", failure)), default=0))
-    title = "This notebook did not run to its end"
-    return f":::{{admonition}} {title}\n:class: danger\n\n{fence}text\n{failure}\n{fence}\n:::"
+def fenced(kind: str, text: str) -> str:
+    """Return text as a fenced block of Markdown of this kind, whatever is in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
+    return f"{fence}{kind}\n{text}\n{fence}"

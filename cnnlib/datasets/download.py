@@ -102,7 +102,7 @@ def prepare(
         _check_archive(info, archive, partial)
     elif name in ADDRESSES:
         _check_host(ADDRESSES[name][0])
-    top = storage.make_folder(prepared.data_folder(), variable="CNNLIB_DATA")
+    top = storage.make_folder(prepared.data_folder())
     # Two kernels would write to the same part of a download.
     with storage.one_at_a_time(top / name, f"prepares {name}"):
         if found := prepared.find(info):  # by the process that was waited for

@@ -48,7 +48,7 @@ def test_files_and_data_sets_that_were_not_written_to_their_end(results, tmp_pat
     found = leftovers.find()
     assert list(found) == sorted(left)
     for path in found:
-        leftovers.remove(path)
+        storage.remove(path)
     assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
     assert leftovers.find() == {}
 
@@ -63,5 +63,5 @@ def test_checkpoints_of_trainings_that_are_done(results):
     write(results / "rows" / "vgg16-1.json", content="{}")
     assert list(leftovers.find()) == [done]
     assert list(leftovers.find(checkpoints=True)) == [done, begun, stage]
-    leftovers.remove(done)
+    storage.remove(done)
     assert begun.exists() and running.exists() and stage.exists() and not done.exists()

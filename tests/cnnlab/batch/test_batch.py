@@ -15,7 +15,7 @@ import pytest
 from dask.system import CPU_COUNT
 from distributed import LocalCluster
 
-from cnnlab import batch, ledger, locks
+from cnnlab import batch, ledger
 from cnnlab.batch import dispatch, report, runs, worker
 from cnnlib import results, storage
 from cnnlib.errors import InputError
@@ -80,7 +80,7 @@ class TestRun:
         assert [line.partition("]")[0] for line in lines] == ["[1/4", "[2/4", "[3/4", "[4/4"]
         assert sum("FAILED: ValueError: <nine>; see " in line for line in lines) == 2
         found = batch.statuses(batch.read(path))
-        assert [each.status for each in found] == ["done", "failed", "done", "failed"]
+        assert [status for _, status, _ in found] == ["done", "failed", "done", "failed"]
         assert len(batch.run(path, workers=2)) == 2  # only what failed runs again
         assert sorted(quick()) == sorted(run.id for run in [*batch.read(path), *failed])
 
@@ -115,7 +115,7 @@ class TestRun:
         path = file_for(write, do=["die once", "die"])
         (failed,) = batch.run(path, workers=2, retries=1)
         assert str(failed) == "net do=die" and len(quick()) == 4
-        done, dead = (each.record for each in batch.statuses(batch.read(path)))
+        done, dead = (record for _, _, record in batch.statuses(batch.read(path)))
         assert dead["message"].startswith("its process was killed by signal 9")
         assert dead["traceback"] == "so far\n" and dead["status"] == "failed"
         assert done["seconds"] > 0 and done["peak_memory"] > 10**6 and done["host"]
@@ -209,7 +209,7 @@ class TestExecute:
         run, execute = start
         storage.write_atomically(runs.file(run.id, "log"), "of the other")
         monkeypatch.setattr(worker, "WAIT", 0.1)
-        with locks.attempt(runs.file(run.id, "lock"), timeout=0):
+        with runs.lock(run.id, timeout=0):
             assert execute() == {"status": "elsewhere"}
             monkeypatch.setattr(runs, "is_running", lambda *_, **__: False)  # it began just now
             assert execute() == {"status": "elsewhere"}
