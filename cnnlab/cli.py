@@ -11,7 +11,7 @@ import click
 from cnnlib import __version__, storage
 from cnnlib.errors import InputError
 
-MAX_SEED = 2**32 - 1
+SEED = click.IntRange(0, 2**32 - 1)
 
 
 class Commands(click.Group):
@@ -71,9 +71,10 @@ def examples(*commands: str) -> str:
 
 
 AT_LEAST_1 = click.IntRange(min=1)
+SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings=SETTINGS)
 @click.version_option(__version__, prog_name="cnnlib")
 @click.option("--traceback", is_flag=True, help="Show where an error came from.")
 def cli(traceback: bool) -> None:
@@ -152,14 +153,8 @@ def notebooks_teacher(folder: str) -> None:
 )
 @click.argument("model")
 @click.argument("dataset")
-@click.option("--recipe", default="plain", show_default=True, help="Train by this recipe.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, MAX_SEED),
-    default=0,
-    show_default=True,
-    help="Decide the first weights and the order of images.",
-)
+@click.option("--recipe", default="plain", help="Train by this recipe.")
+@click.option("--seed", type=SEED, default=0, help="Decide first weights and order of images.")
 @click.option("--train-size", type=AT_LEAST_1, help="Train on so many images.  [default: all]")
 @click.option("--again", is_flag=True, help="Train it although the results have it.")
 def train(
@@ -190,11 +185,7 @@ def train(
 @cli.command("predict", epilog=examples("predict lenet-5 my_seven.png"))
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option(
-    "--invert/--no-invert",
-    default=None,
-    help="Say whether the ink is dark.  [default: judged by the border]",
-)
+@click.option("--invert/--no-invert", default=None, help="Is the ink dark?  [default: see border]")
 def predict(model: str, images: tuple[str, ...], invert: bool) -> None:
     """Show what a trained net reads in pictures of digits: files or folders."""
     from cnnlib import backend, digits
@@ -229,46 +220,25 @@ def batch_plan(file: str) -> None:
     metavar="ADDRESS",
     help="Use the Dask cluster there, such as tcp://host:8786.  [default: this machine]",
 )
-@click.option(
-    "--workers",
-    type=AT_LEAST_1,
-    help="Do so many runs at a time.  [default: one a core, as memory allows]",
-)
-@click.option(
-    "--threads",
-    type=AT_LEAST_1,
-    help="Give each run so many threads.  [default: its part of the cores]",
-)
+@click.option("--workers", type=AT_LEAST_1, help="So many runs at a time.  [default: one a core]")
+@click.option("--threads", type=AT_LEAST_1, help="Threads of each run.  [default: an equal part]")
 @click.option(
     "--copy-to",
     "copies",
     metavar="PLACE",
     help="Put executed notebooks there as well: a folder, s3://..., gs://..., abs://...",
 )
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    default=2,
-    show_default=True,
-    help="Start a run again that was killed.",
-)
-def batch_run(
-    file: str,
-    scheduler: str | None,
-    workers: int | None,
-    threads: int | None,
-    copies: str | None,
-    retries: int,
-) -> None:
+@click.option("--retries", type=click.IntRange(0), default=2, help="Start a killed run again.")
+def batch_run(file: str, **options: Any) -> None:
     """Run what is not in the results yet."""
     from cnnlab import batch
 
-    if scheduler and workers:
+    if options["scheduler"] and options["workers"]:
         raise click.UsageError(
             "--workers is for this machine; on a cluster it is --nworkers and --nthreads of the "
             "workers"
         )
-    failed = batch.run(file, scheduler, workers, threads, copies, retries)
+    failed = batch.run(file, **options)
     if failed:
         click.echo(f"{len(failed)} failed: {', '.join(map(str, failed))}", err=True)
         raise SystemExit(1)
@@ -301,13 +271,7 @@ def transfer() -> None:
 
 @transfer.command("features", epilog=examples("transfer features cifar10 --image-size 64"))
 @click.argument("dataset")
-@click.option(
-    "--image-size",
-    type=click.IntRange(min=32),
-    default=32,
-    show_default=True,
-    help="Resize images to this side in pixels.",
-)
+@click.option("--image-size", type=click.IntRange(32), default=32, help="Side in pixels.")
 @click.option("--train-size", type=AT_LEAST_1, help="Take so many training images.  [default: all]")
 def transfer_features(dataset: str, image_size: int, train_size: int | None) -> None:
     """Compute and keep the features of frozen VGG16, resumably."""
@@ -420,7 +384,7 @@ def data_fetch(names: tuple[str, ...], archive: str | None, partial: bool) -> No
     """Download and prepare data sets; an interrupted download continues."""
     from cnnlab import fetch
 
-    if failed := fetch.fetch(names, archive, partial, say=click.echo):
+    if failed := fetch.fetch(names, archive, partial):
         click.echo(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}", err=True)
         raise SystemExit(1)
 

@@ -15,7 +15,6 @@ from cnnlib.errors import InputError
 def run(
     chosen: Sequence[str | os.PathLike[str]] | None = None,
     folder: str | os.PathLike[str] | None = None,
-    progress: bool = True,
 ) -> list[str]:
     """Run notebooks at their default parameters and write a report that opens without a network.
 
@@ -25,7 +24,6 @@ def run(
     Args:
         chosen: paths, names or numbers; None for all notebooks of the course.
         folder: for the executed notebooks and the report; None for `course/` in the results folder.
-        progress: show how far each notebook is.
 
     Returns:
         The names of the notebooks that failed.
@@ -43,8 +41,7 @@ def run(
         )
     folder = output_paths.output_folder(folder or storage.results_folder() / "course")
     entries = [
-        _run_one(path, folder, f"[{number}/{len(paths)}]", progress)
-        for number, path in enumerate(paths, 1)
+        _run_one(path, folder, f"[{number}/{len(paths)}]") for number, path in enumerate(paths, 1)
     ]
     print(f"\n{results_listing.text()}\n\nWriting the report ...", flush=True)
     try:
@@ -58,12 +55,12 @@ def run(
     return failed
 
 
-def _run_one(path: pathlib.Path, folder: pathlib.Path, position: str, progress: bool) -> Entry:
+def _run_one(path: pathlib.Path, folder: pathlib.Path, position: str) -> Entry:
     """Run one notebook; return how it ended, also when it failed."""
     print(f"{position} {path.stem} ...", flush=True)
     started, executed, failure = time.perf_counter(), folder / path.name, ""
     try:
-        notebooks.run(path, output=executed, progress=progress)
+        notebooks.run(path, output=executed)
     except (notebooks.NotebookError, InputError, OSError) as error:
         failure, executed = str(error), executed.with_suffix(".failed.ipynb")
         print(f"      failed. {failure}", flush=True)

@@ -24,13 +24,9 @@ def working_folder() -> pathlib.Path:
 
 
 def copy_for_work(folder: str | os.PathLike[str] | None = None) -> tuple[list[str], list[str]]:
-    """Copy the notebooks that `folder` does not have yet; yours are left as they are.
+    """Copy the notebooks that `folder` (None: `working_folder()`) does not have yet.
 
-    Args:
-        folder: None for `working_folder()`.
-
-    Returns:
-        The names of the notebooks that were copied, and of those that were there already.
+    Returns the names of those that were copied, and of those that were there and stay as they are.
     """
     folder = output_paths.output_folder(folder or working_folder())
     copied, kept = [], []
@@ -73,12 +69,8 @@ def with_answers(nb: Any) -> Any:
 def write(folder: str | os.PathLike[str], edit: Callable[[Any], Any]) -> list[pathlib.Path]:
     """Write an edition of all notebooks to `folder`; links to other files lead to the web.
 
-    Args:
-        folder: where to; not notebooks/ itself.
-        edit: `without_solutions` for students, `with_answers` for teachers.
-
-    Returns:
-        The paths of the notebooks.
+    `edit` is `without_solutions` for students, `with_answers` for teachers. Returns the paths of
+    the notebooks. Raises InputError if `folder` is notebooks/ itself.
     """
     import nbformat
 

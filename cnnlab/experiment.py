@@ -264,7 +264,6 @@ def record(model: str, net: "keras.Model", trained: Any, data: datasets.Dataset)
     """
     from cnnlib import training
 
-    declared = registry.net(model)
     if not trained.is_of(net):
         raise InputError(
             f"the weights of {net.name} are not those that this training ended with: it was "
@@ -278,7 +277,7 @@ def record(model: str, net: "keras.Model", trained: Any, data: datasets.Dataset)
             "was trained on"
         )
     # The net has learned from these images already: that it takes them is no question.
-    _check_recipe(declared, trained.recipe)
+    _check_recipe(registry.net(model), trained.recipe)
     other = _other_images(trained, data) | _other_start(model, net, trained, images, data.info)
     counts = getattr(trained, "counts", None)
     if counts and counts[0].wanted != max(2, len(images)):
@@ -353,10 +352,8 @@ def _keep(planned, net, trained, data):
 
     predictions = predictions_of(planned["model"], net, trained, data.test.images)
     error = 100 * float(np.mean(predictions != data.test.labels))
-    value = round(error, 10)
     metric = results.metric_of(planned["dataset"])
-    if metric == "test_accuracy_percent":
-        value = round(100 - error, 10)
+    value = round(error if metric == "test_error_percent" else 100 - error, 10)
     recipe, source = trained.recipe, data.source
     if recipe.transfer:
         source += f"; weights {trained.backbone.weights.source}"

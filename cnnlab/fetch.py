@@ -2,7 +2,7 @@
 
 import os
 import urllib.parse
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import tabulate
 
@@ -16,11 +16,10 @@ def fetch(
     names: Iterable[str],
     archive: str | os.PathLike[str] | None = None,
     partial: bool = False,
-    say: Callable[[str], object] = print,
 ) -> list[str]:
     """Prepare data sets one after the other; return the names of those that failed.
 
-    A data set that is not available does not stop the others. Each gets a line, by `say`.
+    A data set that is not available does not stop the others. Each gets a line.
     `archive`, only with one name, and `partial` are those of `datasets.prepare`.
 
     Raises:
@@ -32,13 +31,13 @@ def fetch(
     failed = []
     for info in infos:
         if info.name in embedded.WHOLE and archive is None:
-            say(f"{info.name}: the repository carries it, there is nothing to fetch")
+            print(f"{info.name}: the repository carries it, there is nothing to fetch")
             continue
         how = "already prepared" if prepared.find(info) else "prepared"
         try:
-            say(f"{info.name}: {how} in {datasets.prepare(info.name, archive, partial)}")
+            print(f"{info.name}: {how} in {datasets.prepare(info.name, archive, partial)}")
         except Unavailable as error:
-            say(f"{info.name}: failed. {str(error).rstrip('.')}.")
+            print(f"{info.name}: failed. {str(error).rstrip('.')}.")
             failed.append(info.name)
     return failed
 

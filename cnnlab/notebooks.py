@@ -291,16 +291,16 @@ def run(
     notebook: str | os.PathLike[str],
     parameters: dict[str, Any] | None = None,
     output: str | os.PathLike[str] | None = None,
-    progress: bool = True,
 ) -> pathlib.Path:
     """Run a notebook through papermill, in its own folder and with this very Python.
+
+    It shows how far it is: a bar in a terminal, else a line for each section.
 
     Args:
         notebook: a path, a name or a number: see `find`.
         parameters: those that differ from the notebook's own.
         output: where to write the executed notebook; None for `notebooks/` in the results folder.
             It is replaced once the last cell has run.
-        progress: show how far it is: a bar in a terminal, else a line for each section.
 
     Returns:
         The path of the executed notebook.
@@ -325,7 +325,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="cnnlib-") as folder:
         part = pathlib.Path(folder) / output.name
         try:
-            execute(path, part, parameters, progress)
+            execute(path, part, parameters)
         except NotebookError as error:
             message = f"{path.stem}: {error}"
             if part.exists():  # else the kernel did not even start
@@ -349,9 +349,7 @@ def _without_papermill(path):
     return nbformat.writes(nb) + "\n"
 
 
-def execute(
-    path: pathlib.Path, target: pathlib.Path, parameters: dict[str, Any], progress: bool
-) -> None:
+def execute(path: pathlib.Path, target: pathlib.Path, parameters: dict[str, Any]) -> None:
     """Run the notebook at `path` in its own folder, and write it to `target` after each cell.
 
     `parameters` are values that `checked` has accepted.
@@ -363,7 +361,7 @@ def execute(
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    bar = progress and sys.stderr.isatty()
+    bar = sys.stderr.isatty()
     try:
         nb = papermill.execute_notebook(
             # papermill reads braces in a path as names of parameters
@@ -378,7 +376,7 @@ def execute(
             record_timing=False,
             cwd=path.parent,
             progress_bar={"desc": f"      {path.stem}", "leave": False} if bar else False,
-            on_cell_start=_print_sections if progress and not bar else None,
+            on_cell_start=None if bar else _print_sections,
         )
     except papermill.PapermillExecutionError as error:
         number = error.cell_index + 1 - bool(parameters)  # papermill adds a cell with these

@@ -57,8 +57,7 @@ def train_transfer(
         images: uint8 (n, h, w, 3).
         labels: integers (n,).
         recipe: with a `transfer` part.
-        seed: decides the head's first weights and the order of the images.
-        classes: number of classes.
+        seed, classes: as for `transfer.train`.
         folder_of: the folder of the stage that a recipe is.
         weights: pretrained weights; those of ImageNet if None.
 

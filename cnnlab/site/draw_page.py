@@ -27,14 +27,9 @@ UNCERTAIN_BELOW = 0.65
 
 
 def write_page(folder: pathlib.Path, has_site: bool = False) -> pathlib.Path:
-    """Write the page into `folder`, which is made if it is not there.
+    """Write the page into `folder`, which is made if it is not there; return its index.html.
 
-    Args:
-        folder: where it goes; files of the same names are replaced.
-        has_site: whether the page is part of the site, whose first page is in the folder above.
-
-    Returns:
-        The path of index.html.
+    `has_site` says that it is a part of the site, whose first page is in the folder above.
     """
     shutil.copytree(SOURCES, folder, dirs_exist_ok=True)
     data = {
@@ -69,9 +64,8 @@ def exported(name: str, recipe: str, title: str) -> dict[str, Any]:
 def sheet(train: int = 2000, held: int = 500) -> dict[str, Any]:
     """Return the digits that nets learn from in the page, all of MNIST's training images.
 
-    Returns:
-        labels: of the first `train` images, then of the last `held`, which are held back; packed:
-        their pixels, 28x28 bytes each, deflated, in base64.
+    `labels` are those of the first `train` images, then of the last `held`, which are held back;
+    `packed` has their pixels, 28x28 bytes each, deflated, in base64.
     """
     part = datasets.load("mnist").train
     images = np.concatenate([part.images[:train], part.images[-held:]])
@@ -111,10 +105,6 @@ def examples() -> list[dict[str, Any]]:
     """Return the first two digits of each class of MNIST's test images, in base64."""
     test = datasets.load("mnist").test
     chosen = [i for digit in range(10) for i in np.flatnonzero(test.labels == digit)[:2]]
-    return [
-        {
-            "label": int(test.labels[i]),
-            "image": base64.b64encode(test.images[i].tobytes()).decode(),
-        }
-        for i in chosen
-    ]
+    images = [base64.b64encode(test.images[i].tobytes()).decode() for i in chosen]
+    pairs = zip(chosen, images, strict=True)
+    return [{"label": int(test.labels[i]), "image": image} for i, image in pairs]

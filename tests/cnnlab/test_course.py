@@ -66,7 +66,7 @@ def test_it_goes_on_after_a_failure_and_says_so(course_folder, tmp_path, capsys)
 def test_of_named_notebooks(course_folder, no_report):
     write(course_folder / "01_good.ipynb")
     write(course_folder / "02_other.ipynb")
-    assert course.run(["02"], progress=False) == []
+    assert course.run(["02"]) == []
     names = {p.name for p in (storage.results_folder() / "course").iterdir()}
     assert names == {"02_other.ipynb"}
 
@@ -74,7 +74,7 @@ def test_of_named_notebooks(course_folder, no_report):
 def test_copies_are_no_notebooks_of_the_course(course_folder, no_report):
     write(course_folder / "01_good.ipynb")
     write(course_folder / "01_good-Copy1.ipynb", "1 / 0")
-    assert course.run(progress=False) == []
+    assert course.run() == []
 
 
 def test_without_notebooks(course_folder):
@@ -87,7 +87,7 @@ def test_every_link_of_the_report_leads_to_a_file_whatever_the_paths(course_fold
         write(course_folder / f"{name}.ipynb")
     folder = tmp_path / "report #1 100%?"
     paths = sorted(course_folder.glob("*.ipynb"))
-    assert course.run(paths, folder, progress=False) == []
+    assert course.run(paths, folder) == []
     assert len(set(links(folder))) == len(paths)
     assert all(page.is_file() for page in links(folder))
 
@@ -100,7 +100,7 @@ def test_a_kernel_that_cannot_start_is_in_the_report(course_folder, tmp_path, mo
     for name in ("01_a", "02_b"):
         write(course_folder / f"{name}.ipynb", "x = 1")
     folder = tmp_path / "report"
-    assert course.run(folder=folder, progress=False) == ["01_a", "02_b"]
+    assert course.run(folder=folder) == ["01_a", "02_b"]
     index = (folder / "index.html").read_text(encoding="utf-8")
     assert index.count("its kernel could not start") == 2
     assert all(page.is_file() for page in links(folder))
@@ -109,4 +109,4 @@ def test_a_kernel_that_cannot_start_is_in_the_report(course_folder, tmp_path, mo
 def test_two_notebooks_of_one_name_are_refused_before_the_first_runs(course_folder, tmp_path):
     others = [write(tmp_path / folder / "01_a.ipynb", "1 / 0") for folder in "ab"]
     with pytest.raises(InputError, match="the same file name"):
-        course.run(others, tmp_path / "report", progress=False)
+        course.run(others, tmp_path / "report")

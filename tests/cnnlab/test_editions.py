@@ -50,7 +50,7 @@ def test_students_get_no_solution(course_folder, tmp_path):
     assert len(nb.cells) == 6 and "x + x" not in text and "2 * x" not in text
     assert nb.cells[2].source == "answer_1 = None"
     assert nb.cells[3].outputs[0].text == "No answer yet"  # the stored outputs stay
-    assert notebooks.run(path, output=tmp_path / "executed.ipynb", progress=False)
+    assert notebooks.run(path, output=tmp_path / "executed.ipynb")
 
 
 def test_teachers_get_the_solutions_in_the_answer_cells(course_folder, tmp_path):
@@ -59,7 +59,7 @@ def test_teachers_get_the_solutions_in_the_answer_cells(course_folder, tmp_path)
     assert len(nb.cells) == 10
     assert nb.cells[2].source == "answer_1 = 2 * x"
     assert nb.cells[4].source == "def double(x):\n    return x + x"
-    executed = read(notebooks.run(path, output=tmp_path / "executed.ipynb", progress=False))
+    executed = read(notebooks.run(path, output=tmp_path / "executed.ipynb"))
     assert executed.cells[-1].outputs[0].text == "of exercise 3\n"
 
 

@@ -205,7 +205,7 @@ class TestRun:
         monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
         monkeypatch.setenv("MPLBACKEND", "Agg")
         values, output = {"learning_rate": 1, "hidden": (20,)}, tmp_path / "out" / "b {0} }{.ipynb"
-        assert notebooks.run(path, values, output, progress=False) == output
+        assert notebooks.run(path, values, output) == output
         expected = [sys.executable, os.path.realpath(path.parent), "3 1.0 [20] mnist"]
         assert printed(output).splitlines() == expected
         assert [p.name for p in output.parent.iterdir()] == [output.name]
@@ -225,10 +225,10 @@ class TestRun:
 
     def test_a_failing_cell_leaves_the_earlier_output_alone(self, tmp_path):
         output = tmp_path / "out" / "a.ipynb"
-        notebooks.run(write(tmp_path / "a.ipynb", "print('good')"), output=output, progress=False)
+        notebooks.run(write(tmp_path / "a.ipynb", "print('good')"), output=output)
         path = write(tmp_path / "a.ipynb", "print('before')", "net = 1\nnet / 0", "print('after')")
         with pytest.raises(notebooks.NotebookError) as error:
-            notebooks.run(path, {"epochs": 1}, output, progress=False)
+            notebooks.run(path, {"epochs": 1}, output)
         message = str(error.value)
         assert message.startswith("a: cell 3, In [4], raised ZeroDivisionError: division by zero\n")
         assert message.splitlines()[1:3] == ["    net = 1", "    net / 0"]
@@ -236,13 +236,13 @@ class TestRun:
         assert str(failed) in message and "good" in printed(output)
         assert "before" in printed(failed) and "after" not in printed(failed)
         assert sorted(p.name for p in output.parent.iterdir()) == ["a.failed.ipynb", "a.ipynb"]
-        notebooks.run(write(tmp_path / "a.ipynb", "print('mended')"), output=output, progress=False)
+        notebooks.run(write(tmp_path / "a.ipynb", "print('mended')"), output=output)
         assert "mended" in printed(output) and not failed.exists()
 
     def test_a_kernel_that_dies(self, tmp_path):
         path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
         with pytest.raises(notebooks.NotebookError, match="its Python process ended"):
-            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+            notebooks.run(path, output=tmp_path / "b.ipynb")
         assert not (tmp_path / "b.ipynb").exists()
 
     def test_a_kernel_that_cannot_start(self, tmp_path, monkeypatch):
@@ -252,13 +252,13 @@ class TestRun:
         monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
         path = write(tmp_path / "a.ipynb", "x = 1")
         with pytest.raises(notebooks.NotebookError, match=r"^a: its kernel could not start"):
-            notebooks.run(path, output=tmp_path / "b.ipynb", progress=False)
+            notebooks.run(path, output=tmp_path / "b.ipynb")
 
     def test_stored_outputs_can_be_renewed_but_not_with_other_parameters(self, notebook):
-        notebooks.run(notebook, output=notebook, progress=False)
+        notebooks.run(notebook, output=notebook)
         assert "epochs 3" in printed(notebook)
         with pytest.raises(InputError, match="is the notebook itself"):
-            notebooks.run(notebook, {"epochs": 1}, output=notebook, progress=False)
+            notebooks.run(notebook, {"epochs": 1}, output=notebook)
 
     def test_a_killed_run_leaves_nothing_beside_its_output(self, tmp_path):
         begun = tmp_path / "begun"

@@ -65,7 +65,7 @@ def test_each_check_waits_for_an_answer_and_accepts_the_solution(name, tmp_path)
         cell.id = f"cell-{i}"
     path = tmp_path / f"{name}.ipynb"
     nbformat.write(students, path)
-    executed = notebooks.run(path, SMALL[name], output=tmp_path / "executed.ipynb", progress=False)
+    executed = notebooks.run(path, SMALL[name], output=tmp_path / "executed.ipynb")
     cells = nbformat.read(executed, as_version=4).cells
     first, then = cells[: -len(answered)], cells[-len(answered) :]
     waiting, right = checks(exercises(first)), checks(then)

@@ -121,7 +121,6 @@ MISTAKES = [
     (NOTEBOOK + "    grid:\n      epochs: []\n", ":4: epochs: List should have at least 1 item"),
     (NOTEBOOK + "    grid:\n      epoch: [1]\n", ":4: epoch: net.ipynb has no parameter 'epoch'. "),
     (NOTEBOOK + "    grid:\n      rate: [1, x]\n", ":4: rate: rate of net.ipynb must be a number"),
-    (NOTEBOOK + "    parameters:\n      rate: 1e-4\n", ":4: rate: rate of net.ipynb must be a num"),
     (
         NOTEBOOK + "    parameters: {rate: 1}\n    grid:\n      rate: [2]\n",
         ":5: rate: is already set under parameters",
