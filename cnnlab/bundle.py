@@ -22,11 +22,10 @@ MOST_BYTES_OF_SUMS = 1 << 20  # ImageNet's 1,088 files take a tenth of it
 
 
 def pack(names: Iterable[str], output: str | os.PathLike[str]) -> list[str]:
-    """Pack prepared data sets into a zip; return the names of the files in it.
+    """Pack prepared data sets into the zip `output`; return the names of the files in it.
 
-    Args:
-        names: the data sets. Those that the repository carries whole are left out.
-        output: the zip. It is written whole or not at all.
+    Data sets that the repository carries whole are left out. The zip is written whole or not at
+    all.
 
     Raises:
         InputError: unknown name, nothing to pack, or `output` cannot be written.

@@ -145,12 +145,7 @@ def notebooks_teacher(folder: str) -> None:
     click.echo("\n".join(map(str, editions.write(folder, editions.with_answers))))
 
 
-@cli.command(
-    "train",
-    epilog=examples(
-        "train lenet-5 mnist --recipe plain --seed 0", "train lenet-1 mnist --recipe plain,epochs=3"
-    ),
-)
+@cli.command("train", epilog=examples("train lenet-5 mnist --recipe plain,epochs=3 --seed 1"))
 @click.argument("model")
 @click.argument("dataset")
 @click.option("--recipe", default="plain", help="Train by this recipe.")
@@ -331,9 +326,7 @@ def results_verify(run_ids: tuple[str, ...]) -> None:
 
 
 @results.command("readme", epilog=examples("results readme --check"))
-@click.option(
-    "--check", is_flag=True, help="Only say whether it is up to date: exit code 1 if not."
-)
+@click.option("--check", is_flag=True, help="Only say if it is up to date; exit code 1 if not.")
 def results_readme(check: bool) -> None:
     """Write the published rows into README's table."""
     from cnnlab import readme

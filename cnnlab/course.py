@@ -21,19 +21,13 @@ def run(
     It prints how far it is, published results beside measured ones, and where everything is. A
     notebook that fails does not stop the others.
 
-    Args:
-        chosen: paths, names or numbers; None for all notebooks of the course.
-        folder: for the executed notebooks and the report; None for `course/` in the results folder.
-
-    Returns:
-        The names of the notebooks that failed.
+    `chosen` are paths, names or numbers of notebooks (None: all). The executed ones and the report
+    go to `folder` (None: `course/` in the results folder). Returns the names of those that failed.
 
     Raises:
         InputError: there is no such notebook, or the folder cannot be written to.
     """
     paths = [notebooks.find(notebook) for notebook in chosen or notebooks.names()]
-    if not paths:
-        raise InputError(f"there are no notebooks in {storage.NOTEBOOKS}")
     if len({path.name for path in paths}) < len(paths):
         raise InputError(
             "two of these notebooks have the same file name, and one would replace the other in "

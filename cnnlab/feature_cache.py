@@ -64,10 +64,8 @@ def features_of(
 ) -> dict[str, transfer.Features]:
     """Return the features of a data set: {"train": Features, "test": Features}.
 
-    Args:
-        dataset: a name of datasets.names().
-        image_size: side in pixels to which the images are resized.
-        train_size: so many training images, those of seed 0; None for all.
+    Images are resized to `image_size` pixels a side. `train_size` training images are those of
+    seed 0; None for all.
     """
     data = datasets.load(dataset, train_size=train_size)
     net = transfer.backbone((*data.train.images.shape[1:3], 3), image_size)

@@ -46,11 +46,8 @@ if importlib.util.find_spec("cnnlib") is None:  # in a hosted session, such as C
 def prepare(drive: bool = False) -> None:
     """Install what this session lacks, make cnnlib importable, and say where results go.
 
-    Running it again changes nothing.
-
-    Args:
-        drive: keep results in Google Drive, where they outlast the session. Colab only; it asks for
-            permission.
+    Running it again changes nothing. With `drive`, on Colab alone, results are kept in Google
+    Drive, where they outlast the session; Colab asks for permission.
     """
     lines = list(missing(LOCK.read_text(encoding="utf-8"), installed_version))
     if lines:

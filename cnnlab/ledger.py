@@ -8,6 +8,7 @@ import csv
 import datetime
 import io
 import json
+import operator
 import pathlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -40,8 +41,7 @@ def record(
         history: by epoch, `training.History.epochs`.
         net: the trained net; it is kept without its optimizer, in float32.
         counts: what the filters of a boosted net found.
-        columns: of the row. row_id, device, threads, versions, code, commit and date are filled in
-            unless given.
+        columns: of the row. What says where it was measured is filled in unless given.
 
     Returns the row in the order of COLUMNS. The same run recorded again replaces its own row.
     Raises InputError, and writes no row, for a column that is missing or unknown, a value that
@@ -59,8 +59,7 @@ def record(
     }
     row = results.check_row(known | columns)
     run = row["run_id"]
-    # An earlier row goes first, so that none has another training's net or predictions after a
-    # kill.
+    # An earlier row goes first: after a kill, none has another training's net or predictions.
     results.local_file(run).unlink(missing_ok=True)
     if net is not None:
         path = results.local_file(run, "nets")
@@ -166,16 +165,13 @@ def _chosen(local, run_ids, recipe):
         return [check_name("run", run, local) for run in run_ids]
     if recipe is not None:
         check_name("recipe", recipe, {row["recipe"] for row in local.values()})
-    return [
-        run
-        for run, row in local.items()
-        if row["train_images"] >= datasets.info(row["dataset"]).train_count
-        and (
-            row["recipe"] == recipe
-            if recipe
-            else row["recipe"] not in recipes.NOTEBOOK_DEFAULTS and "," not in row["recipe"]
-        )
-    ]
+    found = []
+    for run, row in local.items():
+        is_own = row["recipe"] in recipes.NOTEBOOK_DEFAULTS or "," in row["recipe"]
+        is_whole = row["train_images"] >= datasets.info(row["dataset"]).train_count
+        if is_whole and (row["recipe"] == recipe if recipe else not is_own):
+            found.append(run)
+    return found
 
 
 def _publish_net(row):
@@ -212,14 +208,9 @@ def write_ledger(dataset: str, rows: dict[str, dict[str, Any]]) -> None:
 
     They are in the order of the lecture's table, then by model, recipe and seed.
     """
-    order = [*results.lecture_rows(dataset), ""]
-
-    def key(row):
-        place = order.index(row["row_id"])
-        return place, row["model"], row["recipe"], row["seed"], row["date"]
-
-    text = io.StringIO()
+    order, text = [*results.lecture_rows(dataset), ""], io.StringIO()
+    by = operator.itemgetter("model", "recipe", "seed", "date")
     table = csv.DictWriter(text, results.COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(sorted(rows.values(), key=key))
+    table.writerows(sorted(rows.values(), key=lambda row: (order.index(row["row_id"]), by(row))))
     manifest.write(results.ledger_file(dataset), text.getvalue())

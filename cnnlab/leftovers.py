@@ -18,9 +18,8 @@ _INCOMPLETE = re.compile(r"incomplete\..+|.+\.incomplete\w*")
 def find(checkpoints: bool = False) -> dict[pathlib.Path, str]:
     """Return {path: why it is not needed} of what killed runs left in the results and data folders.
 
-    Args:
-        checkpoints: also the checkpoints of trainings that have not been completed, and the
-            results of stages. The same `train` command would continue from them.
+    With `checkpoints` also those of trainings that are not complete, and the results of stages: the
+    same `train` command would continue from them.
     """
     found = {}
     for top in (storage.results_folder(), storage.DATA, prepared.data_folder()):

@@ -68,13 +68,6 @@ def find(notebook: str | os.PathLike[str]) -> pathlib.Path:
     return storage.NOTEBOOKS / f"{check_name('notebook', text, names())}.ipynb"
 
 
-def colab_url(notebook: str | os.PathLike[str]) -> str:
-    """Return the address that opens a notebook of the course in Google Colab."""
-    repository = repository_url().removeprefix("https://github.com/")
-    name = pathlib.Path(notebook).stem
-    return f"https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb"
-
-
 def repository_url() -> str:
     """Return the address of the repository, which pyproject.toml has."""
     text = (storage.ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -296,14 +289,9 @@ def run(
 
     It shows how far it is: a bar in a terminal, else a line for each section.
 
-    Args:
-        notebook: a path, a name or a number: see `find`.
-        parameters: those that differ from the notebook's own.
-        output: where to write the executed notebook; None for `notebooks/` in the results folder.
-            It is replaced once the last cell has run.
-
-    Returns:
-        The path of the executed notebook.
+    `parameters` are those that differ from the notebook's own. Returns the path of the executed
+    notebook: `output`, or one in `notebooks/` of the results folder. It is replaced once the last
+    cell has run.
 
     Raises:
         InputError: there is no such notebook, parameters do not fit, or `output` cannot be written.
@@ -325,7 +313,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="cnnlib-") as folder:
         part = pathlib.Path(folder) / output.name
         try:
-            execute(path, part, parameters)
+            _execute(path, part, parameters)
         except NotebookError as error:
             message = f"{path.stem}: {error}"
             if part.exists():  # else the kernel did not even start
@@ -349,15 +337,8 @@ def _without_papermill(path):
     return nbformat.writes(nb) + "\n"
 
 
-def execute(path: pathlib.Path, target: pathlib.Path, parameters: dict[str, Any]) -> None:
-    """Run the notebook at `path` in its own folder, and write it to `target` after each cell.
-
-    `parameters` are values that `checked` has accepted.
-
-    Raises:
-        NotebookError: a cell raised or left, or the kernel could not start or died.
-        InputError: `target` cannot be written.
-    """
+def _execute(path: pathlib.Path, target: pathlib.Path, parameters: dict[str, Any]) -> None:
+    """Run the notebook at `path` in its own folder, and write it to `target` after each cell."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 

@@ -59,11 +59,7 @@ def draw(path: pathlib.Path) -> None:
 
 
 def make_thumbnails(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Write a small picture for each notebook: the stored one of the cell that is tagged so.
-
-    Raises:
-        ValueError: a notebook has no such cell, or more than one, or no picture is stored in it.
-    """
+    """Write a small picture for each notebook: the one that is stored in the cell tagged so."""
     from PIL import Image
 
     written = []

@@ -55,27 +55,23 @@ def _trained_again(row):
     """Return the class of each test image, by a net trained as the row says."""
     recipe = recipes.recipe(row["recipe"])
 
+    model, dataset, seed, size = (row[c] for c in ("model", "dataset", "seed", "train_images"))
+
     def plan(stage):
-        return experiment.plan(
-            row["model"], row["dataset"], stage, row["seed"], row["train_images"]
-        )
+        return experiment.plan(model, dataset, stage, seed, size)
 
     if plan(recipe)["settings"] != row["settings"]:
         raise InputError(
             f"{row['run_id']} was trained with the settings {row['settings']}, and `train` has "
             f"{plan(recipe)['settings']}"
         )
-    data = datasets.load(row["dataset"], train_size=row["train_images"], seed=row["seed"])
+    data = datasets.load(dataset, train_size=size, seed=seed)
     with tempfile.TemporaryDirectory(prefix="cnnlib-verify-") as folder:
         # Folders of its own: no earlier stage is taken from the results.
         net, trained = experiment.train(
-            row["model"],
-            data,
-            recipe,
-            row["seed"],
-            lambda stage: pathlib.Path(folder, plan(stage)["run_id"]),
+            model, data, recipe, seed, lambda stage: pathlib.Path(folder, plan(stage)["run_id"])
         )
-    return experiment.predictions_of(row["model"], net, trained, data.test.images)
+    return experiment.predictions_of(model, net, trained, data.test.images)
 
 
 def compare(row: dict, predictions: np.ndarray) -> Report:
@@ -90,12 +86,13 @@ def compare(row: dict, predictions: np.ndarray) -> Report:
         outcome = REPRODUCED if p >= SMALLEST_P else DIFFERS
         how = f"{different:,} of {len(labels):,} predictions differ, McNemar p = {p:.3g}"
     else:
-        same = math.isclose(value, row["value"], abs_tol=1e-9)
         low, high = _interval(row)
-        outcome = UNKNOWN if math.isnan(low) else REPRODUCED if low <= value <= high else DIFFERS
-        outcome = REPRODUCED if same else outcome
         how = f"no predictions were kept; another seed is expected within {low:.2f} to {high:.2f} %"
-        how = "no predictions were kept, and no other seeds" if math.isnan(low) else how
+        outcome = REPRODUCED if low <= value <= high else DIFFERS
+        if math.isnan(low):
+            how, outcome = "no predictions were kept, and no other seeds", UNKNOWN
+        if math.isclose(value, row["value"], abs_tol=1e-9):
+            outcome = REPRODUCED
     metric = row["metric"].split("_")[1]
     text = f"{metric} {row['value']:.2f} % then, {value:.2f} % now; {how}"
     return Report(outcome, f"{outcome}  {row['run_id']}: {text}")

@@ -54,9 +54,9 @@ def execute(
 ) -> dict[str, Any]:
     """Start the process of a run, wait for its end, and return the record of the run.
 
-    `run_id` is the id on the machine of the command, `results` the results folder, `copies` a place
-    for a copy of the executed notebook. Without `threads` and `memory` (bytes) a run has an equal
-    part of this machine; a limit in the batch file goes before `memory`.
+    `run_id` is the id on the machine of the command, `copies` a place for a copy of the executed
+    notebook. Without `threads` and `memory` (bytes) a run has an equal part of this machine; a
+    limit in the batch file goes before `memory`.
 
     Raises:
         Killed: its process or its kernel was killed, as the record says.

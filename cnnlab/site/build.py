@@ -49,11 +49,8 @@ class Entry:
 def build_site(folder: str | pathlib.Path | None = None) -> pathlib.Path:
     """Build the site: notebooks with their stored outputs, results, glossary, API reference.
 
-    Args:
-        folder: where to write it; None for `site/` in the checkout. A site there is replaced.
-
-    Returns:
-        The path of its first page.
+    A site in `folder` (None: `site/` in the checkout) is replaced. Returns the path of its first
+    page.
 
     Raises:
         InputError: the folder cannot be written to, or has something else than a site.

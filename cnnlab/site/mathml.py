@@ -3,6 +3,7 @@
 from html import escape
 from typing import Any
 
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
 
@@ -22,15 +23,9 @@ def mathml(tex: str, display: str) -> str:
 
 def _inline(visitor, node):
     visitor.body.append(mathml(node.astext(), "inline"))
-    _skip(visitor)
+    raise SkipNode
 
 
 def _display(visitor, node):
     visitor.body.append(f'<div class="math">{mathml(node.astext(), "block")}</div>')
-    _skip(visitor)
-
-
-def _skip(visitor):
-    from docutils.nodes import SkipNode
-
     raise SkipNode

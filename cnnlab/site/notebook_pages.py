@@ -13,12 +13,9 @@ _REPOSITORY_LINK = re.compile(r"\]\(\.\./(?!notebooks/|docs/)")
 
 
 def prepared(path: pathlib.Path, name: str, failure: str = "") -> Any:
-    """Return an executed notebook as Sphinx shows it.
+    """Return an executed notebook as Sphinx shows it: `name` is its title if it has none.
 
-    Args:
-        path: the notebook.
-        name: its title if it has none.
-        failure: why it did not run to its end, shown above it.
+    `failure`, why it did not run to its end, is shown above it.
     """
     from nbformat.v4 import new_markdown_cell
 

@@ -42,7 +42,10 @@ def test_is_small(path):
 def test_opens_with_title_badge_and_cost(path, nb):
     assert nb.cells[0].cell_type == "markdown" and nb.cells[0].source.startswith("# ")
     opening = "\n".join(cell.source for cell in nb.cells[:3] if cell.cell_type == "markdown")
-    badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({notebooks.colab_url(path)})"
+    colab = "https://colab.research.google.com"
+    repository = notebooks.repository_url().replace("https://github.com", f"{colab}/github")
+    badge = f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({repository}/blob/main/notebooks/"
+    badge += f"{path.name})"
     assert badge in opening
     (cost,) = [line for line in opening.splitlines() if re.match(r"\W*Cost\b", line)]
     assert "minute" in cost and "cores" in cost and "GPU" in cost and "GB" in cost
