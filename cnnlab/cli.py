@@ -171,6 +171,7 @@ def train(
         f"{model} {dataset} {row['recipe']} seed {seed}: {row['value']:.2f} % {measure} "
         f"in {row['train_seconds']:.0f} s{note}"
     )
+    run = row["run_id"]
     local, net = results.local_file(run), results.local_file(run, "nets")
     click.echo(f"Row: {local if local.exists() else f'{results.ledger_file(dataset)} ({run})'}")
     if net.exists():
@@ -180,7 +181,9 @@ def train(
 @cli.command("predict", epilog=examples("predict lenet-5 my_seven.png"))
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option("--invert/--no-invert", default=None, help="Is the ink dark?  [default: see border]")
+@click.option(
+    "--invert/--no-invert", default=None, show_default=False, help="Say if the ink is dark."
+)
 def predict(model: str, images: tuple[str, ...], invert: bool) -> None:
     """Show what a trained net reads in pictures of digits: files or folders."""
     from cnnlib import backend, digits

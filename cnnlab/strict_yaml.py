@@ -18,7 +18,7 @@ MAX_VALUES = 100_000  # with every alias written out
 
 # The C parser is ten times faster; PyYAML has it on all common platforms.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?e[-+]?[0-9]+", re.ASCII)  # 1e-4: text to YAML 1.1
+_EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+", re.ASCII)  # 1e-4: text to YAML 1.1
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]{0,17})", re.ASCII)
 
 # {where: line}: `where` is the path of keys and indices to a value, () for the whole.

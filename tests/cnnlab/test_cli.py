@@ -209,14 +209,15 @@ class TestBatch:
     def test_failures_are_named(self, monkeypatch):
         failed = runs.TrainingRun("lenet-5", "mnist", "plain", 1)
         calls = []
-        monkeypatch.setattr(batch, "run", lambda *arguments: calls.append(arguments) or [failed])
+        monkeypatch.setattr(batch, "run", lambda path, **given: calls.append(given) or [failed])
         result = run(
             "batch", "run", "batch.yaml", "--workers", 3, "--copy-to", "s3://a", "--retries", 0
         )
         assert (result.exit_code, result.output) == (1, "1 failed: lenet-5 mnist plain seed 1\n")
         both = ("--workers", 3, "--scheduler", "tcp://a:1")  # workers are of this machine
         assert run("batch", "run", "batch.yaml", *both).exit_code == 2
-        assert calls == [("batch.yaml", None, 3, None, "s3://a", 0)]
+        given = {"scheduler": None, "workers": 3, "threads": None, "copies": "s3://a", "retries": 0}
+        assert calls == [given]
 
 
 class TestResults:
@@ -286,13 +287,13 @@ class TestClean:
 class TestData:
     def test_fetch(self, monkeypatch):
         calls = []
-        monkeypatch.setattr(fetch, "fetch", lambda *arguments, say: calls.append(arguments) or [])
+        monkeypatch.setattr(fetch, "fetch", lambda *arguments: calls.append(arguments) or [])
         assert run("data", "fetch", "cifar10", "cifar100").exit_code == 0
         run("data", "fetch", "caltech256", "--archive", "a.tar", "--partial")
         assert calls == [(("cifar10", "cifar100"), None, False), (("caltech256",), "a.tar", True)]
 
     def test_failures_are_named(self, monkeypatch):
-        monkeypatch.setattr(fetch, "fetch", lambda *arguments, say: ["cifar10"])
+        monkeypatch.setattr(fetch, "fetch", lambda *arguments: ["cifar10"])
         result = run("data", "fetch", "mnist", "cifar10")
         assert (result.exit_code, result.output) == (1, "1 of 2 failed: cifar10\n")
 

@@ -77,11 +77,6 @@ def test_copies_are_no_notebooks_of_the_course(course_folder, no_report):
     assert course.run() == []
 
 
-def test_without_notebooks(course_folder):
-    with pytest.raises(InputError, match="there are no notebooks"):
-        course.run()
-
-
 def test_every_link_of_the_report_leads_to_a_file_whatever_the_paths(course_folder, tmp_path):
     for name in ("50% done?", "a#b", "a b", "a_b"):
         write(course_folder / f"{name}.ipynb")
