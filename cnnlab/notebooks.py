@@ -163,11 +163,7 @@ def parse(text: str, default: Any) -> Any:
 
 
 def read_values(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the parameters in a YAML file.
-
-    Raises:
-        InputError: the file does not hold names and values.
-    """
+    """Return the parameters in a YAML file; raise InputError if it holds something else."""
     from cnnlab import strict_yaml
 
     values, _ = strict_yaml.read(path)
