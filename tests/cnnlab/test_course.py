@@ -47,11 +47,8 @@ def test_it_goes_on_after_a_failure_and_says_so(course_folder, tmp_path, capsys)
     folder = tmp_path / "report"
     assert course.run(folder=folder) == ["02_bad"]
     out = capsys.readouterr().out
-    assert re.findall(r"^\[.*", out, re.MULTILINE) == [
-        "[1/3] 01_good ...",
-        "[2/3] 02_bad ...",
-        "[3/3] 03_last ...",
-    ]
+    lines = ["[1/3] 01_good ...", "[2/3] 02_bad ...", "[3/3] 03_last ..."]
+    assert re.findall(r"^\[.*", out, re.MULTILINE) == lines
     assert "02_bad: cell 1, In [1], raised ValueError: <no> data" in out
     assert "1 of 3 notebooks failed: 02_bad" in out
     assert results_listing.text() in out and str(folder / "index.html") in out
@@ -69,36 +66,6 @@ def test_of_named_notebooks(course_folder, no_report):
     assert course.run(["02"]) == []
     names = {p.name for p in (storage.results_folder() / "course").iterdir()}
     assert names == {"02_other.ipynb"}
-
-
-def test_copies_are_no_notebooks_of_the_course(course_folder, no_report):
-    write(course_folder / "01_good.ipynb")
-    write(course_folder / "01_good-Copy1.ipynb", "1 / 0")
-    assert course.run() == []
-
-
-def test_every_link_of_the_report_leads_to_a_file_whatever_the_paths(course_folder, tmp_path):
-    for name in ("50% done?", "a#b", "a b", "a_b"):
-        write(course_folder / f"{name}.ipynb")
-    folder = tmp_path / "report #1 100%?"
-    paths = sorted(course_folder.glob("*.ipynb"))
-    assert course.run(paths, folder) == []
-    assert len(set(links(folder))) == len(paths)
-    assert all(page.is_file() for page in links(folder))
-
-
-def test_a_kernel_that_cannot_start_is_in_the_report(course_folder, tmp_path, monkeypatch):
-    startup = tmp_path / "ipython" / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    (startup / "00.py").write_text("import os; os._exit(1)")
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    for name in ("01_a", "02_b"):
-        write(course_folder / f"{name}.ipynb", "x = 1")
-    folder = tmp_path / "report"
-    assert course.run(folder=folder) == ["01_a", "02_b"]
-    index = (folder / "index.html").read_text(encoding="utf-8")
-    assert index.count("its kernel could not start") == 2
-    assert all(page.is_file() for page in links(folder))
 
 
 def test_two_notebooks_of_one_name_are_refused_before_the_first_runs(course_folder, tmp_path):

@@ -108,11 +108,3 @@ def test_logits_are_those_of_keras(node, test_images, name, recipe, title):
         inputs.reshape(COUNT, -1).tolist(),
     )
     np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-def test_a_layer_that_the_page_does_not_know_is_refused(monkeypatch):
-    import keras
-
-    net = keras.Sequential([keras.layers.Input((28, 28, 1)), keras.layers.MaxPooling2D(2)])
-    with pytest.raises(ValueError, match="cannot compute the layer"):
-        draw_page._layers(net)

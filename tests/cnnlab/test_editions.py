@@ -87,10 +87,6 @@ def test_working_copies_that_are_there_are_left_alone(course_folder, tmp_path):
     assert (folder / "01_a.ipynb").read_text() == "mine"
 
 
-def test_the_links_of_working_copies_lead_to_the_same_files():
-    assert editions.working_folder().parent == storage.NOTEBOOKS.parent
-
-
 def test_the_editions_of_the_course(tmp_path):
     for edit in (editions.without_solutions, editions.with_answers):
         paths = editions.write(tmp_path / edit.__name__, edit)

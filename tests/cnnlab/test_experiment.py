@@ -89,8 +89,15 @@ def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("killed_before", ["nets", "predictions", "histories", "rows"])
+@pytest.mark.parametrize(
+    ("killed_before", "again"),
+    [
+        ("nets", False),
+        ("predictions", False),
+        ("rows", False),
+        ("rows", True),
+    ],
+)
 def test_a_kill_while_a_row_is_written_leaves_no_row(monkeypatch, killed_before, again):
     if again:
         experiment.train_row(*ROW)
@@ -142,16 +149,13 @@ def test_deslanted_images_are_trained_and_tested_on_deslanted():
         (("lenet-5", "cifar10", "benchmark"), "benchmark is for the colour images of the cifar10/"),
         (("cifar10/resnet18", "cifar10", "distorted"), "for digits, .* use one of benchmark, fast"),
         (("vgg16", "cifar10", "plain"), "use one of quick-frozen|use one of .*frozen"),
-        (("lenet-5", "mnits"), "unknown data set 'mnits'. Known: mnist"),
         (("lenet-5", "mnist", "plian"), "unknown recipe 'plian'. Known: plain"),
         (("lenet-5", "mnist", "plain", -1), "seed must be"),
         (("boosted-lenet-4", "mnist", "plain", 2**32 - 1), "seed must be a .* to 4292967295"),
         (("lenet-5", "mnist", "plain", 0, 70000), "from 1 to the 60000 training images"),
-        (("lenet-5", "mnist", "plain", 0, 0), "train_size must be"),
         (("lenet-1", "fashion_mnist"), "takes MNIST's size-normalised digits"),
         (("cifar10/resnet18", "mnist", "benchmark"), "images of mnist are 28x28x1: use one of"),
         (("cifar10/vgg16", "cifar10", "short"), "such as short,small_epochs=0$"),
-        (("cifar10/small", "cifar10", "short"), "such as short,small_epochs=0$"),
         (("cifar10/fast", "cifar10", "short,small_size=8"), "short,small_size=8,small_epochs=0$"),
     ],
 )
@@ -246,11 +250,7 @@ def test_record_refuses_a_net_that_was_trained_on_or_stopped(monkeypatch):
     ("trained_as", "recorded_as"),
     [
         ("lenet-5", "lenet-5-paper"),
-        ("lenet-1", "lenet-1-paper"),
-        ("lenet-1-paper", "lenet-1"),
-        ("lenet-5", "lenet-4"),
         ("mlp-28x28-300-100", "mlp-28x28-500-150"),
-        ("mlp-28x28-300", "linear-28x28"),
         ("linear-20x20", "boosted-linear-20x20"),
     ],
 )

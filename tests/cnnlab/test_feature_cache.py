@@ -1,8 +1,7 @@
 """Features on disk: computed once, complete or not there, and checked each time they are read."""
 
 import shutil
-import subprocess
-import sys
+import threading
 
 import keras
 import numpy as np
@@ -113,33 +112,15 @@ def test_a_full_disk_is_an_error(tiny, monkeypatch):
     assert not files()
 
 
-@pytest.mark.slow
-def test_two_processes_share_one_computation(tiny, tmp_path):
-    tiny.model.save(tmp_path / "tiny.keras")
-    np.save(tmp_path / "images.npy", IMAGES)
-    program = """
-import cnnlib, keras, numpy as np, sys
-from cnnlib import transfer
-from cnnlab import feature_cache
-from cnnlib.models import vgg
-transfer.BATCH, feature_cache.CHUNK = 8, 16
-calls, compute = [], transfer.features
-transfer.features = lambda *arguments, **options: calls.append(1) or compute(*arguments, **options)
-weights = vgg.Weights((np.ones(3, "float32"),), "any")
-net = transfer.Backbone(keras.saving.load_model("tiny.keras"), 32, weights)
-print("ready", flush=True); sys.stdin.readline()
-found = feature_cache.features(net, np.load("images.npy"), progress=False, folder="shared")
-print(len(calls), found.array.sum())
-"""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}
-    both = [subprocess.Popen([sys.executable, "-c", program], **pipes) for _ in range(2)]
-    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
-    for process in both:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    answers = [process.communicate()[0].split() for process in both]
-    assert sorted(calls for calls, _ in answers) == ["0", "4"]
-    assert len({total for _, total in answers}) == 1
+def test_two_that_want_them_at_once_share_one_computation(tiny, calls):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(cached(tiny))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert calls == [16, 16, 16, 2]
+    np.testing.assert_array_equal(found[0].array, found[1].array)
 
 
 def test_those_of_a_data_set(tiny, monkeypatch):

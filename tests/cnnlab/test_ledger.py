@@ -35,12 +35,6 @@ def test_record_writes_one_row_and_it_is_read(run, local_files):
         results.measured("svhn")
 
 
-def test_the_same_run_again_replaces_its_row(run):
-    ledger.record(**run(value=1.5))
-    ledger.record(**run(value=1.25, train_seconds=1))
-    assert results.measured()["value"].tolist() == [1.25]
-
-
 @pytest.mark.parametrize(
     ("model", "dataset", "row_id"),
     [
@@ -57,22 +51,17 @@ def test_record_finds_the_lectures_row(run, model, dataset, row_id):
 
 BAD = [
     ({"value": math.nan}, "value"),
-    ({"value": math.inf}, "value"),
     ({"value": 100.5}, "value"),
-    ({"value": -0.1}, "value"),
     ({"dataset": "minst"}, "unknown data set 'minst'. Known: mnist"),
     ({"row_id": "mnist/lenet-6"}, "unknown row 'mnist/lenet-6'. Known: mnist/lenet"),
     ({"row_id": "mnist/lenet-4"}, "unknown net of the row mnist/lenet-4 'lenet-5'"),
     ({"metric": "error"}, "metric must be 'test_error_percent' or 'test_accuracy_percent'"),
     ({"seed": None}, "seed must be a valid integer, got None"),
-    ({"seed": -1}, "seed"),
     ({"seed": 2**64}, "seed must be less than"),
     ({"train_images": 0}, "train_images must be greater than or equal to 1, got 0"),
-    ({"train_seconds": -0.5}, "train_seconds"),
     ({"protocol": "two\nlines"}, "protocol"),
     ({"run_id": "../elsewhere"}, "run_id"),
     ({"recipe": "plain/../../../elsewhere"}, "recipe"),
-    ({"recipe": "/etc/passwd"}, "recipe"),
     ({"date": "yesterday"}, "date"),
     ({"settings": "[1]"}, "settings must be a JSON object"),
     ({"colour": "red"}, "colour"),
@@ -83,14 +72,6 @@ BAD = [
 def test_record_refuses(run, changed, message, local_files):
     with pytest.raises(InputError, match=message):
         ledger.record(**run(**changed))
-    assert local_files() == []
-
-
-def test_record_names_what_is_missing(run, local_files):
-    columns = run()
-    del columns["seed"]
-    with pytest.raises(InputError, match="seed field required"):
-        ledger.record(**columns)
     assert local_files() == []
 
 
@@ -113,7 +94,6 @@ def test_record_leaves_nothing_when_the_disk_fails(run, monkeypatch, failing, lo
         ("[1]", "no row"),
         ({"run_id": "another"}, "it holds the run another"),
         ({"value": math.nan}, "value"),
-        ({"top5": 99.0}, "top5 extra inputs"),
         ("[" * 100_000, "recursion"),
     ],
 )
@@ -128,32 +108,15 @@ def test_a_damaged_row_of_this_machine_is_named_and_kept(run, content, message):
     assert path.read_bytes() == before
 
 
-def test_what_macos_writes_beside_a_row_is_no_row(run):
-    row = ledger.record(**run())
-    path = results.local_file(row["run_id"])
-    path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7")
-    assert list(results.rows()) == [row["run_id"]]
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda lines: [lines[0], lines[1], lines[1]], "line 3: .*does not belong there"),
         (lambda lines: [*lines, "<<<<<<< HEAD"], "line 4: "),
         (lambda lines: [lines[0], lines[1], lines[2][:60]], "line 3: "),
-        (lambda lines: [lines[0], lines[1] + ",1"], "line 2: "),
-        (lambda lines: [lines[0], lines[1].replace(",0.95,", ",,")], "line 2: .*value.*''"),
         (lambda lines: [lines[0], lines[1].replace(",0.95,", ",nan,")], "line 2: .*value.*nan"),
-        (
-            lambda lines: [
-                lines[0],
-                lines[1].replace("mnist/lenet-5", "").replace("mnist", "svhn"),
-            ],
-            "line 2: .*unknown data set 'svhn'",
-        ),
         (lambda lines: [lines[0], lines[1], lines[2] + ',"'], "line 3: unexpected end of data"),
         (lambda lines: lines[1:], "line 1: the columns must be run_id,row_id"),
-        (lambda lines: [], "line 0: the columns must be run_id,row_id"),
     ],
 )
 def test_a_damaged_ledger_is_named_and_kept(run, published_ledger, damage, message, local_files):
@@ -184,15 +147,10 @@ def test_publish_moves_rows_in_the_order_of_the_lectures_table(run, measured_fol
     taken, left = ledger.publish()
     assert sorted(taken) == sorted(row["run_id"] for row in made) and left == []
     assert local_files() == []
-    order = [[row.model, row.recipe, row.seed] for row in results.measured("mnist").itertuples()]
-    assert order == [
-        ["linear-20x20", "standard", 0],
-        ["lenet-5", "long", 11],
-        ["lenet-5", "standard", 9],
-        ["lenet-5", "standard", 10],
-        ["lenet-5-paper", "standard", 0],
-        ["my-own-net", "standard", 0],
-    ]
+    order = [(row.model, row.recipe, row.seed) for row in results.measured("mnist").itertuples()]
+    lenets = [("lenet-5", "long", 11), ("lenet-5", "standard", 9), ("lenet-5", "standard", 10)]
+    lenets += [("lenet-5-paper", "standard", 0), ("my-own-net", "standard", 0)]
+    assert order == [("linear-20x20", "standard", 0), *lenets]
     assert results.rows() == {run: row | {"origin": "ledger"} for run, row in before.items()}
     content = (measured_folder / "mnist.csv").read_bytes()
     assert b"\r" not in content and content.count(b"\n") == 7
@@ -208,14 +166,8 @@ def test_publish_leaves_quick_and_partial_runs(run):
 
 
 def test_publish_what_is_named(run):
-    quick, long, partial = (
-        ledger.record(**run(**changed))["run_id"]
-        for changed in (
-            {"recipe": "quick"},
-            {"recipe": "long"},
-            {"recipe": "long", "train_images": 9},
-        )
-    )
+    changes = ({"recipe": "quick"}, {"recipe": "long"}, {"recipe": "long", "train_images": 9})
+    quick, long, partial = (ledger.record(**run(**changed))["run_id"] for changed in changes)
     assert ledger.publish([partial])[0] == [partial]
     assert ledger.publish(recipe="quick") == ([quick], [long])
     for arguments, message in (

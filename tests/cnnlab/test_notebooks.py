@@ -39,22 +39,13 @@ def write(path, *cells, parameters=PARAMETERS):
 
 def printed(path):
     """All that the cells of an executed notebook printed."""
-    cells = nbformat.read(path, as_version=4).cells
-    return "".join(
-        o.text
-        for c in cells
-        if c.cell_type == "code"
-        for o in c.outputs
-        if o.output_type == "stream"
-    )
+    outputs = [o for c in nbformat.read(path, as_version=4).cells for o in c.get("outputs", [])]
+    return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
 @pytest.fixture
 def notebook(tmp_path):
-    return write(
-        tmp_path / "03_net.ipynb",
-        "print('epochs', epochs, 'rate', learning_rate, 'hidden', hidden)",
-    )
+    return write(tmp_path / "03_net.ipynb", "print('epochs', epochs, 'rate', learning_rate)")
 
 
 @pytest.fixture
@@ -218,10 +209,8 @@ class TestRun:
             write(tmp_path / "a.ipynb", "# First part\ntext", "x = 1", "# Second part"),
             output=tmp_path / "b.ipynb",
         )
-        assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
-            "First part",
-            "Second part",
-        ]
+        lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+        assert lines == ["First part", "Second part"]
 
     def test_a_failing_cell_leaves_the_earlier_output_alone(self, tmp_path):
         output = tmp_path / "out" / "a.ipynb"

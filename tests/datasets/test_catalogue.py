@@ -1,8 +1,5 @@
 """What is known of the data sets, and their class names."""
 
-import dataclasses
-import hashlib
-
 import pytest
 import tensorflow_datasets as tfds
 
@@ -55,16 +52,6 @@ def test_class_names_are_in_the_order_of_tfds(tmp_path):
     twice = [name for name in datasets.info("imagenet").class_names if "(" in name]
     cranes, maillots = ("n02012849", "n03126707"), ("n03710637", "n03710721")
     assert twice == [f"crane ({i})" for i in cranes] + [f"maillot ({i})" for i in maillots]
-
-
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path, monkeypatch):
-    content = b"\xef\xbb\xbf" + (storage.DATA / "class_names" / "cifar100.txt").read_bytes()
-    (tmp_path / "class_names").mkdir()
-    (tmp_path / "class_names" / "cifar100.txt").write_bytes(content)
-    sums = f"{hashlib.sha256(content).hexdigest()}  class_names/cifar100.txt\n"
-    (tmp_path / "SHA256SUMS").write_text(sums)
-    monkeypatch.setattr(storage, "DATA", tmp_path)
-    assert dataclasses.replace(CATALOGUE["cifar100"]).class_names[0] == "apple"
 
 
 @pytest.mark.parametrize("name", sorted(ADDRESSES))

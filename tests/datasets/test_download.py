@@ -1,6 +1,5 @@
 """Preparing a set: downloads, archives handed in, what is refused. No network."""
 
-import gzip
 import hashlib
 import io
 import os
@@ -162,13 +161,6 @@ def test_nothing_is_downloaded_when_that_is_not_wanted(monkeypatch):
             load("cifar10", download=False)
 
 
-def test_a_data_folder_that_cannot_be_written(host, published, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("not a folder")
-    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "file"))
-    with pytest.raises(InputError, match=r"cannot write to the folder .* CNNLIB_DATA"):
-        datasets.prepare("caltech256")
-
-
 def test_imagenet_says_how_to_get_it(tmp_path):
     message = unavailable("imagenet")
     manual = str(tmp_path / "data" / "tfds" / "downloads" / "manual")
@@ -185,12 +177,11 @@ def test_imagenet_says_how_to_get_it(tmp_path):
 # ---- archives handed in
 
 
-@pytest.mark.parametrize("name", ["caltech101", "caltech256"])
-def test_an_archive_handed_in_needs_no_network(name, published, monkeypatch):
+def test_an_archive_handed_in_needs_no_network(published, monkeypatch):
     monkeypatch.setattr(download, "_check_host", None)
-    datasets.prepare(name, archive=published[name])
-    assert datasets.status(name).state == "prepared"
-    assert published[name].exists()
+    for name, path in published.items():
+        datasets.prepare(name, archive=path)
+        assert datasets.status(name).state == "prepared" and path.exists()
 
 
 def test_archives_of_other_containers(published, tmp_path, monkeypatch):
@@ -255,11 +246,6 @@ def sparse():
     return bytes(header) + b"\0" * 1024
 
 
-def cut_in_a_picture(tar):
-    start = tar.index(b"\xff\xd8\xff")
-    return tar[: start + 100] + b"\0" * 300 + tar[start + 400 :]
-
-
 def altered_header(tar):
     start = tar.index(b"001_0009.jpg")
     return tar[:start] + b"9" + tar[start + 1 :]
@@ -270,20 +256,13 @@ def altered_header(tar):
     [
         (lambda tar: b"<html>Please log in</html>", "it is a web page (HTML), not an archive"),
         (lambda tar: tar[:-30_000], "cannot be read"),
-        (lambda tar: tar[: tar.index(b"001_0009.jpg") // 512 * 512], "cannot be read"),
         (altered_header, "cannot be read"),
-        (cut_in_a_picture, "001.ak47/001_0001.jpg, which is no whole JPEG"),
-        *[
-            (lambda tar, kind=kind: tar_with((JPEG_1, picture(kind))), "is no whole JPEG picture")
-            for kind in ("WEBP", "GIF", "TIFF", "PNG", "BMP")
-        ],
+        (lambda tar: tar_with((JPEG_1, picture("PNG"))), "is no whole JPEG picture"),
         (lambda tar: tar_with(("a.txt", b"")), "has no images of the set"),
         (lambda tar: tar_with((JPEG_1.replace("001.ak47", "258.cat"), b"")), "has 258.cat/001_"),
         (lambda tar: tar_with(*[(JPEG_1, picture("JPEG"))] * 2), "001.ak47/001_0001.jpg twice"),
         (lambda tar: zip_with(JPEG_1), "a zip without a tar file among its 1 files"),
         (lambda tar: sparse(), "7,516,192,768 bytes"),
-        (lambda tar: flipped(gzip.compress(tar, 0)), "cannot be read"),
-        (lambda tar: flipped(zip_with("256_ObjectCategories.tar", tar)), "cannot be read"),
     ],
 )
 def test_archives_that_are_refused(change, says, published, tmp_path):

@@ -84,11 +84,6 @@ def test_samples_as_arrays(name, order, first):
     assert first is None or sample.test.labels[:10].tolist() == first
 
 
-def test_the_training_images_of_fashion_mnist_are_the_first():
-    train = datasets.load("fashion_mnist", sample=True).train
-    assert train.labels[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
-
-
 @pytest.mark.parametrize(("split", "per_class"), [("train", 250), ("test", 100)])
 def test_each_image_of_cifar10_is_a_tile_of_a_sheet(split, per_class):
     """Found again by hand: row and column of the tile from its class."""

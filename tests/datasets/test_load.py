@@ -5,7 +5,6 @@ import pytest
 
 from cnnlib import datasets
 from cnnlib.datasets import embedded, prepared
-from cnnlib.datasets.loading import draw
 from cnnlib.errors import InputError
 
 MNIST_TRAIN = np.array([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949])
@@ -71,44 +70,22 @@ def test_one_size_does_not_change_what_another_draws():
     assert keys(small.train) <= keys(large.train)
 
 
-def test_the_random_stream_is_frozen():
-    """The promise that a seed means the same images on every machine and with every NumPy."""
-    labels = np.arange(1000) % 10
-    assert draw(labels, 10, [0, 0]).tolist() == [113, 130, 176, 317, 448, 452, 539, 611, 635, 864]
-    assert draw(labels, 10, [1, 2]).tolist() == [46, 77, 235, 269, 388, 394, 411, 612, 833, 870]
-
-
-def test_the_least_and_the_most():
-    assert lengths(datasets.load("mnist", train_size=3, test_size=1)) == [3, 0, 1]
-    cut = datasets.load("mnist", train_size=1, validation_size=59_999, test_size=10_000)
-    assert lengths(cut) == [1, 59_999, 10_000]
-    assert cut.test.labels[:4].tolist() == [7, 2, 1, 0]
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ({"name": "mnits"}, "'mnits'. Known: mnist"),
-        ({"name": ["mnist"]}, "name "),
         ({"name": "caltech101"}, "use datasets.stream('caltech101', image_size=...)"),
         ({"train_size": 0}, "train_size for mnist is 0, expected a whole number from 1 to 60000"),
-        ({"train_size": 60_001}, "60001"),
         ({"train_size": 10.0}, "train_size "),
-        ({"train_size": True}, "train_size "),
-        ({"train_size": [100]}, "train_size "),
         ({"test_size": 10_001}, "from 1 to 10000"),
         ({"validation_size": -1}, "validation_size for mnist is -1"),
-        ({"validation_size": None}, "validation_size "),
         ({"validation_size": 60_000}, "from 0 to 59999"),
         ({"train_size": 55_000, "validation_size": 5_001}, "exceed the 60000 training images"),
         ({"seed": 2**32}, "seed"),
-        ({"seed": 0.5}, "seed"),
         ({"sample": "no"}, "sample "),
-        ({"download": 1}, "download "),
         ({"size": 10}, "size"),
         ({"sample": True}, "no sample of mnist: the repository carries it whole"),
         ({"name": "fashion_mnist", "sample": True, "train_size": 2501}, "from 1 to 2500"),
-        ({"name": "cifar100", "sample": True, "test_size": 21}, "from 1 to 20"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_read(arguments, says, monkeypatch):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -114,8 +113,8 @@ def test_equal_images_with_several_labels_are_ordered_by_label():
 
 
 def test_where_prepared_folders_are_looked_for(data, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))  # Windows
+    for variable in ("HOME", "USERPROFILE"):  # the second on Windows
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "elsewhere"))
     assert prepared.find(datasets.info("fashion_mnist")) == data / "3.0.1"
     monkeypatch.delenv("CNNLIB_DATA")
@@ -124,11 +123,9 @@ def test_where_prepared_folders_are_looked_for(data, tmp_path, monkeypatch):
     assert prepared.data_folder() == tmp_path / "home" / "tensorflow_datasets"
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # no home folder
     assert prepared.data_folder() == tmp_path / "results" / "tensorflow_datasets"
-    monkeypatch.setenv("TFDS_DATA_DIR", str(data.parent))
-    assert datasets.load("fashion_mnist").source == "prepared fashion_mnist/3.0.1"
 
 
-@pytest.mark.parametrize("name", ["9.9.9", "3.0.1.old", "incomplete.AB_4.0.0", "3.0", "notes"])
+@pytest.mark.parametrize("name", ["9.9.9", "3.0.1.old", "incomplete.AB_4.0.0"])
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_a_foreign_name_beside_the_versions(name, kind, data):
     """What TFDS has not written is no version; without any other it is named as damaged."""
@@ -147,21 +144,15 @@ SPLIT = b'{"version": "3.0.1", "splits": [{"name": "train", "shardLengths": %s, 
     ("name", "content"),
     [
         ("dataset_info.json", b"[" * 100_000),
-        ("dataset_info.json", b"\xff\xfe"),
-        ("dataset_info.json", b'{"splits": 5}'),
         ("dataset_info.json", b'{"version": "3.0.1", "splits": []}'),
-        ("dataset_info.json", SPLIT % (b"[]", b"0")),
         ("dataset_info.json", SPLIT % (b'["-5", "5"]', b"0")),
-        ("dataset_info.json", SPLIT % (b"[1e999]", b"0")),
         ("dataset_info.json", SPLIT % (b'["1"]', b"9" * 5000)),
         ("dataset_info.json", None),
         ("dataset_info.json", "FIFO"),
         ("features.json", b"{"),
         ("features.json", b'{"pythonClassName": "this.Feature"}'),
-        ("features.json", b'{"type": "this.Feature", "content": {}}'),
         ("features.json", b'{"a": [{"python_class_name": "this.Feature"}]}'),
         ("features.json", b'{"\\u0070ythonClassName": "tensorflow_datasets.core.this.Feature"}'),
-        ("features.json", b'{"pythonClassName": 5}'),
         ("features.json", None),
         ("features.json", "FIFO"),
     ],
@@ -184,9 +175,7 @@ def test_altered_metadata(name, content, data):
     [
         (lambda content, record: b"", " bytes, expected "),
         (lambda content, record: None, " is missing"),
-        (lambda content, record: content[:-7], " bytes, expected "),
         (lambda content, record: content[:record], " bytes, expected "),
-        (lambda content, record: content * 2, " bytes, expected "),
         (lambda content, record: content[:99] + bytes([content[99] ^ 1]) + content[100:], "read"),
     ],
 )
@@ -214,23 +203,6 @@ def test_an_altered_shard(change, says, data):
 def test_another_set_under_the_name(changes, says, data, monkeypatch):
     expect_tiny(monkeypatch, **changes)
     assert says in damaged()
-
-
-def test_fewer_records_than_promised(data):
-    path = data / "3.0.1" / "dataset_info.json"
-    info = json.loads(path.read_text())
-    for split in info["splits"]:
-        split["shardLengths"] = [str(int(length) + 1) for length in split["shardLengths"]]
-        split["numBytes"] = str(int(split["numBytes"]) - 32)
-    path.write_text(json.dumps(info))
-    assert "30 train images with labels from 0 to 9, expected 32" in damaged(partial=True)
-
-
-def test_mnist_has_one_order_whatever_is_prepared(data):
-    """Prepared by TFDS it would have another order, so the repository's own file comes first."""
-    (data.parent / "mnist" / "3.0.1").mkdir(parents=True)
-    assert datasets.load("mnist", train_size=10).source == "embedded data/mnist.npz"
-    assert datasets.image_order("mnist") == "official"
 
 
 def test_an_interrupted_preparation_does_not_look_prepared(host, tmp_path, monkeypatch):

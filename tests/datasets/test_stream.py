@@ -72,14 +72,6 @@ def test_the_drawn_names_are_frozen():
     assert len(caltech.training_names(names[:30], 7)) == 15
 
 
-def test_class_counts_of_what_the_repository_has():
-    mnist = [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
-    assert datasets.class_counts("mnist").tolist() == mnist
-    assert datasets.class_counts("cifar10", sample=True).tolist() == [350] * 10
-    of_pictures = datasets.class_counts("caltech101", sample=True)
-    assert (len(of_pictures), of_pictures.sum(), of_pictures.max()) == (102, 99, 1)
-
-
 @pytest.mark.parametrize(
     ("name", "options"),
     [("caltech101", {}), ("caltech101", {"sample": True}), ("fashion_mnist", {"sample": True})],
@@ -155,13 +147,9 @@ def test_a_flipped_bit_is_never_an_image(archives, published):
         ({"split": "val"}, "split "),
         ({"fit": "squeeze"}, "fit "),
         ({"image_size": 0}, "image_size "),
-        ({"image_size": (10, 20, 3)}, "image_size "),
         ({"image_size": "224"}, "image_size "),
-        ({"image_size": (10.0, 20)}, "image_size"),
-        ({"image_size": True}, "image_size "),
         ({"image_size": 10**9}, "image_size"),
         ({"batch_size": 0}, "batch_size "),
-        ({"batch_size": 8.0}, "batch_size "),
         ({"shuffle": "no"}, "shuffle "),
         ({"seed": -1}, "seed "),
         ({"name": "imagenet", "sample": True}, "there is no sample of imagenet"),

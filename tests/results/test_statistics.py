@@ -30,17 +30,6 @@ def test_interval_at_the_ends():
     assert results.interval(100, 100) == pytest.approx((100 * 0.025 ** (1 / 100), 100))
 
 
-def test_interval_of_lenet5_on_the_test_set():
-    low, high = results.interval(
-        0.95
-    )  # near the normal approximation 0.95 ± 1.96 sqrt(0.95 * 99.05 / 10000)
-    assert (low, high) == pytest.approx((0.95 - 0.19, 0.95 + 0.19), abs=0.03)
-
-
-def test_interval_rounds_a_mean_over_seeds_to_whole_images():
-    assert results.interval(0.954) == results.interval(0.95)
-
-
 @pytest.mark.parametrize("only_a, only_b", [(12, 3), (3, 12), (5, 5), (1, 0), (0, 9)])
 def test_mcnemar_is_twice_the_smaller_tail(only_a, only_b):
     both, neither = 100, 7

@@ -16,7 +16,7 @@ from dask.system import CPU_COUNT
 from distributed import LocalCluster
 
 from cnnlab import batch, ledger
-from cnnlab.batch import dispatch, report, runs, worker
+from cnnlab.batch import dispatch, runs, worker
 from cnnlib import results, storage
 from cnnlib.errors import InputError
 
@@ -222,11 +222,6 @@ class TestExecute:
         with pytest.raises(InputError, match="must be on a disk that all machines share"):
             worker.execute(run, run.id, str(tmp_path / "elsewhere"))
 
-    def test_a_program_that_cannot_start(self, start, monkeypatch):
-        monkeypatch.setattr(worker, "COMMAND", [sys.executable, "-c", "raise SystemExit('no')"])
-        with pytest.raises(worker.Killed, match="its process ended with exit code 1"):
-            start[1]()
-
 
 COMMAND = """
 import signal, sys
@@ -280,12 +275,9 @@ class TestCommands:
     ):
         settings = "distributed: {worker: {lifetime: {duration: 1 s, restart: false}}}\n"
         (tmp_path / "dask.yaml").write_text(settings)
-        path = file_for(write, seed=[1, 2, 3])
-        started = command(
-            path,
-            DASK_CONFIG=str(tmp_path / "dask.yaml"),
-            DASK_DISTRIBUTED__WORKER__PRELOAD="none.py",
-        )
+        own = {"DASK_CONFIG": str(tmp_path / "dask.yaml")}
+        own["DASK_DISTRIBUTED__WORKER__PRELOAD"] = "none.py"
+        started = command(file_for(write, seed=[1, 2, 3]), **own)
         _, err = started.communicate(timeout=240)
         assert started.returncode == 0 and len(quick()) == 3, err
 
@@ -374,11 +366,3 @@ def test_a_cpu_is_not_promised_a_gpus_minutes(write, run, monkeypatch):
     assert runs.expected([training]) == {training.id: (None, None)}
     published["cpu"] = row | {"train_seconds": 7200.0}
     assert runs.expected([training]) == {training.id: (120, None)}
-
-
-@pytest.mark.parametrize(
-    ("minutes", "text"),
-    [(None, "unknown"), (0.5, "30 s"), (2, "2 min"), (89, "89 min"), (90, "1.5 h")],
-)
-def test_minutes_as_text(minutes, text):
-    assert report.minutes_text(minutes) == text

@@ -24,22 +24,11 @@ def notebook(new_notebook):
 def test_trainings_with_seeds_by_count_and_by_list(write):
     text = TRAIN + TRAIN.replace("2}", "[7, 3], train_size: 500}")
     found = batch.read(write(text))
-    assert [(run.recipe, run.seed, run.train_size) for run in found] == [
-        ("plain", 0, None),
-        ("plain", 1, None),
-        ("plain", 7, 500),
-        ("plain", 3, 500),
-    ]
+    expected = [(0, None), (1, None), (7, 500), (3, 500)]
+    assert [(run.seed, run.train_size) for run in found] == expected
     assert str(found[2]) == "lenet-5 mnist plain seed 7 on 500 images"
     planned = [experiment.plan("lenet-5", "mnist", "plain", *each) for each in ((1,), (3, 500))]
     assert [found[i].id for i in (1, 3)] == [row["run_id"] for row in planned]
-
-
-def test_transfer_rows_may_have_a_training_size(write):
-    recipe = "{model: vgg16, dataset: cifar10, recipe: frozen-96-all-linear, seeds: 1"
-    (run,) = batch.read(write(f"- train: {recipe}, train_size: 10000}}\n"))
-    planned = experiment.plan("vgg16", "cifar10", "frozen-96-all-linear", 0, 10000)
-    assert run.id == planned["run_id"]
 
 
 def test_a_grid_is_every_combination_over_the_fixed_parameters(write, notebook):
@@ -55,13 +44,11 @@ def test_a_grid_is_every_combination_over_the_fixed_parameters(write, notebook):
 
 
 def test_notebooks_of_the_course_go_by_their_names(write):
-    assert [
-        run.notebook for run in batch.read(write("- notebook: {path: all}\n"))
-    ] == notebooks.names()
-    (run,) = batch.read(write("- notebook: {path: 01}\n"))
-    assert run.notebook == notebooks.names()[0]
-    (run,) = batch.read(write(f"- notebook: {{path: {storage.NOTEBOOKS / run.notebook}.ipynb}}\n"))
-    assert run.notebook == notebooks.names()[0]
+    names = notebooks.names()
+    path = storage.NOTEBOOKS / f"{names[0]}.ipynb"
+    for given, found in (("all", names), ("01", names[:1]), (path, names[:1])):
+        runs_of = batch.read(write(f"- notebook: {{path: {given}}}\n"))
+        assert [run.notebook for run in runs_of] == found
 
 
 def test_limits_hold_for_the_items_below_and_an_item_may_have_its_own(write):
@@ -93,17 +80,12 @@ def train(value):
 # What a file holds, and the beginning of the error after the file's name.
 MISTAKES = [
     ("", ":1: expected a list of `- train: ...`"),
-    ("train: {}", ":1: expected a list"),
     (TRAIN + "- lenet-5\n", ":2: expected keys and values, got 'lenet-5'"),
-    (TRAIN + "- {}\n", ":2: expected one `train: ...`, `notebook: ...` or `limits: ...`"),
     (TRAIN + "- tran: {}\n", ":2: tran: is no key here; the keys are train, notebook, limits"),
-    (TRAIN + "- train:\n", ":2: train: expected keys and values, got None"),
     (TRAIN + "- train:\n    modle: x\n", ":3: modle: is no key here; the keys are model, dataset"),
     (TRAIN + "- train:\n    model: lenet-6\n", ":2: train: dataset is missing; the keys are model"),
     (TRAIN.replace("lenet-5", "lenet-6"), ":1: model: unknown model 'lenet-6'. Known: lenet-5"),
-    (TRAIN.replace("mnist", "mnits"), ":1: dataset: unknown dataset 'mnits'. Known: mnist"),
     (TRAIN.replace("plain", "plane"), ":1: recipe: unknown recipe 'plane'. Known: plain"),
-    (TRAIN.replace("mnist", "[mnist]"), ":1: dataset: expected a valid string, got ['mnist']"),
     *(
         (train(value), f":1: seeds: expected how many (5: 0 to 4) or a list like [0, 7], got {got}")
         for value, got in [("0", "0"), ("true", "True"), ("[]", "[]"), ("0x10", "'0x10'")]
@@ -112,11 +94,8 @@ MISTAKES = [
     (train("[4294967296]"), ":1: train: seed must be a whole number from 0 to"),
     (train("2, train_size: 60001"), ":1: train: train_size must be a whole number from 1 to the"),
     (train("[1, 1]"), ":1: train: lenet-5 mnist plain seed 1 is already in the file"),
-    (TRAIN.replace("plain", "frozen-32-all-mlp"), ":1: train: the recipe frozen-32-all-mlp is for"),
     (TRAIN.replace("mnist", "caltech101"), ":1: train: lenet-5 takes images of 28x28 or 32x32"),
     (TRAIN + "- notebook:\n    path: nett\n", ":3: path: unknown notebook 'nett'"),
-    ("- notebook: {path: [net]}\n", ":1: path: expected a valid string, got ['net']"),
-    (NOTEBOOK + "    grid: [1]\n", ":3: grid: expected keys and values, got [1]"),
     (NOTEBOOK + "    grid:\n      epochs: 1\n", ":4: epochs: expected a valid list, got 1"),
     (NOTEBOOK + "    grid:\n      epochs: []\n", ":4: epochs: List should have at least 1 item"),
     (NOTEBOOK + "    grid:\n      epoch: [1]\n", ":4: epoch: net.ipynb has no parameter 'epoch'. "),
@@ -128,16 +107,13 @@ MISTAKES = [
     (NOTEBOOK + NOTEBOOK + "    parameters: {epochs: 3}\n", ":3: notebook: net epochs=3 is"),
     ("- notebook:\n    path: 06\n    grid: {seed: [0, -1]}", ":1: notebook: 06_lenet5.ipynb: seed"),
     ("- limits: {minutes: 0}\n", ":1: minutes: expected greater than 0, got 0"),
-    ("- limits: {minutes: .inf}\n", ":1: minutes: expected a finite number, got inf"),
     (train("1, limits: {memory: 4 gb}"), ":1: memory: expected a size like 4 GB (or MB, GB, MiB,"),
     ("- limits: {minutes: 1}\n", ":1: has limits but no run"),
     # What is not YAML, or not the YAML of a list of settings.
     (TRAIN + "- train: [\n", ":3: is not valid YAML: "),
     (TRAIN + "  train: {}\n", ":2: is not valid YAML: 'train' is given twice"),
     (TRAIN + "- train: {1: 2}\n", ":2: is not valid YAML: a name must be text"),
-    (TRAIN + "- train: {[1]: 2}\n", ":2: is not valid YAML: a name must be text"),
     (TRAIN + "- train: !!set {a}\n", ":2: is not valid YAML: the tag 'tag:yaml.org,2002:set'"),
-    (TRAIN + "---\n" + TRAIN, ":2: is not valid YAML: but found another document"),
     ("a: \0", ": is not valid YAML: unacceptable character"),
     # What would take a machine's time or memory.
     (train("10000000"), ":1: train: more than 10,000 runs"),
@@ -150,7 +126,6 @@ MISTAKES = [
     (aliases(9), ":1: is not valid YAML: more than 100,000 values"),
     ("&a [*a]", ":1: is not valid YAML: more than 100,000 values"),
     ("[" * 10**5, ":1: is not valid YAML: more than 20 levels"),
-    (train("9" * 5000), ":1: seeds: expected how many"),
 ]
 
 
@@ -164,15 +139,6 @@ def test_mistakes_say_where_and_what_within_a_second(write, notebook, text, mess
         batch.read(path)
     assert str(error.value).startswith(f"{path}{message}")
     assert len(str(error.value)) < len(str(path)) + 1500 and time.process_time() - started < 1
-
-
-def test_a_byte_order_mark_is_no_mistake_and_other_encodings_are(write):
-    path = write(TRAIN)
-    path.write_text(TRAIN, encoding="utf-8-sig")
-    assert len(batch.read(path)) == 2
-    path.write_bytes(b"\xff\x00\xfe")
-    with pytest.raises(InputError, match=r"batch\.yaml: is not valid YAML"):
-        batch.read(path)
 
 
 @pytest.mark.parametrize(
@@ -218,11 +184,8 @@ def test_two_notebooks_of_one_file_name_are_two_runs_unless_they_are_equal(write
 
 
 def test_a_thousand_runs_are_planned_without_keras(write, notebook):
-    path = write(
-        train("500")
-        + NOTEBOOK
-        + f"    grid: {{epochs: {list(range(10, 60))}, rate: {list(range(1, 11))}}}\n"
-    )
+    grid = f"    grid: {{epochs: {list(range(10, 60))}, rate: {list(range(1, 11))}}}\n"
+    path = write(train("500") + NOTEBOOK + grid)
     code = f"""
 import sys
 from cnnlab import batch
