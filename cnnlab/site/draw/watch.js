@@ -173,10 +173,15 @@
   get("step").addEventListener("click", () => { run(false); worker.postMessage({ run: 1 }); });
   get("restart").addEventListener("click", start);
 
-  // Where the site is not around the page, its notebooks are not there.
-  if (!window.sheet.hasSite) {
-    document.querySelector("#home .site").remove();
-    document.querySelectorAll("a.notebook").forEach((link) => link.replaceWith(link.textContent));
+  // Only the site has the notebooks' pages.
+  if (!window.sheet.hasSite) document.querySelector("#home .site").remove();
+  else {
+    document.querySelectorAll("[data-notebook]").forEach((text) => {
+      const link = document.createElement("a");
+      link.href = `../notebooks/${text.dataset.notebook}.html`;
+      link.textContent = text.textContent;
+      text.replaceWith(link);
+    });
   }
   window.watch = {
     ready: unpack().then(() => {
