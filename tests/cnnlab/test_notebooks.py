@@ -293,7 +293,7 @@ class TestOutput:
 
     @pytest.fixture(autouse=True)
     def _nothing_runs(self, monkeypatch):
-        monkeypatch.setattr(notebooks, "execute", None)
+        monkeypatch.setattr(notebooks, "_execute", None)
 
     @pytest.mark.parametrize("output", ["s3://bucket/a.ipynb", "gs://b/a", "https://a/b.ipynb"])
     def test_an_address_is_refused(self, notebook, tmp_path, monkeypatch, output):
