@@ -285,15 +285,13 @@ class TestCommands:
         path = file_for(write, do=["wait"])
         started = command(path)
         wait_for(quick)
-        (found,) = batch.statuses(batch.read(path))
-        assert found.status == "running" and "running  net do=wait: since" in batch.status_text(
-            path
-        )
+        ((_, status, record),) = batch.statuses(batch.read(path))
+        assert status == "running" and "running  net do=wait: since" in batch.status_text(path)
         started.send_signal(signal.SIGINT)
         out, err = started.communicate(timeout=60)
         assert started.returncode == 130 and "Traceback" not in out + err
         assert err.splitlines()[-2:] == ["Stopping ...", "Stopped."]
-        assert not psutil.pid_exists(found.record["pid"])
+        assert not psutil.pid_exists(record["pid"])
         assert [each[1:] for each in batch.statuses(batch.read(path))] == [("to do", {})]
 
     def test_a_command_that_is_killed_during_a_notebook_takes_its_kernel_with_it(
@@ -330,7 +328,7 @@ def test_a_small_real_batch_and_its_report(write, notebook, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "FAILED: net: cell 2, In [3], raised AssertionError: as told" in out
     assert re.search(r"linear-20x20 mnist plain-small,epochs=1 seed 0: \d+\.\d\d % test error", out)
-    training, done, failing, _ = (each.run.id for each in batch.statuses(batch.read(path)))
+    training, done, failing, _ = (each.id for each, *_ in batch.statuses(batch.read(path)))
     assert (
         failing == failed.id and json.loads(results.local_file(training).read_text())["epochs"] == 1
     )
