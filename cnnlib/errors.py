@@ -54,7 +54,8 @@ def invalid(where: str, error: "pydantic.ValidationError") -> InputError:
     message = found["msg"].removeprefix("Value error, ")
     if found["type"] == "value_error":  # raised by a validator, which names the field itself
         return InputError(f"{where}: {message}")
-    field = next((part for part in found["loc"] if isinstance(part, str)), "the value")
+    names = [part for part in found["loc"] if isinstance(part, str) and part.isidentifier()]
+    field = names[-1] if names else "the value"  # the innermost, in a part of a recipe
     message = message[0].lower() + message[1:]
     message = message.replace("input should be", "must be")
     return InputError(f"{where}: {field} {message}, got {shown(found['input'])}")
