@@ -13,7 +13,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 import pydantic
 from pydantic import BeforeValidator, Field
 
-from cnnlib.errors import invalid
+from cnnlib.errors import InputError, invalid
 
 _Parameters = ParamSpec("_Parameters")
 _Returned = TypeVar("_Returned")
@@ -55,6 +55,8 @@ def validated(function: Callable[_Parameters, _Returned]) -> Callable[_Parameter
     def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
         # By name, so that an error names the argument.
         by_name: dict[str, object] = dict(zip(names, args, strict=False))
+        if twice := by_name.keys() & kwargs:
+            raise InputError(f"{function.__name__}(): two values for {', '.join(sorted(twice))}")
         try:
             return checked()(*args[len(names) :], **by_name | kwargs)
         except pydantic.ValidationError as error:

@@ -47,6 +47,11 @@ def test_bad_arguments_are_named(arguments, name):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
 
+def test_two_values_for_one_argument_are_refused():
+    with pytest.raises(InputError, match="two values for size"):
+        function(1, size=2)
+
+
 @pytest.mark.parametrize("name", [None, 5, b"mnist", ["mnist"], "x" * 10_000, "\0"])
 def test_check_name_takes_anything(name):
     with pytest.raises(InputError, match="unknown data set"):
