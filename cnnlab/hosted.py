@@ -23,6 +23,7 @@ DRIVE = pathlib.Path("/content/drive")
 
 # The first code cell of every notebook. Outside a hosted session it does nothing.
 FIRST_CELL = """\
+# @title Set-up: in a hosted session, such as Colab, it fetches the course
 import importlib.util
 import pathlib
 import shutil
