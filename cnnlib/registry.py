@@ -49,6 +49,8 @@ _PAPER = {
     "initializer": "lecun_1998",
 }
 
+_COLOUR = {"input_shape": (32, 32, 3)}
+
 
 def _linear(size: int) -> Net:
     form, options = f"{size}x{size}", {"input_shape": (size, size, 1)} if size != 28 else {}
@@ -66,6 +68,10 @@ def _cifar10(function: str, smallest_side: int | None = 8) -> Net:
     name = "cifar10/" + function.lower().replace("_", "-")
     function_name = f"cifar10.{function}"
     return Net(name, function, function_name, {}, "cifar10", name, smallest_side=smallest_side)
+
+
+def _rung(name: str, about: str, function: str, **options: Any) -> Net:
+    return Net(f"cifar10/{name}", about, function, options, "cifar10")
 
 
 # Where several nets are compared with one published row, the lecture's own comes first.
@@ -112,12 +118,21 @@ _CIFAR10 = (
         input_format="cifar10",
         smallest_side=12,
     ),
-    Net(
-        "cifar10/small",
-        "SmallNet, which notebook 07 arrives at",
-        "cifar10.SmallNet",
-        input_format="cifar10",
+    # From LeNet-5 to SmallNet and on, one change at a time (batches/ladder.yaml)
+    _rung("lenet-5", "LeNet-5 on colour images", "LeNet5", **_COLOUR),
+    _rung("lenet-5-relu", "the same with ReLU", "LeNet5", **_COLOUR, activation="relu"),
+    _rung(
+        "lenet-5-maximum",
+        "the same with maximum pooling",
+        "LeNet5",
+        **_COLOUR,
+        activation="relu",
+        subsampling="maximum",
     ),
+    _rung("small-no-norm", "SmallNet without batch norm", "cifar10.SmallNet", batch_norm=False),
+    _rung("small", "SmallNet, which notebook 07 arrives at", "cifar10.SmallNet"),
+    _rung("plain-20", "TwentyLayers without shortcuts", "cifar10.TwentyLayers", shortcuts=False),
+    _rung("residual-20", "TwentyLayers with shortcuts", "cifar10.TwentyLayers"),
 )
 
 

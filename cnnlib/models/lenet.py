@@ -5,7 +5,7 @@ is the plain average, and tanh follows the convolutions and the pooling. Where t
 its choice is a value of a keyword, the same in all three:
 
     connections: "full", or "paper": C3 by the paper's table.
-    subsampling: "average", or "trainable": a coefficient and a bias for each map.
+    subsampling: "average", "trainable" (a coefficient and a bias for each map) or "maximum".
     activation: "tanh", "scaled_tanh" (1.7159 tanh(2x/3)) or "relu".
     initializer: "glorot_uniform", or "lecun_1998": uniform in ±2.4/fan_in.
 
@@ -49,7 +49,7 @@ LENET4_TABLE = [sorted((k + step * i) % 8 for i in range(3)) for step in (1, 3) 
 LENET4_PAIRS = [0, 0, 1, 1, 2, 2, 3, 3]  # the map of C1 that each map of S2 subsamples
 
 Connections = Literal["full", "paper"]
-Subsampling = Literal["average", "trainable"]
+Subsampling = Literal["average", "trainable", "maximum"]
 Activation = Literal["tanh", "scaled_tanh", "relu"]
 Initializer = Literal["glorot_uniform", "lecun_1998"]
 
@@ -168,6 +168,8 @@ class _Choices(NamedTuple):
     def pool(self, name: str, inputs: list[int] | None = None) -> layers.Layer:
         if self.subsampling == "average":
             return layers.AveragePooling2D(2, name=name)
+        if self.subsampling == "maximum":
+            return layers.MaxPooling2D(2, name=name)
         # Glorot's rule has no meaning for a coefficient: without the paper's rule the layer starts
         # as the average.
         start = LeCun1998() if self.initializer == "lecun_1998" else None

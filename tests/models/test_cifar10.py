@@ -145,3 +145,19 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_one():
     patches = outputs[:, ::2, ::2, :12].reshape(-1, 12)
     np.testing.assert_allclose(np.cov(patches, rowvar=False), np.eye(12), atol=0.01)
     np.testing.assert_allclose(outputs[..., 12:], -outputs[..., :12], atol=1e-5)
+
+
+def test_a_shortcut_passes_its_input_where_the_convolutions_give_nothing(net):
+    images = np.random.RandomState(0).normal(size=(2, 32, 32, 3)).astype("float32")
+    for name, passed in (("cifar10/residual-20", 1), ("cifar10/plain-20", 0)):
+        model = net(name)
+        before = model.get_weights()
+        for layer in model.layers:
+            if layer.name.endswith("conv2"):
+                layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+        ends = [model.get_layer(layer).output for layer in ("pool", "stage1_block3_conv2")]
+        ends.append(model.get_layer("stage2_conv").input)
+        pooled, zeros, found = map(np.asarray, keras.Model(model.input, ends)(images))
+        model.set_weights(before)
+        assert np.ptp(pooled) > 0.1 and not zeros.any()
+        np.testing.assert_array_equal(found, passed * pooled)

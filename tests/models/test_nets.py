@@ -82,6 +82,15 @@ def test_lenets_take_colour_images_other_sizes_and_other_classes(name, connectio
         assert models.build(name, input_shape=shape, **options).output_shape == (None, 17)
 
 
+def test_maximum_pooling_takes_the_largest_of_four():
+    model = models.build("lenet-1", subsampling="maximum")
+    images, _ = batch(model, n=2)
+    ends = [model.get_layer(layer).output for layer in ("X1", "S2")]
+    before, after = map(np.asarray, keras.Model(model.input, ends)(images))
+    expected = before.reshape(2, 12, 2, 12, 2, 4).max(axis=(2, 4))
+    np.testing.assert_array_equal(after, expected)
+
+
 def test_mlp_takes_relu_and_a_list():
     model = models.build("mlp-28x28-300", hidden=[5, 4], activation="relu", classes=np.int64(2))
     dense = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]

@@ -45,6 +45,30 @@ COUNTS = {
         sum(9 * a * b + 3 * b for a, b in ((3, 32), (32, 64), (64, 128))) + 2048 * 10 + 10,
         9 * (3 * 32 * 32**2 + 32 * 64 * 16**2 + 64 * 128 * 8**2) + 2048 * 10,
     ),
+    "cifar10/small-no-norm": (
+        sum(9 * a * b + b for a, b in ((3, 32), (32, 64), (64, 128))) + 2048 * 10 + 10,
+        9 * (3 * 32 * 32**2 + 32 * 64 * 16**2 + 64 * 128 * 8**2) + 2048 * 10,
+    ),
+    # LeNet-5 with two more input maps of 5x5 for each map of C1
+    **dict.fromkeys(
+        ("cifar10/lenet-5", "cifar10/lenet-5-relu", "cifar10/lenet-5-maximum"),
+        (61_706 + 2 * 6 * 25, 416_520 + 2 * 6 * 25 * 28**2),
+    ),
+    # A convolution, six, six and four in the stages, one before each stage but the first; two
+    # numbers of batch norm for each map before each convolution of a stage and before the mean
+    **dict.fromkeys(
+        ("cifar10/plain-20", "cifar10/residual-20"),
+        (
+            9 * (3 * 16 + 6 * 16**2 + 16 * 32 + 6 * 32**2 + 32 * 64 + 4 * 64**2)
+            + (7 * 16 + 7 * 32 + 5 * 64)
+            + 2 * (6 * 16 + 6 * 32 + 5 * 64)
+            + 640
+            + 10,
+            9 * (3 * 16 * 32**2 + 6 * 16**2 * 16**2 + (16 * 32 + 6 * 32**2) * 8**2)
+            + 9 * (32 * 64 + 4 * 64**2) * 4**2
+            + 640,
+        ),
+    ),
     # 24 biases of the whitening, 3x3 convolutions, one trained number of batch norm for each map
     "cifar10/fast": (
         24 + 9 * (24 * 64 + 64**2 + 64 * 256 + 3 * 256**2) + 2 * (64 + 256 + 256) + 2560,

@@ -1,4 +1,4 @@
-"""The twelve nets of the lecture's CIFAR-10 benchmark, and FastNet and SmallNet, which are ours.
+"""The twelve nets of the lecture's CIFAR-10 benchmark, and three nets of ours.
 
 The twelve are those of the project whose table the lecture quotes. They are not the ImageNet nets
 of the same names: the stems keep the resolution, and there are fewer strides. Common to all:
@@ -15,7 +15,7 @@ Source: the public pytorch-cifar project, github.com/kuangliu/pytorch-cifar (the
 nets and the table of accuracies).
 """
 
-from cnnlib.models.cifar10.fast import FastNet, SmallNet, Whitening
+from cnnlib.models.cifar10.fast import FastNet, SmallNet, TwentyLayers, Whitening
 from cnnlib.models.cifar10.nets import (
     DPN92,
     VGG16,

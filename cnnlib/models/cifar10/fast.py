@@ -1,4 +1,4 @@
-"""Two nets of ours, which are none of the twelve: FastNet and SmallNet.
+"""Nets of ours, which are none of the twelve: FastNet, SmallNet and TwentyLayers.
 
 FastNet learns CIFAR-10 on two CPU cores in less than an hour. What makes it quick was found by
 others, in a line of work that began with DAWNBench (Page 2018, "How to train your ResNet"; Jordan
@@ -116,19 +116,66 @@ def _norm_gelu(x: KerasTensor, stage: str, part: int) -> KerasTensor:
 
 
 def SmallNet(
-    input_shape: tuple[int, int, int] = (32, 32, 3), classes: int = 10, name: str = "small"
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    batch_norm: bool = True,
+    name: str = "small",
 ) -> keras.Model:
     """Build the net that notebook 07 arrives at, LeNet-5 with the ideas of the years after it.
 
     It has three stages of convolution, batch norm, ReLU and max pooling, and one dense layer:
     114,186 trainable parameters, and 10.3 million multiply-adds for an image of 32x32 pixels.
-    Arguments and result as for every net of `cnnlib.models.cifar10`.
+    `batch_norm=False` leaves its 448 numbers out. Other arguments and the result as for every net
+    of `cnnlib.models.cifar10`.
     """
     images = x = keras.Input(input_shape, dtype="float32", name="input")
     for stage, maps in enumerate((32, 64, 128), 1):
         x = layers.Conv2D(maps, 3, padding="same", name=f"conv{stage}")(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"norm{stage}")(x)
+        if batch_norm:
+            x = layers.BatchNormalization(momentum=0.9, name=f"norm{stage}")(x)
         x = layers.ReLU(name=f"relu{stage}")(x)
         x = layers.MaxPooling2D(2, name=f"pool{stage}")(x)
     x = layers.Flatten(name="flatten")(x)
+    return keras.Model(images, layers.Dense(classes, dtype="float32", name="output")(x), name=name)
+
+
+def TwentyLayers(
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    shortcuts: bool = True,
+    name: str = "twenty-layers",
+) -> keras.Model:
+    """Build a net of twenty layers that costs as much as SmallNet, with or without shortcuts.
+
+    Nineteen 3x3 convolutions and one dense layer: 242,570 trainable parameters, with shortcuts or
+    without, and 10.5 million multiply-adds. A block is batch norm, ReLU and a convolution, twice,
+    and with shortcuts its input is added to its result. Between the stages stands a convolution of
+    stride 2, so that no shortcut needs weights. Arguments and result as for every net of
+    `cnnlib.models.cifar10`.
+
+    Papers: He, Zhang, Ren & Sun 2015, "Delving Deep into Rectifiers", for the initial weights;
+    2016, "Identity Mappings in Deep Residual Networks", for the blocks. The nets of 20 layers of
+    "Deep Residual Learning for Image Recognition" have no pooling after the first convolution, and
+    cost four times as much.
+    """
+
+    def convolve(x: KerasTensor, maps: int, name: str, stride: int = 1) -> KerasTensor:
+        options = {"strides": stride, "padding": "same", "kernel_initializer": "he_normal"}
+        return layers.Conv2D(maps, 3, **options, name=name)(x)
+
+    def norm_relu(x: KerasTensor, block: str, part: int | str) -> KerasTensor:
+        x = layers.BatchNormalization(momentum=0.9, name=f"{block}norm{part}")(x)
+        return layers.ReLU(name=f"{block}relu{part}")(x)
+
+    images = keras.Input(input_shape, dtype="float32", name="input")
+    x = layers.MaxPooling2D(2, name="pool")(convolve(images, 16, "conv"))
+    for stage, (maps, depth) in enumerate(((16, 3), (32, 3), (64, 2)), 1):
+        if stage > 1:
+            x = convolve(x, maps, f"stage{stage}_conv", stride=2)
+        for number in range(1, depth + 1):
+            block, y = f"stage{stage}_block{number}_", x
+            for part in (1, 2):
+                y = convolve(norm_relu(y, block, part), maps, f"{block}conv{part}")
+            x = layers.Add(name=f"{block}add")([x, y]) if shortcuts else y
+    x = layers.GlobalAveragePooling2D(name="mean")(norm_relu(x, "", ""))
     return keras.Model(images, layers.Dense(classes, dtype="float32", name="output")(x), name=name)
