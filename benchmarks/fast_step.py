@@ -48,7 +48,7 @@ def run_course(batch: int, precision: str) -> tuple[float, float]:
     from cnnlib.recipes import recipe
 
     images, labels = random_batch(batch)
-    settings = recipe("fast", batch_size=batch, precision=precision)
+    settings = recipe("fast-bfloat16-12", precision=precision)
     with training.precision(settings):
         net = models.build("cifar10/fast")
     net.compile(

@@ -127,7 +127,9 @@ def test_an_epoch_of_sgd_equals_an_independent_computation(data):
     np.testing.assert_allclose(net.get_weights()[1], b, atol=4e-5)
 
 
-@pytest.mark.parametrize("name", ["benchmark", "fast,lookahead=2,small_epochs=1"])
+@pytest.mark.parametrize(
+    "name", ["benchmark", "fast-bfloat16-12,lookahead=2,precision=float32,small_epochs=1"]
+)
 def test_a_killed_run_goes_on_to_the_same_weights(colour, tmp_path, monkeypatch, name):
     recipe, whole = recipes.recipe(name, epochs=3, batch_size=25), small_net()
     expected = training.train(whole, *colour, recipe, seed=2)
@@ -245,7 +247,7 @@ def test_predictions_of_a_half_trained_net_say_so(data, images, stopped_by, monk
 def test_alternating_flips_show_each_image_both_ways_in_two_epochs(colour, monkeypatch):
     images, _ = colour
     monkeypatch.setitem(recipes.CROP_PADDING, "crop-alternating", 0)
-    recipe, order = recipes.recipe("fast"), np.arange(60)[::-1]
+    recipe, order = recipes.recipe("short"), np.arange(60)[::-1]
     first, second, third = (
         training.epoch_images(images, order, recipe, 7, epoch) for epoch in (0, 1, 2)
     )
@@ -306,7 +308,7 @@ def test_a_net_answers_as_many_images_at_a_time_as_memory_holds(colour, monkeypa
 
 def test_a_net_saved_after_training_continues_where_it_was(data, images, tmp_path):
     net = build()
-    recipe = recipes.recipe("fast", protocol="plain", epochs=1, batch_size=50)
+    recipe = recipes.recipe("plain", label_smoothing=0.2, optimizer="torch-sgd", epochs=1)
     training.train(net, images, data.train.labels, recipe)
     net.save(tmp_path / "net.keras")
     loaded = keras.saving.load_model(tmp_path / "net.keras")

@@ -188,7 +188,7 @@ def test_whitening_makes_patches_uncorrelated_and_is_not_trained():
     np.testing.assert_allclose(np.cov(outputs, rowvar=False), np.eye(12), atol=0.1)
     kernel = layer.kernel.numpy()
     np.testing.assert_array_equal(kernel[..., :12], -kernel[..., 12:])
-    recipe = recipes.recipe("fast", epochs=1, batch_size=30)
+    recipe = recipes.recipe("fast-bfloat16-12", epochs=1, batch_size=30, precision="float32")
     training.train(net, images, random.randint(0, 10, 60), recipe, progress=False)
     np.testing.assert_array_equal(layer.kernel.numpy(), kernel)
     assert [v.path for v in layer.trainable_variables] == [layer.bias.path]

@@ -180,7 +180,7 @@ def test_a_row_of_cifar10_holds_an_accuracy_as_its_table_does(monkeypatch):
     )
     data = datasets.Dataset(images, images, images, datasets.info("cifar10"), "made up")
     monkeypatch.setattr(datasets, "load", lambda name, **options: data)
-    recipe = recipes.recipe("fast", epochs=1)
+    recipe = recipes.recipe("fast-bfloat16-12", epochs=1, precision="float32")
     row = experiment.train_row("cifar10/fast", "cifar10", recipe, train_size=40)
     inputs = preprocessing.prepare(images.images, "cifar10")
     error = training.evaluate(kept_net(row), inputs, images.labels, views=6)
