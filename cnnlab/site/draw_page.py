@@ -1,4 +1,4 @@
-"""The pages on which one draws a digit and watches nets learn: plain JavaScript, and its data."""
+"""The pages on which one draws a digit, watches nets learn and looks inside one, with their data."""
 
 import base64
 import json

@@ -157,7 +157,15 @@
     clearTimeout(announcement);
     announcement = setTimeout(() => {
       if (!current && !typed) document.getElementById("announced").textContent = text;
+      keep();
     }, 500);
+  }
+
+  /* The page that looks inside takes the last drawing from here. */
+  function keep() {
+    try {
+      if (latest) localStorage.setItem("drawing", btoa(String.fromCharCode(...latest.image)));
+    } catch (error) { /* a browser that keeps nothing: that page has the examples */ }
   }
 
   // Pictures of maps
