@@ -375,12 +375,11 @@ def data() -> None:
     type=click.Path(dir_okay=False),
     help="Take this archive of Caltech-101 or Caltech-256 instead of a download.",
 )
-@click.option("--partial", is_flag=True, help="Take an archive that holds a part of the set.")
-def data_fetch(names: tuple[str, ...], archive: str | None, partial: bool) -> None:
+def data_fetch(names: tuple[str, ...], archive: str | None) -> None:
     """Download and prepare data sets; an interrupted download continues."""
     from cnnlab import fetch
 
-    if failed := fetch.fetch(names, archive, partial):
+    if failed := fetch.fetch(names, archive):
         click.echo(f"{len(failed)} of {len(names)} failed: {', '.join(failed)}", err=True)
         raise SystemExit(1)
 

@@ -12,15 +12,11 @@ from cnnlib.datasets.catalogue import CATALOGUE
 from cnnlib.errors import InputError, Unavailable
 
 
-def fetch(
-    names: Iterable[str],
-    archive: str | os.PathLike[str] | None = None,
-    partial: bool = False,
-) -> list[str]:
+def fetch(names: Iterable[str], archive: str | os.PathLike[str] | None = None) -> list[str]:
     """Prepare data sets one after the other; return the names of those that failed.
 
     A data set that is not available does not stop the others. Each gets a line.
-    `archive`, only with one name, and `partial` are those of `datasets.prepare`.
+    `archive`, only with one name, is that of `datasets.prepare`.
 
     Raises:
         InputError: unknown name, or an archive that is not the set's.
@@ -35,7 +31,7 @@ def fetch(
             continue
         how = "already prepared" if prepared.find(info) else "prepared"
         try:
-            print(f"{info.name}: {how} in {datasets.prepare(info.name, archive, partial)}")
+            print(f"{info.name}: {how} in {datasets.prepare(info.name, archive)}")
         except Unavailable as error:
             print(f"{info.name}: failed. {str(error).rstrip('.')}.")
             failed.append(info.name)

@@ -4,8 +4,6 @@ Both functions take images as `preprocessing.prepare` returns them, and return n
 same on every machine for the same seed. Neither changes its argument.
 """
 
-from typing import Literal
-
 import numpy as np
 
 from cnnlib.preprocessing import BACKGROUND, prepare
@@ -21,9 +19,7 @@ SHEAR = 0.25  # columns a row
 def distort(
     images: np.ndarray, seed: int | tuple[int, ...], only: np.ndarray | list[int] | None = None
 ) -> np.ndarray:
-    """Apply a random planar affine map to each image.
-
-    The map is a translation, scaling, squeezing and horizontal shear about the middle.
+    """Translate, scale, squeeze and shear each image at random about its middle.
 
     Args:
         images: float32 (n, h, w, c) in the paper's grey levels, as `prepare` returns them.
@@ -50,12 +46,10 @@ def distort(
 
 
 def affine_maps(n: int, size: tuple[int, ...], seed: int | tuple[int, ...]) -> np.ndarray:
-    """Return n random maps for images of `size` (height, width).
+    """Return n random maps for images of `size` (height, width): float32 (n, 8).
 
-    Returns:
-        float32 (n, 8), as keras.ops.image.affine_transform takes them. Row i is
-        (a, b, c, 0, e, f, 0, 0): the output pixel in column x, row y is read from column
-        a x + b y + c, row e y + f of the input.
+    Row i is (a, b, c, 0, e, f, 0, 0), as keras.ops.image.affine_transform takes it: the output
+    pixel in column x, row y is read from column a x + b y + c, row e y + f of the input.
     """
     amounts = np.array([TRANSLATION, TRANSLATION, SCALING, SQUEEZING, SHEAR])
     right, down, scale, squeeze, shear = (
@@ -75,7 +69,7 @@ def crop_and_flip(
     seed: int | tuple[int, ...],
     padding: int,
     mirrored: np.ndarray | None = None,
-    input_format: Literal["cifar10", "rgb"] = "cifar10",
+    input_format: str = "cifar10",
     order: np.ndarray | None = None,
 ) -> np.ndarray:
     """Move each image by up to `padding` pixels each way, and mirror some of them.
@@ -85,11 +79,8 @@ def crop_and_flip(
         seed: a whole number or a tuple of them, such as (seed, epoch).
         padding: pixels of black on every side before the crop.
         mirrored: bool (n,), which images to mirror; a random half if None.
-        input_format: the format of the images, which decides what black is.
+        input_format: of the images, "cifar10" or "rgb": it decides what black is.
         order: int (n,), their order in the result; as they are if None.
-
-    Returns:
-        float32 of the same shape.
     """
     n, height, width, _ = images.shape
     random = np.random.RandomState(seed)

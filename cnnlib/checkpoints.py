@@ -24,14 +24,7 @@ def write(
     state: dict[str, Any],
     arrays: Sequence[np.ndarray],
 ) -> None:
-    """Write the state file `path`.
-
-    Args:
-        path: the file.
-        run: what determines the run, as JSON has it.
-        state: what the run has reached, as JSON has it.
-        arrays: more of it.
-    """
+    """Write what `run`, given by what determines it, has reached: a state (JSON) and arrays."""
     buffer = io.BytesIO()
     np.savez(buffer, *arrays, text=json.dumps({"run": run, "state": state}))
     content = buffer.getvalue()
@@ -49,6 +42,7 @@ def read(
     path = pathlib.Path(path)
     if not path.exists():
         return None
+    again = "delete it to train from the start"
     try:
         content = path.read_bytes()
         if hashlib.sha256(content[:-32]).digest() != content[-32:]:
@@ -57,13 +51,9 @@ def read(
             text = json.loads(str(saved["text"]))
             arrays = [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read ({error}): delete it to train from the start"
-        ) from error
+        raise InputError(f"{path} cannot be read ({error}): {again}") from error
     if text["run"] != run:
-        raise InputError(
-            f"{path} is of another net, recipe, seed or data: delete it to train from the start"
-        )
+        raise InputError(f"{path} is of another net, recipe, seed or data: {again}")
     return text["state"], arrays
 
 
@@ -83,20 +73,15 @@ def restore(
 ) -> list[dict[str, float]]:
     """Put the state of a checkpoint, if there is one, into `model`; return the epochs so far.
 
-    Raises:
-        InputError: if the file cannot be read, or is of another run or net.
+    Raises InputError as `read`.
     """
-    found = read(path, _run_of(model, run))
-    if found is None:
-        return []
-    state, arrays = found
-    for variable, array in zip(_variables(model), arrays, strict=True):
+    state, arrays = read(path, _run_of(model, run)) or ({"epochs": []}, [])
+    for variable, array in zip(_variables(model), arrays, strict=False):
         variable.assign(array)
     return state["epochs"]
 
 
 def _run_of(model, run):
-    """Return what determines a run of this net."""
     return {**run, "shapes": [list(variable.shape) for variable in _variables(model)]}
 
 

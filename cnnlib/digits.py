@@ -6,12 +6,11 @@ centre that as MNIST's makers did.
 """
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -39,7 +38,7 @@ def read_picture(path: str | os.PathLike, invert: bool | None = None) -> np.ndar
     The paper with its light and noise is subtracted, the largest stroke with its parts is scaled
     to fit 20x20 with its proportions kept, then moved so that its centre of mass is at row and
     column 14 of 28x28 (LeCun et al. 1998, section III-A). What else is on the page, such as a
-    frame or a second digit, is left out with a warning. The digit may touch the picture's border.
+    second digit, is left out with a warning. The digit may touch the picture's border.
 
     Args:
         path: a PNG, JPEG, TIFF, BMP, GIF or WebP file.
@@ -66,13 +65,9 @@ def read_page(path: str | os.PathLike, invert: bool | None = None) -> tuple[np.n
 
 
 def normalise(ink: np.ndarray) -> np.ndarray:
-    """Scale the ink of a bounding box to fit 20x20 and centre it in 28x28.
+    """Scale the ink of a bounding box, float (h, w) from 0 to 1, to 20x20 and centre it in 28x28.
 
-    Args:
-        ink: float (h, w), 1 is ink, 0 is paper.
-
-    Returns:
-        uint8 (28, 28), ink 255 on background 0.
+    Returns uint8 (28, 28), ink 255 on background 0.
     """
     scale = 20 / max(ink.shape)
     size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
@@ -82,16 +77,10 @@ def normalise(ink: np.ndarray) -> np.ndarray:
 
 
 def centre_by_mass(box: np.ndarray) -> np.ndarray:
-    """Move a digit in 28x28 so that its centre of mass is at row and column 14, as in MNIST.
+    """Move a digit, uint8 (h, w), in 28x28 so that its centre of mass is at row and column 14.
 
-    Pixels are counted from 0, so 14.0 is the middle of the fifteenth: half a pixel below and to
-    the right of the geometric middle. MNIST's own digits come back to their places exactly.
-
-    Args:
-        box: uint8 (h, w), both at most 28.
-
-    Returns:
-        uint8 (28, 28); where the digit would stick out it is moved inside.
+    Pixels are counted from 0. MNIST's own digits come back to their places exactly. Where the
+    digit would stick out it is moved inside.
     """
     centre = ndimage.center_of_mass(box) if box.any() else (14.0, 14.0)
     top, left = (
@@ -103,18 +92,12 @@ def centre_by_mass(box: np.ndarray) -> np.ndarray:
     return canvas
 
 
-# Decoding
-
-
 def decode(path: str | os.PathLike) -> np.ndarray:
     """Read a picture file as float32 (height, width, 1 or 4), 0 to 255: grey, red, green, blue.
 
-    The picture is turned as its EXIF orientation says, and shrunk to at most `LONGEST_SIDE`. The
-    levels of 16-bit and float pictures are scaled by their range. Transparent pixels become paper:
-    white behind dark ink, black behind bright ink.
-
-    Raises:
-        InputError: if there is no such file, if it is no picture, or if it is too large.
+    It is turned as its EXIF orientation says, and shrunk to at most `LONGEST_SIDE`. Levels of
+    16-bit and float pictures are scaled by their range. Transparent pixels become paper: white
+    behind dark ink, black behind bright ink. Raises InputError as `read_picture`.
     """
     try:
         with open(path, "rb") as file:
@@ -168,11 +151,7 @@ def _levels(picture: Image.Image) -> np.ndarray:
     return np.dstack([grey, levels])
 
 
-# The digit on a page
-
-
-@dataclasses.dataclass(frozen=True)
-class _Stroke:
+class _Stroke(NamedTuple):
     """Ink that hangs together."""
 
     mask: np.ndarray  # bool, as large as the page
@@ -183,8 +162,8 @@ class _Stroke:
         return ndimage.find_objects(self.mask.astype(np.uint8))[0]
 
     @property
-    def sides(self) -> tuple[int, int]:
-        return tuple(each.stop - each.start for each in self.box)  # type: ignore[return-value]
+    def sides(self) -> list[int]:
+        return [each.stop - each.start for each in self.box]
 
 
 def find_digit(
@@ -192,30 +171,23 @@ def find_digit(
 ) -> tuple[np.ndarray | None, list[str]]:
     """Find the digit on a page, float (height, width, 1 or 4) as from `decode`.
 
-    Returns:
-        Its ink in its bounding box, float from 0 to 1, or None on an empty page; and what else was
-        on the page, one sentence each.
+    Return its ink in its bounding box, float from 0 to 1, or None on an empty page; and what else
+    was on the page, one sentence each.
     """
-    notes: list[str] = []
     pages = [_Page(grey, invert) for grey in np.moveaxis(levels, -1, 0)]
     # Ink and paper may be equally grey: then another channel has far more contrast.
     page = max(pages, key=lambda page: page.contrast * (1.5 if page is pages[0] else 1))
-    for _ in range(3):  # a frame inside a sheet inside a photograph: no more than that
-        strokes = page.strokes()
-        inside = _inside_of_frame(strokes)
-        if inside is None:
-            break
-        notes.append("The page has a frame: only what is inside was read.")
-        page = page.part(*inside)
+    strokes = page.strokes()
     if not strokes:
-        return None, notes
-    main, more = _choose(strokes)
+        return None, []
+    main, notes = _choose(strokes)
     if page.factor > 1 and max(main.sides) < WORKING_SIDE / 4:  # a small digit: look closer
         margin = max(main.sides) // 2
-        rows, columns = (slice(max(0, s.start - margin), s.stop + margin) for s in main.box)
-        page = page.part(rows, columns)
+        part = (slice(max(0, s.start - margin), s.stop + margin) for s in main.box)
+        rows, columns = (slice(s.start * page.factor, s.stop * page.factor) for s in part)
+        page = _Page(page.grey[rows, columns], page.is_dark)
         main, _ = _choose(page.strokes())
-    return page.ink(main), notes + more
+    return page.ink(main), notes
 
 
 class _Page:
@@ -243,13 +215,6 @@ class _Page:
         dark, bright = smooth[smooth > limit].sum(), -smooth[smooth < -limit].sum()
         self.is_dark = bool(dark >= bright) if invert is None else invert
         self.signal = smooth if self.is_dark else -smooth
-
-    def part(self, rows: slice, columns: slice) -> "_Page":
-        """Return a part of the page, given in its reduced pixels, as a page of its own."""
-        rows, columns = (
-            slice(s.start * self.factor, s.stop * self.factor) for s in (rows, columns)
-        )
-        return _Page(self.grey[rows, columns], self.is_dark)
 
     def strokes(self) -> list[_Stroke]:
         """Return what stands out from the paper, the largest first."""
@@ -331,24 +296,9 @@ def _ink_of_a_cut_digit(grey: np.ndarray, invert: bool | None) -> np.ndarray:
     chosen = 0 if darker else 1
     inked, wider = (is_dark, ~is_dark)[chosen], max(0.0, radii[chosen] - BOLD)
     apart = (high.mean() - low.mean()) / max(low.std() + high.std(), 1e-6)
-    # The edge of a shadow parts a page too, but is softer; inside a frame no ink is at the border.
+    # The edge of a shadow parts a page too, but is softer.
     is_cut = apart > 2.4 + 16 * wider and high.mean() - low.mean() > 16 and inked.mean() > 0.12
     return inked & bool(is_cut and (wider == 0 or borders[chosen] > 0.02))
-
-
-def _inside_of_frame(strokes: Sequence[_Stroke]) -> tuple[slice, slice] | None:
-    """Return the box inside a stroke that is a frame around another one, or None."""
-    for stroke in strokes:
-        if np.prod(stroke.sides) < 0.1 * stroke.mask.size:
-            continue
-        filled = ndimage.binary_fill_holes(stroke.mask)
-        hole = ndimage.label(filled & ~stroke.mask)[0]
-        if not hole.any() or filled[stroke.box].mean() < 0.9:
-            continue
-        within = hole == np.bincount(hole.ravel())[1:].argmax() + 1
-        if any(other.mass > 0.02 * stroke.mass and within[other.mask].all() for other in strokes):
-            return _Stroke(within, 0).box
-    return None
 
 
 def _choose(strokes: Sequence[_Stroke]) -> tuple[_Stroke, list[str]]:
@@ -402,9 +352,6 @@ def _reduced(grey: np.ndarray, factor: int, how: Callable[..., np.ndarray] = np.
     return how(np.asarray(blocks, np.float64), axis=(1, 3))
 
 
-# Nets
-
-
 def find_net(model: str) -> tuple[pathlib.Path, dict[str, Any] | None]:
     """Find a net that was trained on MNIST's digits.
 
@@ -422,16 +369,13 @@ def find_net(model: str) -> tuple[pathlib.Path, dict[str, Any] | None]:
     """
     from cnnlib.models import trained
 
-    rows = sorted(results.rows().values(), key=lambda row: row["date"])
-    own = {row["run_id"]: (results.local_file(row["run_id"], "nets"), row) for row in rows}
-    shipped = {
-        path.stem: (path, row)
-        for row in rows
-        if row["seed"] == 0
-        and row["dataset"] == DATASET
-        and (path := trained.trained_path(row["model"], row["recipe"])).exists()
-    }
-    nets = own | shipped
+    nets, shipped = {}, {}
+    for row in sorted(results.rows().values(), key=lambda row: row["date"]):
+        nets[row["run_id"]] = results.local_file(row["run_id"], "nets"), row
+        path = trained.trained_path(row["model"], row["recipe"])
+        if (row["seed"], row["dataset"]) == (0, DATASET) and path.exists():
+            shipped[path.stem] = path, row
+    nets |= shipped
     path, row = pathlib.Path(model), None
     if path.suffix == ".keras":
         if not os.path.exists(path):  # also of a name that no file can have
@@ -474,11 +418,7 @@ def _preference(net: tuple[pathlib.Path, dict[str, Any]]) -> tuple[bool, bool, i
 
 
 def load_net(path: str | os.PathLike) -> "keras.Model":
-    """Read a net for digits from its file.
-
-    Raises:
-        InputError: if the file is no net that Keras can read, or no net of the course for digits.
-    """
+    """Read a net for digits from its file; raise InputError for any other."""
     from cnnlib.models import trained
 
     shipped = {trained.trained_path(*net): net for net in trained.trained_nets()}
@@ -497,10 +437,7 @@ def load_net(path: str | os.PathLike) -> "keras.Model":
 def probabilities(net: "keras.Model", pictures: np.ndarray, deslanted: bool = False) -> np.ndarray:
     """Return a net's class probabilities, float32 (n, classes), for pictures of `read_picture`.
 
-    Args:
-        net: a net of the course, with the name that it was built with.
-        pictures: uint8 (n, 28, 28, 1).
-        deslanted: whether the net was trained on deslanted digits.
+    `pictures` are uint8 (n, 28, 28, 1); `deslanted`, whether the net was trained on such digits.
     """
     from cnnlib import training
 
@@ -512,18 +449,11 @@ def probabilities(net: "keras.Model", pictures: np.ndarray, deslanted: bool = Fa
 def describe(
     model: str, pictures: Sequence[str | os.PathLike], invert: bool | None = None
 ) -> tuple[str, list[str]]:
-    """Show as text what a trained net sees in picture files and what it answers.
+    """Return as text what a trained net sees in picture files (or folders) and what it answers.
 
-    Args:
-        model: as for `find_net`.
-        pictures: paths to picture files, one digit in each, and to folders of them.
-        invert: as for `read_picture`.
-
-    Returns:
-        The text, and what is wrong with each picture that could not be read.
-
-    Raises:
-        InputError: as `find_net` and `load_net`, and if no picture could be read.
+    `model` is as for `find_net`, `invert` as for `read_picture`. The second result says what is
+    wrong with each picture that could not be read. Raises InputError if none could be read, and as
+    `find_net` and `load_net`.
     """
     path, row = find_net(model)
     pages, bad = {}, []

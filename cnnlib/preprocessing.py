@@ -34,8 +34,8 @@ def prepare(images: np.ndarray, input_format: str, deslanted: bool = False) -> n
         deslanted: deslant the images first.
 
     Returns:
-        float32 (n, height, width, c): the paper's grey levels, or for the format cifar10
-        standardised colours, or for rgb 0 to 255 (grey images three times).
+        float32 (n, height, width, c): the paper's grey levels; for cifar10 standardised colours,
+        for rgb 0 to 255 (grey images three times).
 
     Raises:
         InputError: for an unknown format, images of another kind, and as `crop_to_20x20`.
@@ -62,21 +62,11 @@ def prepare(images: np.ndarray, input_format: str, deslanted: bool = False) -> n
 
 
 def prepare_for(net: str, recipe: Recipe, images: np.ndarray) -> np.ndarray:
-    """Return images as a net takes them when it is trained by a recipe.
+    """Return images as a net, one of `models.names()`, takes them when a recipe trains it.
 
     This is the only place that decides input format, deslanting and channels, except for a
-    pretrained VGG16, which takes images of any size as they are (`transfer.rgb`).
-
-    Args:
-        net: one of `models.names()`.
-        recipe: determines whether the images are deslanted.
-        images: uint8 (n, h, w, c), as `datasets.load` returns them.
-
-    Returns:
-        float32 (n, height, width, channels), as `prepare` returns them.
-
-    Raises:
-        InputError: for an unknown net, and as `prepare`.
+    pretrained VGG16, which takes images of any size as they are (`transfer.rgb`). Images, result
+    and errors are those of `prepare`.
     """
     input_format = registry.input_format(net)
     return prepare(images, input_format, deslanted=recipe.protocol == "deslanted")
@@ -88,20 +78,14 @@ def grey_levels(images: np.ndarray) -> np.ndarray:
 
 
 def standardise(images: np.ndarray) -> np.ndarray:
-    """Subtract CIFAR-10's mean from each colour and divide by its deviation.
-
-    uint8 (n, h, w, 3) -> float32 (n, h, w, 3).
-    """
+    """Standardise by CIFAR-10's mean and deviation: uint8 (n, h, w, 3) -> float32."""
     mean = np.array(CIFAR10_MEAN, np.float32)
     deviation = np.array(CIFAR10_DEVIATION, np.float32)
     return images * (1 / (255 * deviation)) - mean / deviation
 
 
 def pad_to_32(images: np.ndarray) -> np.ndarray:
-    """Set 28x28 images in the middle of 32x32 background: (n, 28, 28, c) -> (n, 32, 32, c).
-
-    So strokes stay clear of the border of C1's receptive fields.
-    """
+    """Set 28x28 images in the middle of 32x32 background, away from the border of C1's fields."""
     return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
 
 
@@ -113,18 +97,15 @@ def crop_to_20x20(images: np.ndarray, middle_columns: bool = False) -> np.ndarra
 
     Args:
         images: uint8 (n, h, w, 1).
-        middle_columns: take only the rows from the bounding box, and the middle 20 columns, where
-            `deslant` puts the centre of mass; what sticks out is cut off. Use it for deslanted
-            digits. (Deslanting makes 14 % of MNIST's digits wider than 20 pixels, and a linear
-            classifier tells digits better apart when their mass is centred than when their edges
-            are.)
+        middle_columns: for deslanted digits, 14 % of which are wider than 20 pixels: take only the
+            rows from the bounding box, and the middle 20 columns, where `deslant` puts the centre
+            of mass; what sticks out is cut off.
 
     Returns:
         uint8 (n, 20, 20, 1).
 
     Raises:
-        InputError: if the ink of an image does not fit in 20x20: such a picture is no
-            size-normalised digit.
+        InputError: if the ink of an image does not fit in 20x20.
     """
     top, height = _extent(np.any(images, axis=(2, 3)))
     left, width = _extent(np.any(images, axis=(1, 3)))
@@ -153,20 +134,20 @@ def digit_16_in_28(images: np.ndarray, middle_columns: bool = False) -> np.ndarr
     The paper does not name its resampling. Here each of the 16x16 pixels is the mean of the area
     that it covers in the 20x20 box, 1.25 pixels wide and high.
 
-    Args:
-        images: uint8 (n, h, w, 1).
-        middle_columns: as in `crop_to_20x20`, whose errors this raises too.
-
-    Returns:
-        uint8 (n, 28, 28, 1).
+    Images, `middle_columns` and errors are those of `crop_to_20x20`; returns uint8 (n, 28, 28, 1).
     """
     box = crop_to_20x20(images, middle_columns)[..., 0]
-    # (17, 21): the edges of the input pixels as seen from the edge of each output pixel
-    edges = np.clip(np.arange(21) - 1.25 * np.arange(17)[:, None], 0, 1.25)
-    # (16, 20): how much of output pixel i is input pixel j
-    share = (np.diff(edges, axis=1)[:16] / 1.25).astype(np.float32)
+    share = area_shares(20, 16)
     small = np.rint(share @ box.astype(np.float32) @ share.T).astype(np.uint8)
     return np.pad(small, ((0, 0), (6, 6), (6, 6)))[..., None]
+
+
+def area_shares(side: int, smaller: int) -> np.ndarray:
+    """Return how much of each output pixel each input pixel is: float32 (smaller, side)."""
+    factor = side / smaller
+    # The edges of the input pixels as seen from the edge of each output pixel
+    edges = np.arange(side + 1) - factor * np.arange(smaller + 1)[:, None]
+    return (np.diff(np.clip(edges, 0, factor), axis=1)[:smaller] / factor).astype(np.float32)
 
 
 def deslant(images: np.ndarray) -> np.ndarray:
@@ -208,10 +189,7 @@ def _deslant(images: np.ndarray) -> np.ndarray:
 
 
 def _extent(present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return first index and length of the run from the first to the last True of each row.
-
-    bool (n, k) -> int (n,), int (n,).
-    """
+    """Return first index and length of the run from the first to the last True of each row."""
     first = present.argmax(axis=1)
     last = present.shape[1] - 1 - present[:, ::-1].argmax(axis=1)
     return first, np.where(present.any(axis=1), last - first + 1, 0)

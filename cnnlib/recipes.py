@@ -5,12 +5,13 @@ for every net that names it. Importing this module is light, so that a batch fil
 waiting for Keras.
 """
 
-from decimal import Decimal
+import json
 from typing import Any, Literal
 
 import pydantic
 
 from cnnlib.errors import InputError, check_name, invalid, shown
+from cnnlib.validation import of_python
 
 # Protocols for colour images: black pixels that are added on each side before the crop.
 CROP_PADDING = {"crop-flip": 4, "crop-alternating": 2}
@@ -26,7 +27,7 @@ class _Settings(pydantic.BaseModel):
     """Strict, immutable settings."""
 
     model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
     )
 
     @pydantic.field_validator("*")
@@ -156,9 +157,8 @@ class Recipe(_Settings):
     def settings(self) -> dict[str, Any]:
         """Return what determines training as plain data: fields that differ from their defaults.
 
-        Name and description are left out, and the recipe that training starts from is given by its
-        own settings, so that equal settings mean equal training, and a field that is added later
-        changes no existing recipe.
+        The recipe that training starts from is given by its own settings, so that equal settings
+        mean equal training, and a field that is added later changes no existing recipe.
         """
         found = self.model_dump(exclude={"name", "about"}, exclude_defaults=True)
         if self.transfer is not None:
@@ -177,7 +177,7 @@ class Recipe(_Settings):
         for field, value in changes.items():
             check_name("recipe field", field, _fields(self))
             part = values if field in values else values["transfer"]
-            part[field] = value.item() if getattr(value, "ndim", None) == 0 else value  # NumPy's
+            part[field] = of_python(value)
         found = Recipe(**values)
         name = self.name.partition(",")[0]
         base = RECIPES.get(name, self)
@@ -205,7 +205,8 @@ def recipe(name: str, **changes: Any) -> Recipe:
             raise InputError(f"recipe {name}: {field} is given twice")
         written[field] = value
     found = base.changed(**written | changes)
-    _check_start(found)
+    if found.transfer and found.transfer.init_from:
+        check_name("recipe", found.transfer.init_from, RECIPES)
     return found
 
 
@@ -214,28 +215,12 @@ def recipe_names() -> list[str]:
     return list(RECIPES)
 
 
-def pooled_sides(image_size: int, pool_grid: int) -> tuple[int, int, int]:
+def pooled_sides(image_size: int, pool_grid: int) -> list[int]:
     """Return the side of the grid whose means a head sees of blocks 3, 4 and 5 of VGG16.
 
     Maps with fewer pixels than the grid are seen as they are.
     """
-    third, fourth, fifth = (min(pool_grid, image_size // shrunk) for shrunk in (8, 16, 32))
-    return third, fourth, fifth
-
-
-def _check_start(recipe: Recipe) -> None:
-    """Raise InputError if the head that a recipe continues with sees other parts at its size."""
-    first = recipe
-    while first.start:
-        first = first.start
-    if not recipe.transfer or not first.transfer:
-        return
-    size, grid = recipe.transfer.image_size, first.transfer.pool_grid
-    if pooled_sides(first.transfer.image_size, grid) != pooled_sides(size, grid):
-        raise InputError(
-            f"recipe {recipe.name}: the head of {first.name} sees {grid}x{grid} parts of the maps, "
-            f"and at {size}x{size} there are others: name a recipe with pool_grid=1 as init_from"
-        )
+    return [min(pool_grid, image_size // shrunk) for shrunk in (8, 16, 32)]
 
 
 def _fields(base: Recipe) -> list[str]:
@@ -252,22 +237,15 @@ def _written(value: Any) -> str:
 
 
 def _parsed(base: Recipe, text: str) -> tuple[str, Any]:
-    """Return ("epochs", 3) for "epochs=3": a value of the type that the field has."""
+    """Return ("epochs", 3) for "epochs=3"."""
     field, _, value = (part.strip() for part in text.partition("="))
     before = _value(base, check_name("recipe field", field, _fields(base)))
     try:
-        if isinstance(before, bool):
-            return field, {"true": True, "false": False, "1": True, "0": False}[value.lower()]
-        if not isinstance(before, int | float):
-            return field, value
-        number = type(before)(value)
-        if number or not Decimal(value):  # float("1e-400") is 0
-            return field, number
-    except (ValueError, KeyError):
-        pass
-    raise InputError(
-        f"recipe {base.name}: {field} must be a value like {_written(before)}, got {shown(value)}"
-    )
+        if isinstance(before, bool | int | float):
+            return field, json.loads(value.lower())
+    except ValueError:
+        pass  # pydantic says what it must be
+    return field, value
 
 
 # How they were chosen, and what they reach on validation images: docs/recipes.md.

@@ -4,7 +4,6 @@ A recipe is data (`cnnlib.recipes`). The result that is reported is that of the 
 written against Keras alone, and runs on its TensorFlow and JAX backends.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
@@ -13,13 +12,12 @@ import pathlib
 import time
 import zlib
 from collections.abc import Iterator
-from typing import Literal
 
 import keras
 import numpy as np
 import pandas as pd
 
-from cnnlib import augment, backend, checkpoints, compiled_epochs, models, tricks
+from cnnlib import augment, backend, checkpoints, models, tricks
 from cnnlib.datasets import streams
 from cnnlib.errors import InputError
 from cnnlib.progress import Line, Progress
@@ -38,16 +36,12 @@ class History:
     """A row for each epoch: epoch (from 1), loss, train_error and validation_error in % (NaN
     without validation images), seconds. Loss and training error are means over the epoch, while the
     weights change; the validation error is that of the weights at its end."""
-    seconds: float
-    """Time of all epochs, validation included."""
+    seconds: float  # of all epochs, validation included
     recipe: Recipe
     seed: int
-    data: str
-    """Fingerprint of the images and labels that it was trained on."""
-    weights: str
-    """Digest of the trained weights: see `is_of`."""
-    start: str = ""
-    """Digest of the weights before training."""
+    data: str  # fingerprint of the images and labels that it was trained on
+    weights: str  # digest of the trained weights: see `is_of`
+    start: str = ""  # digest of the weights before training
 
     def is_of(self, model: keras.Model) -> bool:
         """Return whether `model` has the very weights that this training ended with."""
@@ -71,8 +65,8 @@ def train(
 
     Args:
         model: a net of cnnlib.models, or any keras.Model that returns logits.
-        images: float32 (n, h, w, c), as `preprocessing.prepare` returns them.
-        labels: integers (n,).
+        images, labels: float32 (n, h, w, c), as `preprocessing.prepare` returns them, and whole
+            numbers (n,).
         recipe: how to train.
         seed: decides the order of the images. Seed Keras before you build the net to decide its
             first weights.
@@ -81,13 +75,9 @@ def train(
             continues from it, to the same weights.
         progress: show one line that updates in place.
 
-    Returns:
-        The history of this training; it knows the weights that it ended with.
-
     Raises:
-        InputError: if Keras' settings are others than the course's, if the net was built in another
-            precision than the recipe's, if the checkpoint is of another run, or if the loss is no
-            longer finite.
+        InputError: for other settings of Keras than the course's, a net built in another precision
+            than the recipe's, a checkpoint of another run, or a loss that is no longer finite.
     """
     backend.check_settings()
     _check_precision(model, recipe)
@@ -109,51 +99,39 @@ def train(
     # As Keras' `fit` keeps it, with all epochs: `predict` sees whether training came to its end.
     past = keras.callbacks.History()
     past.params, past.epoch = {"epochs": recipe.epochs}, list(range(len(rows)))
-    shown = Progress(recipe.epochs, steps) if progress else None
-    by_epoch = {}
-    if compiled_epochs.is_supported():
-        by_epoch = {net: compiled_epochs.CompiledEpochs(net) for net in {model, small}}
-    start = time.perf_counter()
-    prepared = _in_turn(
-        lambda epoch: _epoch(images, labels, recipe, seed, epoch),
-        range(len(rows), recipe.epochs),
-        ahead=bool(by_epoch),
-    )
     model.history = past
-    for epoch, (inputs, targets) in prepared:
-        learner = small if epoch < recipe.small_epochs else model
-        decays = None
+    callbacks: list[keras.callbacks.Callback] = []
+    if progress:
+        callbacks.append(Progress(recipe.epochs, steps))
+    for epoch in range(len(rows), recipe.epochs):
+        start = time.perf_counter()
+        averages = []
         if recipe.lookahead:
             decays = tricks.decays(recipe.lookahead, steps, epoch, recipe.epochs)
-        if by_epoch:
-            logs = by_epoch[learner].fit(inputs, targets, recipe.batch_size, decays)
-        else:
-            callbacks: list[keras.callbacks.Callback] = [shown] if shown else []
-            if decays is not None:
-                callbacks.append(tricks.Lookahead(model, decays))
-            batches = _batches(inputs, targets, recipe.batch_size)
-            del inputs, targets  # which take as much memory as all images
-            found = learner.fit(**batches, shuffle=False, verbose=0, callbacks=callbacks)
-            logs = {name: values[0] for name, values in found.history.items()}
-            model.history = past
-        if not np.isfinite(logs["loss"]):
+            averages.append(tricks.Lookahead(model, decays))
+        found = (small if epoch < recipe.small_epochs else model).fit(
+            **_batches(images, labels, recipe, seed, epoch),
+            shuffle=False,
+            verbose=0,
+            callbacks=callbacks + averages,
+        )
+        model.history = past
+        (loss,), (error,) = found.history["loss"], found.history["error_percent"]
+        if not np.isfinite(loss):
             raise InputError(
-                f"the loss is {logs['loss']} after epoch {epoch + 1}: training diverged. "
+                f"the loss is {loss} after epoch {epoch + 1}: training diverged. "
                 f"Lower the recipe's learning_rate, which is {recipe.learning_rate}."
             )
-        row = {"epoch": epoch + 1, "loss": logs["loss"], "train_error": logs["error_percent"]}
-        row["validation_error"] = math.nan
+        row = {"epoch": epoch + 1, "loss": loss, "train_error": error, "validation_error": math.nan}
         if validation is not None:
             probabilities = _probabilities(model, validation[0], recipe.test_views)
             row["validation_error"] = _error(probabilities, validation[1])
-        row["seconds"] = time.perf_counter() - start
-        rows.append(row)
+        rows.append(row | {"seconds": time.perf_counter() - start})
         past.epoch.append(epoch)
         if checkpoint:
             checkpoints.save(checkpoint, model, run, rows)
-        if shown:
-            shown.epoch_done(rows)
-        start = time.perf_counter()
+        if progress:
+            callbacks[0].epoch_done(rows)
     seconds = sum(row["seconds"] for row in rows)
     return History(
         pd.DataFrame(rows), seconds, recipe, int(seed), data, weights_digest(model), first
@@ -165,14 +143,16 @@ def _compile(model, recipe, optimizer):
     model.compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile())
 
 
-def _epoch(images, labels, recipe, seed, epoch):
-    """Return the images and labels of an epoch (from 0) in their order, as the recipe has them."""
+def _batches(images, labels, recipe, seed, epoch):
+    """Return what Keras' `fit` takes for an epoch (from 0) of these images, in its order."""
     # The order depends on nothing before, so that a run that continues is the same run.
     order = np.random.RandomState((seed, epoch)).permutation(len(images))
     inputs = epoch_images(images, order, recipe, seed, epoch)
     if epoch < recipe.small_epochs:
         inputs = tricks.smaller(inputs, recipe.small_size)
-    return inputs, labels[order]
+    if keras.backend.backend() == "tensorflow":
+        return {"x": streams.batches(inputs, labels[order], recipe.batch_size)}
+    return {"x": inputs, "y": labels[order], "batch_size": recipe.batch_size}
 
 
 def epoch_images(
@@ -181,38 +161,15 @@ def epoch_images(
     """Return the images of an epoch (from 0), in this order, as the recipe's protocol has them."""
     if recipe.protocol == "distorted":
         return augment.distort(images[order], (seed, epoch, 1))
-    if recipe.protocol in CROP_PADDING:
-        mirrored = None
-        if recipe.protocol == "crop-alternating":
-            # A coin for each image decides whether it begins mirrored.
-            coins = np.random.RandomState((seed, 2)).randint(0, 2, len(images))
-            mirrored = (coins[order] + epoch) % 2 == 1
-        padding = CROP_PADDING[recipe.protocol]
-        input_format: Literal["rgb", "cifar10"] = "rgb" if recipe.transfer else "cifar10"
-        draws = (seed, epoch, 1)
-        return augment.crop_and_flip(images, draws, padding, mirrored, input_format, order)
-    return images[order]
-
-
-def _in_turn(function, epochs, ahead):
-    """Yield each epoch and `function` of it; `ahead`: while the last is computed with."""
-    if not ahead:
-        yield from ((epoch, function(epoch)) for epoch in epochs)
-        return
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(function, epochs[0]) if epochs else None
-        for epoch in epochs:
-            found = waiting.result()
-            if epoch != epochs[-1]:
-                waiting = pool.submit(function, epoch + 1)
-            yield epoch, found
-
-
-def _batches(inputs, targets, batch_size):
-    """Return what Keras' `fit` takes for one pass over these arrays, in this order."""
-    if keras.backend.backend() == "tensorflow":
-        return {"x": streams.batches(inputs, targets, batch_size)}
-    return {"x": inputs, "y": targets, "batch_size": batch_size}
+    if recipe.protocol not in CROP_PADDING:
+        return images[order]
+    mirrored = None
+    if recipe.protocol == "crop-alternating":
+        # A coin for each image decides whether it begins mirrored.
+        coins = np.random.RandomState((seed, 2)).randint(0, 2, len(images))
+        mirrored = (coins[order] + epoch) % 2 == 1
+    padding, form = CROP_PADDING[recipe.protocol], "rgb" if recipe.transfer else "cifar10"
+    return augment.crop_and_flip(images, (seed, epoch, 1), padding, mirrored, form, order)
 
 
 def predict(model: keras.Model, images: np.ndarray, views: int = 1) -> np.ndarray:
@@ -225,9 +182,8 @@ def predict(model: keras.Model, images: np.ndarray, views: int = 1) -> np.ndarra
         model: a net that returns logits or, with an RBF output, distances.
         images: float32 (n, h, w, c), as `preprocessing.prepare` returns them.
         views: 2 for the mean of the logits of each image and of its mirror image; 6 for half of
-            that mean, and half of the mean of these two moved by one pixel up and left, and down
-            and right, where the border repeats (after Jordan
-            2024, who mirrors it).
+            that, and half of the mean of both moved by a pixel up and left, and down and right,
+            where the border repeats (after Jordan 2024, who mirrors it).
     """
     past = getattr(model, "history", None)  # of Keras' `fit`
     if past is not None and not model.stop_training:
@@ -251,10 +207,8 @@ def _probabilities(model, images, views):
 
 
 def _images_at_a_time(model, count):
-    """Return how many of `count` images a net answers at a time, in about half a gigabyte.
-
-    Called so, it keeps what all of its layers put out until the last one has answered.
-    """
+    """Return how many of `count` images a net answers at a time, in about half a gigabyte."""
+    # Called so, it keeps what all of its layers put out until the last one has answered.
     most = max(1, PREDICTING // (4 * _numbers_of(model)))
     if most >= 1000:
         return 1000

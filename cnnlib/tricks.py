@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from cnnlib import models
+from cnnlib.preprocessing import area_shares
 from cnnlib.recipes import LECUN_1998_RATES, Recipe
 
 FIRST_DECAY = 0.95  # of the average, for each step, at the end of training; it begins at 0
@@ -33,7 +34,7 @@ def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
 def learning_rate(
     recipe: Recipe, steps: int
 ) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Return the learning rate of a recipe, by step, for epochs of so many steps."""
+    """Return the learning rate of a recipe by step."""
     rate, warmup = recipe.learning_rate, round(recipe.warmup_epochs * steps)
     if recipe.schedule == "linear":
         return LinearDecay(rate, warmup, recipe.epochs * steps)
@@ -82,9 +83,8 @@ class TorchSGD(keras.optimizers.SGD):
     """SGD as PyTorch defines it, and as published PyTorch recipes mean it.
 
     What the momentum adds up is gradient + weight_decay * weight, and the learning rate multiplies
-    the sum. In Keras weight decay is not part of the sum, so that the same number decays ten times
-    less with a momentum of 0.9, and each gradient keeps the learning rate of its step. The
-    gradients of batch norm's shifts, its variables `beta`, count `shift_rate` times.
+    the sum. (In Keras weight decay is not part of the sum, and each gradient keeps the rate of its
+    step.) The gradients of batch norm's shifts, its variables `beta`, count `shift_rate` times.
     """
 
     def __init__(
@@ -125,10 +125,7 @@ def loss_of(model: keras.Model, label_smoothing: float = 0.0) -> keras.losses.Lo
 
 @keras.saving.register_keras_serializable(package="cnnlib")
 class SmoothedCrossEntropy(keras.losses.CategoricalCrossentropy):
-    """Cross-entropy of whole-number labels, with a part of each target shared by all classes.
-
-    It takes labels (n,) or (n, 1) and logits (n, classes).
-    """
+    """Cross-entropy of labels (n,) or (n, 1) and logits, a part shared by all classes."""
 
     def __init__(self, label_smoothing=0.1, name="smoothed_cross_entropy", **options):
         options["from_logits"] = True
@@ -160,12 +157,8 @@ class Lookahead(keras.callbacks.Callback):
     """Every few steps, and after each epoch, put the net part of the way back to its average.
 
     The average is kept of everything that is not a whole number, batch norm's running statistics
-    too. It forgets the less the longer training goes on, and the net ends as the average. Between
-    epochs net and average are the same, so a checkpoint needs nothing more than the net.
-
-    Args:
-        net: what is trained.
-        decays: from `decays`, for this epoch.
+    too. Between epochs net and average are the same, so a checkpoint needs only the net. `decays`
+    are those of this epoch, from the function of that name.
     """
 
     def __init__(self, net: keras.Model, decays: np.ndarray):
@@ -192,8 +185,7 @@ def decays(every: int, steps: int, epoch: int, epochs: int) -> np.ndarray:
     """Return how much of the average is kept after each of the `steps` of an epoch (from 0).
 
     float64 (steps,), NaN after the steps that leave net and average alone. The average is renewed
-    after `every` so many steps, and after the last one of each epoch. After the last step of the
-    training it is 1: the net ends as the average.
+    every so many steps, and after the last one of each epoch; the net ends as the average.
     """
     kept, last, total = np.full(steps, np.nan), epoch * steps, epochs * steps
     for batch, step in enumerate(range(last + 1, last + steps + 1)):
@@ -207,9 +199,7 @@ def decays(every: int, steps: int, epoch: int, epochs: int) -> np.ndarray:
 
 def smaller(images: np.ndarray, size: int) -> np.ndarray:
     """Shrink (n, side, side, c) to float32 (n, size, size, c): a pixel is the mean of its area."""
-    factor = images.shape[1] / size
-    edges = np.arange(images.shape[1] + 1) - factor * np.arange(size + 1)[:, None]
-    share = (np.diff(np.clip(edges, 0, factor), axis=1)[:size] / factor).astype(np.float32)
+    share = area_shares(images.shape[1], size)
     wide = np.einsum("sh,nhwc->nswc", share, images, optimize=True)
     return np.ascontiguousarray(np.einsum("tw,nswc->nstc", share, wide, optimize=True))
 

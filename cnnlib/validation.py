@@ -19,12 +19,13 @@ _Parameters = ParamSpec("_Parameters")
 _Returned = TypeVar("_Returned")
 
 
-def _of_python(value: object) -> object:
-    """Return a number of NumPy as Python's."""
-    return value.item() if getattr(value, "ndim", None) == 0 else value  # type: ignore[attr-defined]
+def of_python(value: Any) -> Any:
+    """Return numbers and arrays of NumPy, and lists, as Python's numbers and tuples."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return tuple(value) if isinstance(value, list) else value
 
 
-WholeNumber = Annotated[int, BeforeValidator(_of_python)]
+WholeNumber = Annotated[int, BeforeValidator(of_python)]
 Count = Annotated[WholeNumber, Field(ge=1, le=10**15)]
 Seed = Annotated[WholeNumber, Field(ge=0, le=2**32 - 1)]
 
@@ -35,11 +36,12 @@ def validated(function: Callable[_Parameters, _Returned]) -> Callable[_Parameter
     Raises:
         InputError: names the argument, its value, and what was expected.
     """
+    where, signature = f"{function.__name__}()", inspect.signature(function)
 
-    # pydantic calls a stand-in: what is returned may have a type that is not imported here.
+    # pydantic calls a stand-in without the hint of what is returned, whose type may not be imported
     @functools.wraps(function)
-    def stand_in(*args: object, **kwargs: object) -> object:
-        return function(*args, **kwargs)  # type: ignore[arg-type]
+    def stand_in(**arguments: Any) -> Any:
+        return function(**arguments)  # type: ignore[call-arg]
 
     hints = function.__annotations__
     stand_in.__annotations__ = {name: hint for name, hint in hints.items() if name != "return"}
@@ -49,17 +51,15 @@ def validated(function: Callable[_Parameters, _Returned]) -> Callable[_Parameter
         strict = pydantic.ConfigDict(strict=True, arbitrary_types_allowed=True)
         return pydantic.validate_call(config=strict)(stand_in)
 
-    names = list(inspect.signature(function).parameters)
-
     @functools.wraps(function)
     def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
-        # By name, so that an error names the argument.
-        by_name: dict[str, object] = dict(zip(names, args, strict=False))
-        if twice := by_name.keys() & kwargs:
-            raise InputError(f"{function.__name__}(): two values for {', '.join(sorted(twice))}")
         try:
-            return checked()(*args[len(names) :], **by_name | kwargs)
+            by_name = signature.bind(*args, **kwargs).arguments  # so that an error names it
+        except TypeError as error:
+            raise InputError(f"{where}: {error}") from None
+        try:
+            return checked()(**by_name)
         except pydantic.ValidationError as error:
-            raise invalid(f"{function.__name__}()", error) from None
+            raise invalid(where, error) from None
 
     return call

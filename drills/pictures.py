@@ -62,13 +62,6 @@ def specks(image, random, count=3, radius=(4, 9)):
     return 235 - 200 * ink + random.normal(0, 3, ink.shape)
 
 
-def frame(image, random):
-    """A pen on white paper, in a printed box."""
-    ink = page(stroke(image), random)
-    ink[3:7, 3:-3] = ink[-7:-3, 3:-3] = ink[3:-3, 3:7] = ink[3:-3, -7:-3] = 1
-    return 235 - 200 * ink + random.normal(0, 3, ink.shape)
-
-
 def small_on_a_large_page(image, random):
     """A digit of 110 pixels on a page of 1,280: a photograph from far away."""
     ink = np.zeros((4 * SIDE, 4 * SIDE))
@@ -106,7 +99,6 @@ KINDS = (
     pencil,
     dark_paper,
     specks,
-    frame,
     small_on_a_large_page,
     thin_pen,
     shadow,

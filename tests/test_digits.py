@@ -193,7 +193,7 @@ def test_a_large_picture_needs_little_memory(tmp_path):
 # Pages that are not clean
 
 
-LEAST = dict.fromkeys(["clean", "specks", "frame", "small_on_a_large_page", "chalk"], 14)
+LEAST = dict.fromkeys(["clean", "specks", "small_on_a_large_page", "chalk"], 14)
 LEAST |= {"pencil": 13, "dark_paper": 13, "shadow": 13, "thin_pen": 11}
 
 
@@ -244,7 +244,6 @@ def test_what_else_is_on_the_page_is_said(tmp_path):
     for page, note in (
         (np.concatenate(2 * [four], axis=1), "There seem to be 2 digits or more"),
         (np.concatenate(3 * [four], axis=1), "There seem to be 3 digits or more"),
-        (np.pad(np.pad(four, 20, constant_values=230), 8), "The page has a frame"),
     ):
         path = saved(page, tmp_path / "page.png")
         with pytest.warns(UserWarning, match=note):

@@ -36,7 +36,7 @@ class Info:
     citation: str
     lecture: Lecture | None  # None: it is not in the lecture
     version: str  # of the folder that TFDS prepares
-    classes: tuple[str, ...] | None = None  # None: in data/class_names/
+    classes: str = ""  # names separated by commas, or in data/class_names/
     note: str = ""  # where the lecture's numbers differ from the source's, and why
     split: str = "official"  # how training and test images are told apart
     tfds_name: str = ""  # the folder's name in a TFDS data folder; `name` where empty
@@ -51,10 +51,10 @@ class Info:
         """The names of the classes, by label.
 
         A class of ImageNet has the first word of its synset, with the WordNet id where two synsets
-        share the word. Raises Damaged if the file in data/class_names/ is not the published one.
+        share the word.
         """
-        if self.classes is not None:
-            return self.classes
+        if self.classes:
+            return tuple(self.classes.split(","))
         path = storage.DATA / "class_names" / f"{self.name}.txt"
         lines = integrity.read_text(path).splitlines()
         if self.name == "caltech256":  # 001.ak47
@@ -68,19 +68,12 @@ class Info:
 
 
 def names() -> list[str]:
-    """Return the names of the lecture's seven data sets, in its order.
-
-    `info`, `load` and `stream` also know imagenette, ten classes of ImageNet.
-    """
+    """Return the names of the lecture's data sets, in its order; imagenette is known besides."""
     return [name for name, info in CATALOGUE.items() if info.lecture]
 
 
 def info(name: str) -> Info:
-    """Return what is known of a data set.
-
-    Raises:
-        InputError: unknown name.
-    """
+    """Return what is known of a data set; raise InputError for an unknown name."""
     return CATALOGUE[check_name("data set", name, CATALOGUE)]
 
 
@@ -100,7 +93,7 @@ _ALL = (
         name="mnist",
         title="MNIST",
         year=1998,
-        classes=tuple("0123456789"),
+        classes="0,1,2,3,4,5,6,7,8,9",
         train_count=60_000,
         test_count=10_000,
         image_shape=(28, 28, 1),
@@ -116,10 +109,7 @@ _ALL = (
         name="fashion_mnist",
         title="Fashion-MNIST",
         year=2017,
-        classes=(
-            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-        ),
+        classes="T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot",
         train_count=60_000,
         test_count=10_000,
         image_shape=(28, 28, 1),
@@ -134,10 +124,7 @@ _ALL = (
     Info(
         name="cifar10",
         title="CIFAR-10",
-        classes=(
-            *("airplane", "automobile", "bird", "cat", "deer"),
-            *("dog", "frog", "horse", "ship", "truck"),
-        ),
+        classes="airplane,automobile,bird,cat,deer,dog,frog,horse,ship,truck",
         lecture=Lecture("10", "50,000 + 10,000 (6,000 a class)", "32x32"),
         download_bytes=170_052_171,
         **_CIFAR,
@@ -216,10 +203,8 @@ _ALL = (
         name="imagenette",
         title="Imagenette (320 px)",
         year=2019,
-        classes=(
-            *("tench", "English springer", "cassette player", "chain saw", "church"),
-            *("French horn", "garbage truck", "gas pump", "golf ball", "parachute"),
-        ),
+        classes="tench,English springer,cassette player,chain saw,church,"
+        "French horn,garbage truck,gas pump,golf ball,parachute",
         train_count=9_469,
         test_count=3_925,
         image_shape=None,

@@ -74,9 +74,7 @@ def folder(info: Info, allow_download: bool) -> pathlib.Path:
         ) from error
 
 
-def prepare(
-    name: str, archive: str | os.PathLike[str] | None = None, partial: bool = False
-) -> pathlib.Path:
+def prepare(name: str, archive: str | os.PathLike[str] | None = None) -> pathlib.Path:
     """Prepare a data set ahead of its use, with progress bars, and return its folder.
 
     A download that broke off continues where it stopped.
@@ -85,44 +83,38 @@ def prepare(
         name: any data set.
         archive: path of the original archive, of Caltech-101 or Caltech-256, to use instead of a
             download.
-        partial: accept an archive that holds a part of the set.
 
     Raises:
-        InputError: unknown name, an archive that is not the set's, or a folder that cannot be
-            written to.
+        InputError: unknown name, an archive that is not the published one, or a folder that cannot
+            be written to.
         Unavailable: no answer, a connection that breaks off, a full disk, or ImageNet's archives
             are missing.
         Damaged: the folder is here, but not whole.
     """
     info = catalogue.info(name)
     if found := prepared.find(info):
-        prepared.check(found, info, partial)
+        prepared.check(found, info)
         return found
     if archive is not None:
-        _check_archive(info, archive, partial)
+        _check_archive(info, archive)
     elif name in ADDRESSES:
         _check_host(ADDRESSES[name][0])
     top = storage.make_folder(prepared.data_folder())
     # Two kernels would write to the same part of a download.
     with storage.one_at_a_time(top / name, f"prepares {name}"):
-        if found := prepared.find(info):  # by the process that was waited for
-            return found
-        # What killed preparations left behind.
-        storage.remove_abandoned(top / info.tfds_name, "incomplete.")
-        return _prepare(info, top, archive, partial)
+        return prepared.find(info) or _prepare(info, top, archive)
 
 
-def _prepare(
-    info: Info, top: pathlib.Path, archive: str | os.PathLike[str] | None, partial: bool
-) -> pathlib.Path:
+def _prepare(info: Info, top: pathlib.Path, archive: str | os.PathLike[str] | None) -> pathlib.Path:
     import tensorflow_datasets as tfds
 
+    storage.remove_abandoned(top / info.tfds_name, "incomplete.")  # of killed preparations
     builder: Any
     if info.name in DIGESTS:
         from cnnlib.datasets import caltech
 
         builder = caltech.BUILDERS[info.name](data_dir=top)
-        builder.archive, builder.partial = archive, partial
+        builder.archive = archive
         digests = dict.fromkeys(ADDRESSES[info.name], DIGESTS[info.name])
     else:
         builder = tfds.builder(info.tfds_name, data_dir=top)
@@ -133,16 +125,10 @@ def _prepare(
         downloads = storage.make_folder(top / "downloads" / "cnnlib" / info.name)
         for address in ADDRESSES[info.name]:
             builder.archive = _fetch(address, downloads, digests.get(address, []))
-    for address, published in digests.items() if info.name == "imagenet" else ():
-        path = downloads / address.rpartition("/")[2]
-        if path.is_file() and (problem := _problem(path, published)):
-            raise InputError(f"{path} is not the published file: {problem}. Download it again.")
     # TFDS' own copies on Google's storage carry no checksums.
     config = tfds.download.DownloadConfig(manual_dir=downloads, try_download_gcs=False)
     try:
         builder.download_and_prepare(download_config=config)
-    except InputError:
-        raise
     except Exception as error:  # a full disk, a lost connection, an archive that TFDS cannot read
         raise Unavailable(
             f"preparing {info.name} broke off ({_reason(error)}). Once that is mended, run the "
@@ -153,14 +139,14 @@ def _prepare(
     return pathlib.Path(builder.data_dir)
 
 
-def _check_archive(info: Info, archive: str | os.PathLike[str], partial: bool) -> None:
-    """Raise InputError unless the set is made of such an archive, whole or in part."""
+def _check_archive(info: Info, archive: str | os.PathLike[str]) -> None:
+    """Raise InputError unless the set is made of such an archive."""
     if info.name not in DIGESTS:
         known = " and ".join(DIGESTS)
         raise InputError(f"{info.name} is not made of an archive of yours: only {known} are")
     if not os.path.isfile(archive):
         raise InputError(f"{archive} is not a file: give the path of the archive")
-    if problem := _problem(archive, [] if partial else DIGESTS[info.name]):
+    if problem := _problem(archive, DIGESTS[info.name]):
         raise InputError(
             f"{archive} is not the published archive of {info.title}: {problem}. Download it again "
             f"from {info.homepage}."
@@ -180,10 +166,9 @@ def _check_host(address: str) -> None:
         try:
             answer = requests.head(address, timeout=PATIENCE, allow_redirects=True)
             problem[:] = [] if answer.ok else [f"HTTP {answer.status_code}"]
-        except requests.RequestException as error:
-            problem[:] = [type(error).__name__]
-        except Exception as error:  # such as certificates (REQUESTS_CA_BUNDLE) that are not there
-            problem[:] = [str(error)]
+        except OSError as error:  # such as certificates (REQUESTS_CA_BUNDLE) that are not there
+            is_of_requests = isinstance(error, requests.RequestException)
+            problem[:] = [type(error).__name__ if is_of_requests else str(error)]
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
@@ -212,32 +197,25 @@ def _fetch(address: str, downloads: pathlib.Path, digests: Digests) -> pathlib.P
                 if answer.status_code != 206:  # a host that cannot resume sends it all again
                     have = 0
                 total = have + int(answer.headers.get("Content-Length", 0)) or None
-                bar = tqdm.tqdm(
-                    total=total, initial=have, unit="B", unit_scale=True, desc=path.name
-                )
-                with bar, part.open("ab" if have else "wb") as file:
+                shown = {"total": total, "initial": have, "unit": "B", "unit_scale": True}
+                bar, file = tqdm.tqdm(desc=path.name, **shown), part.open("ab" if have else "wb")
+                with bar, file:
                     for chunk in answer.iter_content(1 << 16):
                         bar.update(file.write(chunk))
-    except (requests.RequestException, OSError) as error:  # requests' errors are OSErrors too
+    except OSError as error:  # requests' errors, too
         raise Unavailable(
             f"the download from {url.hostname} broke off ({_reason(error)}). Run the same command "
             "again: it continues from here"
         ) from error
     if problem := _problem(part, digests):
         part.unlink()
-        raise Unavailable(
-            f"{address} is not the file that was published: {problem}. It was removed; try again "
-            "later"
-        )
+        raise Unavailable(f"{address} is not the file that was published: {problem}. Try again")
     os.replace(part, path)
     return path
 
 
 def _problem(path: str | os.PathLike[str], digests: Digests) -> str | None:
     """Return None if a file has one of the digests, or there is none, else what is wrong."""
-    with open(path, "rb") as file:
-        if file.read(512).lstrip()[:1] == b"<":
-            return "it is a web page (HTML), not an archive"
     found = [(algorithm, integrity.digest(path, algorithm)) for algorithm, _ in digests]
     if not digests or set(found) & set(digests):
         return None

@@ -23,11 +23,10 @@ Arrays = dict[str, tuple[np.ndarray, np.ndarray]]  # {"train": (images, labels),
 
 @dataclasses.dataclass(frozen=True)
 class Embedded:
-    """Images of one data set in data/.
+    """Images of one data set in data/: an .npz file, two sheets of tiles, or JPEG files.
 
-    They are an .npz file with `x_train`, `y_train`, `x_test` and `y_test`; or two lossless
-    pictures, sheets of tiles, with as many images of each class, class by class; or training
-    images as the JPEG files that were published, `<folder of the class>/<file>`.
+    A sheet is a lossless picture with as many images of each class, class by class. JPEG files are
+    as they were published, `<folder of the class>/<file>`.
     """
 
     pattern: str  # of the files' names in the manifest
@@ -41,11 +40,7 @@ class Embedded:
         return [storage.DATA / name for name in sorted(names)]
 
     def arrays(self) -> Arrays:
-        """Return images, uint8 (n, height, width, channels), and labels, int64 (n,).
-
-        Raises:
-            Damaged: a file is not the published one.
-        """
+        """Return images, uint8 (n, height, width, channels), and labels, int64 (n,)."""
         if self.pattern.endswith(".webp"):
             return {split: _sheet(self.pattern.replace("*", split)) for split in ("train", "test")}
         content = integrity.read_bytes(storage.DATA / self.pattern)
@@ -58,11 +53,7 @@ class Embedded:
             return found
 
     def pictures(self, info: Info) -> tuple[list[bytes], np.ndarray]:
-        """Return the content of each JPEG file, and the labels, int64 (n,).
-
-        Raises:
-            Damaged: a file is not the published one.
-        """
+        """Return the content of each JPEG file, and the labels, int64 (n,)."""
         files = self.files()
         names = [path.parent.name.lower().split(".")[-1] for path in files]  # 003.backpack
         labels = [info.class_names.index(name) for name in names]
@@ -80,11 +71,7 @@ SAMPLES = {
 
 
 def find(info: Info, sample: bool) -> Embedded | None:
-    """Return the repository's sample of a data set if that is wanted, else the whole or None.
-
-    Raises:
-        InputError: there is no sample.
-    """
+    """Return the repository's sample of a data set if that is wanted, else the whole or None."""
     if not sample:
         return WHOLE.get(info.name)
     if info.name not in SAMPLES:
@@ -96,11 +83,7 @@ def find(info: Info, sample: bool) -> Embedded | None:
 
 
 def by_digest(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort images, and their labels, by the SHA-256 of each image's bytes, then by label.
-
-    TFDS shuffles the records when it writes a folder, and another version of it may do so in
-    another way. In this order a seed means the same images on every machine.
-    """
+    """Sort images, and their labels, by the SHA-256 of each image's bytes, then by label."""
     digests = [hashlib.sha256(image.tobytes()).digest() for image in images]
     order = sorted(range(len(labels)), key=lambda i: (digests[i], int(labels[i])))
     return images[order], labels[order]

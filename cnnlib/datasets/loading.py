@@ -100,8 +100,8 @@ def image_order(name: str, sample: bool = False) -> str:
     """Return the order in which `load` gives the images of a set: "official" or "by digest".
 
     By digest means sorted by the SHA-256 of each image's bytes, then by label: TFDS shuffles what
-    it prepares, so the official order is lost. A seed and a subset choose the same images only
-    where the order is the same. Raises InputError if `load` does not read the set.
+    it prepares, so the official order is lost, and in this one a seed draws the same images on
+    every machine.
     """
     file = embedded.find(_with_one_size(name), sample)
     return file.order if file else "by digest"
@@ -112,8 +112,7 @@ def draw(labels: np.ndarray, size: int, seed: Sequence[int]) -> np.ndarray:
 
     Shares are rounded by the largest remainder, ties going to the lower label. Of a class, the
     draw for a smaller size is the beginning of the draw for a larger one. RandomState, because
-    NumPy guarantees that its numbers never change (NEP 19); those of `default_rng` may. `seed` is
-    the user's seed and the number of the draw.
+    NumPy guarantees that its numbers never change (NEP 19). `seed`: the user's, and the draw's.
     """
     if not size:
         return np.arange(0)
@@ -140,7 +139,6 @@ def _with_one_size(name: str) -> Info:
 def _check_sizes(
     name: str, train_count: int, test_count: int, train: int | None, test: int | None, held_out: int
 ) -> None:
-    """Raise InputError for a size that cannot be."""
     for argument, value, least, most in (
         ("train_size", train, 1, train_count),
         ("test_size", test, 1, test_count),
@@ -171,7 +169,5 @@ def _of_folder(known: Info, partial: bool, download: bool) -> tuple[embedded.Arr
 
 
 def _chosen(images: np.ndarray, labels: np.ndarray, indices: np.ndarray) -> Images:
-    """Return the images at these indices; all of them without a copy."""
-    if len(indices) == len(labels):
-        return Images(images, labels)
-    return Images(images[indices], labels[indices])
+    whole = len(indices) == len(labels)  # without a copy
+    return Images(images, labels) if whole else Images(images[indices], labels[indices])

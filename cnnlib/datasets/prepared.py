@@ -65,13 +65,7 @@ class Status:
 
 
 def status(name: str) -> Status:
-    """Return the best of what is on this machine of a data set, by names and sizes of files.
-
-    A part counts as "part" only if its files are whole.
-
-    Raises:
-        InputError: unknown name.
-    """
+    """Return the best of what is on this machine of a data set, by names and sizes of files."""
     info = catalogue.info(name)
     folder = None if name in embedded.WHOLE else find(info)
     file = embedded.WHOLE.get(name) or embedded.SAMPLES.get(name)
@@ -94,8 +88,7 @@ def status(name: str) -> Status:
 def data_folder() -> pathlib.Path:
     """Return TFDS' folder: `CNNLIB_DATA`/tfds, else `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
 
-    A relative path in a variable starts at the checkout. A user without a home folder has
-    results/tensorflow_datasets.
+    A user without a home folder has results/tensorflow_datasets.
     """
     if ours := storage.folder_from("CNNLIB_DATA"):
         return ours / "tfds"
@@ -123,14 +116,9 @@ def find(info: Info) -> pathlib.Path | None:
 def check(folder: pathlib.Path, info: Info, partial: bool = False) -> dict[str, Split]:
     """Return the splits of a version folder, once its files are what dataset_info.json promises.
 
-    Compared are the number of images with the catalogue's, and the files: all there, and together
-    of the size that the images and TFRecord's framing make up. The images themselves are checked
-    when they are read: TFRecord has a checksum for each.
-
-    Args:
-        folder: the version folder.
-        info: the data set.
-        partial: accept fewer images, and a missing split.
+    Compared are the number of images with the catalogue's (not with `partial`, which accepts a
+    missing split too), and the files: all there, and together of the size that the images and
+    TFRecord's framing make up. The images are checked when they are read, each by its checksum.
 
     Returns:
         {"train": Split, "test": Split}.
@@ -185,11 +173,7 @@ def _of_tfds(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def builder(folder: pathlib.Path) -> Any:
-    """Return TFDS' read-only builder of a version folder that `check` has accepted.
-
-    Raises:
-        Damaged: TFDS cannot read its metadata.
-    """
+    """Return TFDS' read-only builder of a version folder that `check` has accepted."""
     import tensorflow_datasets as tfds
 
     try:
@@ -201,8 +185,7 @@ def builder(folder: pathlib.Path) -> Any:
 def read_split(folder: pathlib.Path, split: Split, info: Info) -> tuple[np.ndarray, np.ndarray]:
     """Read one split of a set whose images have one size, as `check` returned it.
 
-    A thousand records at a time: TFDS' own reader, which takes each by itself, needs twice as
-    long.
+    A thousand records at a time: TFDS' own reader needs twice as long.
 
     Returns:
         Images uint8 (n, height, width, channels), labels int64 (n,), in the order of `by_digest`.
@@ -212,17 +195,13 @@ def read_split(folder: pathlib.Path, split: Split, info: Info) -> tuple[np.ndarr
     """
     import tensorflow as tf
 
-    assert info.image_shape, "the images have one size"
-    shape = (None, *info.image_shape)
-    features = {
-        "image": tf.io.FixedLenFeature([], tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64),
-    }
+    types = {"image": tf.string, "label": tf.int64}
+    features = {name: tf.io.FixedLenFeature([], kind) for name, kind in types.items()}
 
     def decoded(records: Any) -> tuple[Any, Any]:
         found = tf.io.parse_example(records, features)
         images = tf.map_fn(tf.io.decode_png, found["image"], fn_output_signature=tf.uint8)
-        return tf.ensure_shape(images, shape), found["label"]
+        return tf.ensure_shape(images, (None, *(info.image_shape or ()))), found["label"]
 
     shards = list(map(str, split.shards(folder, info)))
     records = tf.data.TFRecordDataset(shards).batch(1000)

@@ -1,6 +1,5 @@
 """Data sets as streams: images decoded and resized while they are read, on all cores."""
 
-import functools
 import pathlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +11,7 @@ from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import Info, info
 from cnnlib.datasets.loading import load
 from cnnlib.errors import InputError
-from cnnlib.validation import Count, Seed, WholeNumber, validated
+from cnnlib.validation import Count, Seed, WholeNumber, of_python, validated
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -22,10 +21,7 @@ if TYPE_CHECKING:
 SHUFFLE_BUFFER = 2048
 
 Side = Annotated[WholeNumber, Field(ge=1, le=16_384)]  # of an image, in pixels
-Sides = Annotated[
-    tuple[Side, Side],
-    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-]
+Sides = Annotated[tuple[Side, Side], BeforeValidator(of_python)]
 
 
 @validated
@@ -90,8 +86,7 @@ def class_counts(
 ) -> np.ndarray:
     """Return how many images each class has, training and test together: int64 (classes,).
 
-    No photograph is decoded, so this is quick for any set. Arguments and errors are those of
-    `stream`.
+    No photograph is decoded. Arguments and errors are those of `stream`.
     """
     known = info(name)
     if known.image_shape:
@@ -117,24 +112,20 @@ def batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> "tf.data
     """Return batches of arrays in memory, in their order, for one pass of Keras' `fit`.
 
     The pipeline is not tuned while it runs: the tuner of one that Keras makes of arrays sleeps for
-    up to a minute at a time, and the end of `fit` waits until it wakes (benchmarks/README.md has
-    the times). Nor does it hold a traced function: one that has captured the arrays keeps them in
-    memory until Python happens to look for cycles, and each pass would add a copy of them.
+    up to a minute, and the end of `fit` waits until it wakes (benchmarks/README.md has the times).
+    Nor does it hold a traced function, which would keep the arrays in memory after each pass.
     """
     import tensorflow as tf
 
     whole = len(labels) // batch_size * batch_size
-    parts = []
-    if whole:
-        stacked = tuple(
-            each[:whole].reshape(-1, batch_size, *each.shape[1:]) for each in (images, labels)
-        )
-        parts.append(tf.data.Dataset.from_tensor_slices(stacked))
+    stacked = (each[:whole].reshape(-1, batch_size, *each.shape[1:]) for each in (images, labels))
+    dataset = tf.data.Dataset.from_tensor_slices(tuple(stacked))
     if whole < len(labels):
-        parts.append(tf.data.Dataset.from_tensors((images[whole:], labels[whole:])))
+        rest = tf.data.Dataset.from_tensors((images[whole:], labels[whole:]))
+        dataset = dataset.concatenate(rest)
     options = tf.data.Options()
     options.autotune.enabled = False
-    return functools.reduce(tf.data.Dataset.concatenate, parts).prefetch(1).with_options(options)
+    return dataset.prefetch(1).with_options(options)
 
 
 def _singles(
@@ -198,10 +189,7 @@ def _of_folder(
 
 
 def resized(dataset: "tf.data.Dataset", size: tuple[int, int], fit: str) -> "tf.data.Dataset":
-    """Return single images and labels with the images resized to (height, width), uint8.
-
-    `fit` is "crop", which cuts the longer side in the middle, or "stretch".
-    """
+    """Return single images and labels with the images resized as `stream` says, uint8."""
     import tensorflow as tf
 
     def resize(image: Any, label: Any) -> tuple[Any, Any]:

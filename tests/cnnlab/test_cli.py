@@ -281,8 +281,8 @@ class TestData:
         calls = []
         monkeypatch.setattr(fetch, "fetch", lambda *arguments: calls.append(arguments) or [])
         assert run("data", "fetch", "cifar10", "cifar100").exit_code == 0
-        run("data", "fetch", "caltech256", "--archive", "a.tar", "--partial")
-        assert calls == [(("cifar10", "cifar100"), None, False), (("caltech256",), "a.tar", True)]
+        run("data", "fetch", "caltech256", "--archive", "a.tar")
+        assert calls == [(("cifar10", "cifar100"), None), (("caltech256",), "a.tar")]
 
     def test_failures_are_named(self, monkeypatch):
         monkeypatch.setattr(fetch, "fetch", lambda *arguments: ["cifar10"])

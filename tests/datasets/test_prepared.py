@@ -197,7 +197,7 @@ def test_an_altered_shard(change, says, data):
         ({"train_count": 31}, "has 30 train images, expected 31"),
         ({"test_count": 10}, "has 20 test images, expected 10"),
         ({"image_shape": (32, 32, 3)}, "cannot be read"),
-        ({"classes": ("a", "b", "c")}, "labels from 0 to 9, expected 30 with labels from 0 to 2"),
+        ({"classes": "a,b,c"}, "labels from 0 to 9, expected 30 with labels from 0 to 2"),
     ],
 )
 def test_another_set_under_the_name(changes, says, data, monkeypatch):
