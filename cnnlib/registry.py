@@ -14,30 +14,19 @@ from cnnlib.errors import check_name
 
 @dataclasses.dataclass(frozen=True)
 class Net:
-    """Declare a net that can be trained, recorded and published.
+    """Declare a net that can be trained, recorded and published."""
 
-    Args:
-        name: the name of the net in commands, batch files and the ledger.
-        about: one line for listings.
-        function: the function of `cnnlib.models` that builds it; of each member, if it is boosted.
-        options: keyword arguments of `function`.
-        input_format: how it takes its images, one of `cnnlib.preprocessing.FORMATS`.
-        row: the row of the published table that it is compared with, or None.
-        training: "gradient", "boosting" (three nets that vote, `cnnlib.boosting`) or "transfer"
-            (it continues from weights trained on ImageNet, `cnnlib.transfer`).
-        members: the name of the net that a boosted net has three of, else None.
-        smallest_side: of the images that it can learn from at first, in pixels; None if it takes
-            those of its own size alone.
-    """
-
-    name: str
-    about: str
-    function: str
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    input_format: str = "28x28"
-    row: str | None = None
+    name: str  # in commands, batch files and the ledger
+    about: str  # one line for listings
+    function: str  # of `cnnlib.models`, that builds it, or each member of a boosted net
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the function
+    input_format: str = "28x28"  # one of `cnnlib.preprocessing.FORMATS`
+    row: str | None = None  # of the published table that it is compared with
+    # by gradient, as three nets that vote (`cnnlib.boosting`), or from weights trained on ImageNet
+    # (`cnnlib.transfer`)
     training: Literal["gradient", "boosting", "transfer"] = "gradient"
-    members: str | None = None
+    members: str | None = None  # the net that a boosted net has three of
+    # of the images that it can learn from at first, in pixels; None if it takes one size alone
     smallest_side: int | None = None
 
 
@@ -50,6 +39,7 @@ _PAPER = {
 }
 
 _COLOUR = {"input_shape": (32, 32, 3)}
+_MAXIMUM = _COLOUR | {"activation": "relu", "subsampling": "maximum"}
 
 
 def _linear(size: int) -> Net:
@@ -74,6 +64,7 @@ def _rung(name: str, about: str, function: str, **options: Any) -> Net:
     return Net(f"cifar10/{name}", about, function, options, "cifar10")
 
 
+_RBF, _OF_LENET_5 = _PAPER | {"output": "rbf"}, ("32x32", "mnist/lenet-5")
 # Where several nets are compared with one published row, the lecture's own comes first.
 _DIGITS = (
     _linear(20),
@@ -89,23 +80,10 @@ _DIGITS = (
     Net("lenet-1-paper", "LeNet-1 of the paper", "LeNet1", _PAPER, "16-in-28", "mnist/lenet-1"),
     Net("lenet-4", "LeNet-4 of the lecture", "LeNet4", {}, "32x32", "mnist/lenet-4"),
     Net("lenet-4-paper", "LeNet-4 of the paper", "LeNet4", _PAPER, "32x32", "mnist/lenet-4"),
-    Net("lenet-5", "LeNet-5 of the lecture", "LeNet5", {}, "32x32", "mnist/lenet-5"),
-    Net(
-        "lenet-5-paper",
-        "LeNet-5 of the paper, with RBF output",
-        "LeNet5",
-        {**_PAPER, "output": "rbf"},
-        "32x32",
-        "mnist/lenet-5",
-    ),
+    Net("lenet-5", "LeNet-5 of the lecture", "LeNet5", {}, *_OF_LENET_5),
+    Net("lenet-5-paper", "LeNet-5 of the paper, with RBF output", "LeNet5", _RBF, *_OF_LENET_5),
 )
-_VGG16 = Net(
-    "vgg16",
-    "VGG16 of 2014, for transfer learning",
-    "VGG16",
-    input_format="rgb",
-    training="transfer",
-)
+_VGG16 = Net("vgg16", "VGG16 of 2014, for transfer learning", "VGG16", {}, "rgb", None, "transfer")
 _CIFAR10 = (
     _cifar10("VGG16", smallest_side=None),  # its five poolings need 32 pixels
     *map(_cifar10, ("ResNet18", "ResNet50", "ResNet101", "RegNetX_200MF", "RegNetY_400MF")),
@@ -121,14 +99,7 @@ _CIFAR10 = (
     # From LeNet-5 to SmallNet and on, one change at a time (batches/ladder.yaml)
     _rung("lenet-5", "LeNet-5 on colour images", "LeNet5", **_COLOUR),
     _rung("lenet-5-relu", "the same with ReLU", "LeNet5", **_COLOUR, activation="relu"),
-    _rung(
-        "lenet-5-maximum",
-        "the same with maximum pooling",
-        "LeNet5",
-        **_COLOUR,
-        activation="relu",
-        subsampling="maximum",
-    ),
+    _rung("lenet-5-maximum", "the same with maximum pooling", "LeNet5", **_MAXIMUM),
     _rung("small-no-norm", "SmallNet without batch norm", "cifar10.SmallNet", batch_norm=False),
     _rung("small", "SmallNet, which notebook 07 arrives at", "cifar10.SmallNet"),
     _rung("plain-20", "TwentyLayers without shortcuts", "cifar10.TwentyLayers", shortcuts=False),
@@ -157,20 +128,12 @@ def names() -> list[str]:
 
 
 def net(name: str) -> Net:
-    """Return the declaration of a net.
-
-    Raises:
-        InputError: if no net has this name.
-    """
+    """Return the declaration of a net; raise InputError for an unknown name."""
     return NETS[check_name("model", name, NETS)]
 
 
 def input_format(name: str) -> str:
-    """Return the format of `cnnlib.preprocessing` in which a net takes its images: "32x32", ...
-
-    Raises:
-        InputError: if no net has this name.
-    """
+    """Return the format of `cnnlib.preprocessing` in which a net takes its images: "32x32", ..."""
     return net(name).input_format
 
 

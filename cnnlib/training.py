@@ -20,6 +20,7 @@ import pandas as pd
 from cnnlib import augment, backend, checkpoints, models, tricks
 from cnnlib.datasets import streams
 from cnnlib.errors import InputError
+from cnnlib.models import trainable_parameters as trainable_parameters
 from cnnlib.progress import Line, Progress
 from cnnlib.recipes import CROP_PADDING, Recipe
 from cnnlib.recipes import recipe as recipe
@@ -250,11 +251,6 @@ def evaluate(model: keras.Model, images: np.ndarray, labels: np.ndarray, views: 
 
 def _error(probabilities, labels):
     return 100 * float(np.mean(probabilities.argmax(axis=1) != np.asarray(labels)))
-
-
-def trainable_parameters(model: keras.Model) -> int:
-    """Return the number of weights that training changes."""
-    return sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import operator
 from typing import Any
@@ -11,18 +12,18 @@ import keras
 from cnnlib import backend, models, registry
 from cnnlib.errors import InputError, check_name, shown
 from cnnlib.models.layers import scores
-from cnnlib.validation import validated
+from cnnlib.validation import of_python, validated
 
 MEMBERS = ("net-1", "net-2", "net-3")
 LARGEST_SIDE = 4096
+_door = functools.cache(validated)
 
 
 def build(name: str, **options: Any) -> keras.Model:
     """Build a net by its name, with new random weights.
 
     Args:
-        name: one of `names()`. The model has this name too, with "-" in place of "/", which Keras
-            does not allow.
+        name: one of `names()`. The model has this name too, with "-" in place of "/".
         options: keyword arguments of the net's function, such as `input_shape` and `classes`. They
             take precedence over those of the declaration.
 
@@ -34,14 +35,20 @@ def build(name: str, **options: Any) -> keras.Model:
     if declared.members:
         return committee([build(declared.members, **options) for _ in MEMBERS], name)
     backend.check_settings()
-    function = operator.attrgetter(declared.function)(models)
+    function = _door(operator.attrgetter(declared.function)(models))
     known = [option for option in inspect.signature(function).parameters if option != "name"]
     for option in options:
         check_name(f"option of {name}", option, known)
-    options = {option: _plain(value) for option, value in options.items()}
-    _check_shape(options.get("input_shape", (1, 1, 1)))
+    options = {option: of_python(value) for option, value in options.items()}
+    shape = options.get("input_shape", (1, 1, 1))
+    sides = shape if isinstance(shape, tuple) and len(shape) == 3 else (0,)
+    if not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in sides):
+        raise InputError(
+            f"input_shape is {shown(shape)}, expected (height, width, channels), three whole "
+            f"numbers from 1 to {LARGEST_SIDE}, such as (32, 32, 1)"
+        )
     try:
-        return validated(function)(**{**declared.options, **options}, name=name.replace("/", "-"))
+        return function(**{**declared.options, **options}, name=name.replace("/", "-"))
     except InputError:
         raise
     except (OverflowError, ValueError) as error:  # Keras' own
@@ -50,28 +57,8 @@ def build(name: str, **options: Any) -> keras.Model:
         raise InputError(f"{name} cannot be built with {asked}: {reason}") from error
 
 
-def _plain(value: Any) -> Any:
-    """Return numbers and arrays of NumPy, and lists, as Python's numbers and tuples."""
-    value = value.tolist() if hasattr(value, "tolist") else value
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _check_shape(shape: Any) -> None:
-    sides = shape if isinstance(shape, tuple) and len(shape) == 3 else (0,)
-    if not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in sides):
-        raise InputError(
-            f"input_shape is {shown(shape)}, expected (height, width, channels), three whole "
-            f"numbers from 1 to {LARGEST_SIDE}, such as (32, 32, 1)"
-        )
-
-
 def committee(nets: list[keras.Model], name: str) -> keras.Model:
-    """Join three nets that take the same images into one that votes (`cnnlib.boosting`).
-
-    Returns:
-        keras.Model, images float32 (n, height, width, channels) -> logits (n, classes), the
-        logarithm of the mean of the nets' probabilities.
-    """
+    """Join three nets into one that votes: images -> logits, the log of the mean probabilities."""
     inputs = keras.Input(nets[0].input_shape[1:])
     members = [
         keras.Model(net.input, net.output, name=member)

@@ -35,11 +35,7 @@ ACTIVATIONS = {"tanh": "tanh", "scaled_tanh": scaled_tanh, "relu": "relu"}
 
 @register
 class LeCun1998(keras.initializers.Initializer):
-    """Draw initial weights uniform in ±2.4/fan_in (appendix A).
-
-    fan_in is the number of inputs of one unit. Every call draws new values;
-    `keras.utils.set_random_seed` makes them repeatable.
-    """
+    """Draw initial weights uniform in ±2.4/fan_in, the number of inputs of a unit (appendix A)."""
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         limit = 2.4 / math.prod(shape[:-1])
@@ -50,13 +46,12 @@ class LeCun1998(keras.initializers.Initializer):
 class TableConvolution(keras.layers.Layer):
     """Convolve (stride 1, no padding) so that each output map sees only the input maps of a table.
 
-    The weights are a kernel (height, width, connections) and a bias for each output map. In the
-    kernel the connections of output map 0 come first, then those of map 1, and so on. What the
-    table leaves out is no weight, so that Keras' parameter count is the paper's.
+    The weights are a kernel (height, width, connections), with the connections of output map 0
+    first, and a bias for each output map. What the table leaves out is no weight, so that Keras'
+    parameter count is the paper's.
 
     Args:
-        table: for each output map the input maps that it sees, counted from 0, such as
-            [[0, 1], [1, 2]].
+        table: for each output map the input maps that it sees, counted from 0: [[0, 1], [1, 2]].
         kernel_size: height and width of the kernel, one whole number.
         kernel_initializer: as in keras.layers.Conv2D; it sees the fan-in of each output map.
     """
@@ -78,8 +73,7 @@ class TableConvolution(keras.layers.Layer):
         pairs = [i * filters + j for j, inputs in enumerate(self.table) for i in inputs]
         # 0/1 matrix (connections, maps * filters): where each connection stands in the kernel of
         # an ordinary convolution.
-        self._positions = np.zeros((len(pairs), input_shape[-1] * filters), "float32")
-        self._positions[np.arange(len(pairs)), pairs] = 1
+        self._positions = np.eye(input_shape[-1] * filters, dtype="float32")[pairs]
         self.kernel = self.add_weight(
             shape=(size, size, len(pairs)), initializer=self._initial_kernel, name="kernel"
         )
@@ -97,11 +91,7 @@ class TableConvolution(keras.layers.Layer):
         return ops.concatenate(columns, axis=-1)
 
     def dense_kernel(self) -> Any:
-        """Return the kernel as keras.layers.Conv2D holds it, with 0 where nothing is connected.
-
-        Returns:
-            (height, width, input maps, output maps).
-        """
+        """Return the kernel as keras.layers.Conv2D holds it, with 0 where nothing is connected."""
         positions = ops.cast(self._positions, self.compute_dtype)
         # A matrix product rather than a scatter: its gradient is one too, which is fast and the
         # same in every run.
@@ -127,8 +117,7 @@ class TrainableSubsampling(keras.layers.Layer):
     """Subsample as the S layers of the paper: a sum, times a coefficient, plus a bias.
 
     The 2x2 inputs of a unit are added. Coefficient and bias are trainable, one of each per map.
-    The activation is not part of it. Odd rows and columns at the end are left out, as in
-    keras.layers.AveragePooling2D.
+    The activation is not part of it.
 
     Args:
         inputs: for each output map the input map that it subsamples, counted from 0 (LeNet-4 has
@@ -172,9 +161,9 @@ class TrainableSubsampling(keras.layers.Layer):
 
 
 # The ten digits of the paper's figure 3, 7x12 pixels each, 0 to 9 from left to right; the bar above
-# 0, 2, 4 and 5 is part of the code. They come from two public transcriptions of the figure, because
-# the figure itself was not at hand. The two agree in 839 of the 840 pixels. The one in doubt, the
-# second pixel of row 9 in the digit 3, is drawn black, as at the same position in the digit 5.
+# 0, 2, 4 and 5 is part of the code. They come from two public transcriptions of the figure, which
+# agree in 839 of the 840 pixels. The one in doubt, the second pixel of row 9 in the digit 3, is
+# drawn black, as at the same position in the digit 5.
 _DIGITS = """
 .#####.  ...##..  .#####.  #######  .#####.  .#####.  ..####.  #######  .#####.  .#####.
 .......  ..###..  .......  .....##  .......  .......  .##....  .....##  ##...##  ##..###
@@ -192,10 +181,9 @@ _DIGITS = """
 
 
 def digit_codes() -> np.ndarray:
-    """Return the codes of the ten digits (figure 3).
+    """Return the codes of the ten digits (figure 3), float32 (10, 84): +1 for black, -1 for white.
 
-    Returns:
-        float32 (10, 84): +1 for black, -1 for white, the 12 rows of 7 pixels one after the other.
+    The 12 rows of 7 pixels stand one after the other.
     """
     rows = [line.split() for line in _DIGITS.split("\n") if line]
     pixels = ["".join(row[digit] for row in rows) for digit in range(10)]
@@ -206,11 +194,8 @@ def digit_codes() -> np.ndarray:
 class RBFOutput(keras.layers.Layer):
     """Return the squared Euclidean distance of F6 to the code of each digit (equation 7).
 
-    (n, 84) -> (n, classes), smaller is better. The codes are fixed: they are no weights, and Keras
-    counts no parameter here.
-
-    Args:
-        classes: at most 10: the digits from 0 on.
+    (n, 84) -> (n, classes), smaller is better; at most 10 classes, the digits from 0 on. The codes
+    are fixed: they are no weights, and Keras counts no parameter here.
     """
 
     def __init__(self, classes: int = 10, **options: Any):
@@ -235,8 +220,7 @@ class RBFLoss(keras.losses.Loss):
     For distances y it is y_label + log(exp(-j) + sum_i exp(-y_i)). It pulls the right code nearer
     and pushes the others away, but only while they are about as near as the constant `j`, the
     distance of a class "none of these". The paper says that j is positive and gives no value: 0.1
-    is our choice. Labels are whole numbers, (n,) or (n, 1); distances are (n, classes), as
-    RBFOutput returns them.
+    is our choice. Labels are (n,) or (n, 1), distances (n, classes).
     """
 
     def __init__(self, j: float = 0.1, name: str = "rbf_loss", **options: Any):

@@ -31,8 +31,7 @@ def MLP(
     """Build a fully connected net with hidden layers F1, F2, ...
 
     Args:
-        hidden: number of units of each hidden layer; (300,) is the lecture's 300, (300, 100) its
-            300 -> 100.
+        hidden: number of units of each hidden layer, such as the lecture's (300, 100).
         input_shape: (height, width, channels) of the images.
         classes: number of classes.
         activation: "tanh" (that of the paper's nets), "scaled_tanh" (1.7159 tanh(2x/3)) or "relu".

@@ -50,9 +50,7 @@ class BatchNorm(layers.BatchNormalization):
 def _fused(inputs, gamma, beta, mean, variance, epsilon):
     """Return TensorFlow's batch norm by these statistics, or by the batch's where they are None.
 
-    Returns:
-        Outputs, and mean and variance of each channel; the variance is that of a population, as
-        in Keras.
+    Also mean and variance of each channel; the variance is that of a population, as in Keras.
     """
     import tensorflow as tf
 

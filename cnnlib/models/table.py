@@ -37,18 +37,8 @@ _TYPES = {
     layers.Dense: "FC",
     RBFOutput: "RBF",
 }
-# They are no layer of the table: they change no number, or belong to the layer after them.
-_NO_ROW = (
-    *(layers.Flatten, layers.Dropout, layers.Identity, layers.ZeroPadding2D),
-    *(layers.Rescaling, layers.Softmax),
-)
 _CONVOLUTIONS = (layers.Conv2D, TableConvolution)
 _POOLING = (layers.AveragePooling2D, layers.MaxPooling2D, TrainableSubsampling)
-_GLOBAL_POOLING = (
-    layers.AdaptiveAveragePooling2D,
-    layers.GlobalAveragePooling2D,
-    layers.GlobalMaxPooling2D,
-)
 # The published activation of the output, by its type: only LeNet-1's is a convolution.
 _OUTPUTS = {"FC": "softmax", "RBF": "RBF", "Convolution": "sigmoid"}
 
@@ -62,17 +52,10 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
     of a weight or a bias, as the paper counts; pooling has no weights, and its four inputs count as
     four connections.
 
-    Args:
-        model: a net of this package that takes images of one size.
-
     Returns:
-        pandas.DataFrame, indexed by the names of the layers (C1, S2, ...; the last row is "Total"),
-        with the columns Layer, Type, Feature maps, Size, Kernel, Stride and Activation as text ("-"
-        where there is none), and Parameters (those that are trained) and Connections as whole
-        numbers.
-
-    Raises:
-        InputError: for a layer of another kind, such as a net of a boosted one.
+        pandas.DataFrame, indexed by the names of the layers (C1, S2, ..., "Total"), with the
+        columns Layer, Type, Feature maps, Size, Kernel, Stride and Activation as text ("-" where
+        there is none), and Parameters (those that are trained) and Connections as whole numbers.
     """
     rows: list[dict[str, Any]] = []
     for layer in model.layers:
@@ -80,8 +63,10 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
             rows[-1]["Activation"] = "relu"
         elif isinstance(layer, layers.Activation):
             rows[-1]["Activation"] = layer.activation.__name__
-        elif not isinstance(layer, _NO_ROW):
-            rows.append(_row(layer, number=len(rows)))
+        elif types := [name for kind, name in _TYPES.items() if isinstance(layer, kind)]:
+            rows.append(_row(layer, types[-1], number=len(rows)))
+        elif layer.weights:
+            raise _unknown(layer)
     if rows[-1]["Type"] in _OUTPUTS:
         rows[-1] |= {"Layer": "Output", "Activation": _OUTPUTS[rows[-1]["Type"]]}
     table = pd.DataFrame(rows).set_index("name").rename_axis(None)
@@ -99,9 +84,6 @@ def multiply_adds(model: keras.Model) -> int:
     RBF units; the lecture's LeNet-5 has 416,520. The numbers of the paper's figure 11 are rather
     connections, biases included: it prints 795 thousand for 784-1000-10, which has 794,000 products
     and 795,010 connections. Pooling, batch norm and activations are not counted.
-
-    Raises:
-        InputError: for a layer with weights of a kind that no net of this package has.
     """
     total = 0
     for layer in model.layers:
@@ -118,21 +100,27 @@ def multiply_adds(model: keras.Model) -> int:
     return total
 
 
-def _row(layer: layers.Layer, number: int) -> dict[str, Any]:
-    types = [name for kind, name in _TYPES.items() if isinstance(layer, kind)]
-    if not types:
-        raise _unknown(layer)
+def _unknown(layer: layers.Layer) -> InputError:
+    return InputError(f"cannot count the layer {layer.name} ({type(layer).__name__})")
+
+
+def trainable_parameters(model: layers.Layer) -> int:
+    """Return the number of weights of a net, or of a layer, that training changes."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_variables)
+
+
+def _row(layer: layers.Layer, kind: str, number: int) -> dict[str, Any]:
     *sides, maps = layer.output.shape[1:]
     row: dict[str, Any] = {
         "name": layer.name,
         "Layer": str(number),
-        "Type": types[-1],
+        "Type": kind,
         "Feature maps": str(maps) if sides else "-",
         "Size": "x".join(map(str, sides)) if sides else str(maps),
         "Kernel": "-",
         "Stride": "-",
         "Activation": "-",
-        "Parameters": _trained(layer),
+        "Parameters": trainable_parameters(layer),
         "Connections": _connections(layer),
     }
     if isinstance(layer, layers.InputLayer):
@@ -146,28 +134,15 @@ def _row(layer: layers.Layer, number: int) -> dict[str, Any]:
     return row
 
 
-def _trained(layer: layers.Layer) -> int:
-    return sum(math.prod(weight.shape) for weight in layer.trainable_weights)
-
-
 def _connections(layer: layers.Layer) -> int:
-    """Count the uses of weights and biases, or of inputs where a layer has no weights."""
+    """Count the uses of weights and biases, or of inputs where pooling has no weights."""
     outputs, positions = math.prod(layer.output.shape[1:]), math.prod(layer.output.shape[1:-1])
-    if isinstance(layer, TrainableSubsampling):
-        return outputs * 5  # four pixels and a bias
     if isinstance(layer, _POOLING):
-        return outputs * 4
-    if isinstance(layer, _GLOBAL_POOLING):
+        return outputs * (4 + isinstance(layer, TrainableSubsampling))  # four pixels, and a bias
+    if "Pooling" in type(layer).__name__:  # of whole maps, or of parts without overlap
         return math.prod(layer.input.shape[1:])
     if isinstance(layer, RBFOutput):
         return outputs * layer.input.shape[1]
     if isinstance(layer, layers.BatchNormalization):
-        return _trained(layer) * positions
+        return trainable_parameters(layer) * positions
     return layer.count_params() * positions  # none of a layer without weights
-
-
-def _unknown(layer: layers.Layer) -> InputError:
-    return InputError(
-        f"cannot count the layer {layer.name} ({type(layer).__name__}). Known: "
-        f"{', '.join(kind.__name__ for kind in _TYPES)}"
-    )

@@ -56,16 +56,12 @@ def half_precision(net: keras.Model) -> bytes:
 def load_trained(name: str, recipe: str = "plain") -> keras.Model:
     """Return a trained net that comes with the course.
 
-    The net is built here and only its weights are read from the file, so that it works with any
-    version of Keras that has this file format, whatever version wrote the file.
-
-    Args:
-        name: one of `models.names()`.
-        recipe: the name of the recipe by which it was trained.
+    The net is built here and only its weights are read from the file, whatever version of Keras
+    wrote it. `name` is one of `models.names()`, `recipe` that by which it was trained.
 
     Raises:
-        InputError: if the course has no such trained net; it lists those it has. Also if the file
-            is damaged.
+        InputError: if the course has no such trained net (it lists those it has), or its file is
+            damaged.
     """
     check_name("model", name, registry.names())
     path = trained_path(name, recipe)

@@ -62,18 +62,14 @@ def VGG16(
 
     Layers are named as the lecture prints them from PyTorch: C0, X1, C2, ... S30, avgpool,
     classifier_0 ... classifier_6. Its last line, Linear(4096, 10000), is a slip: ImageNet's
-    challenge has 1,000 classes. Two things are as in Keras, not PyTorch: maps stand last, so that
-    the first fully connected layer takes its inputs in another order; and the images that the
-    weights expect (`VGGPreprocessing`).
+    challenge has 1,000 classes. Maps stand last, as in Keras, and the weights expect images as
+    Keras prepares them (`VGGPreprocessing`).
 
     Args:
         weights: None for random ones, or those of `vgg16_weights`, which has none for the top.
-        include_top: with avgpool and classifier; without, the net ends in the maps of S30
-            (height/32, width/32, 512).
-        input_shape: (height, width, channels), at least 32x32. avgpool makes 7x7 maps of any size,
-            and changes nothing at 224x224.
-        classes: number of classes.
-        name: name of the model.
+        include_top: with avgpool, which makes 7x7 maps of any size, and classifier; without, the
+            net ends in the maps of S30 (height/32, width/32, 512).
+        input_shape: (height, width, channels), at least 32x32.
 
     Returns:
         keras.Model, images float32 (n, height, width, channels) -> logits (n, classes). It has
@@ -108,9 +104,6 @@ def vgg16_weights() -> Weights:
     They are those of Simonyan & Zisserman 2014 (CC BY 4.0), from Keras' folder or host if it
     answers within PATIENCE seconds (Keras checks their hash), else the repository's copy in float16
     (data/README.md). torchvision's are others, trained anew on images that were prepared otherwise.
-
-    Raises:
-        Damaged: if the repository's copy is needed, and altered.
     """
     if _keras_has_them():
         with contextlib.suppress(Exception):  # urllib, h5py and Keras each have their own
@@ -143,11 +136,8 @@ def _keras_has_them() -> bool:
 class VGGPreprocessing(layers.Layer):
     """Turn an image into what Keras' VGG16 weights expect: blue first, minus ImageNet's mean.
 
-    RGB, 0 to 255 (n, h, w, 3), becomes BGR about 0, float32 in mixed precision too. torchvision's
-    weights expect something else: RGB, 0 to 1, minus a mean and divided by a deviation.
-
-    Args:
-        image_size: side in pixels to which images are resized first (bilinear); None: as they are.
+    RGB, 0 to 255 (n, h, w, 3), becomes BGR about 0, float32 in mixed precision too. Before that
+    images are resized (bilinear) to `image_size` pixels a side; None: as they are.
     """
 
     def __init__(self, image_size: int | None = None, **options: Any):

@@ -71,14 +71,9 @@ class FastConv2D(layers.Conv2D):
 
 
 def convolution(inputs: Any, kernel: Any) -> Any:
-    """Convolve by Winograd's algorithm, with stride 1 and zeros around the maps (padding "same").
+    """Convolve by Winograd's algorithm, with stride 1 and padding "same", computed in float32.
 
-    Args:
-        inputs: (n, height, width, c), height and width known.
-        kernel: (3, 3, c, k).
-
-    Returns:
-        (n, height, width, k), in the precision of the inputs; computed in float32.
+    Inputs (n, height, width, c) and a kernel (3, 3, c, k) -> (n, height, width, k).
     """
     precision = inputs.dtype
     inputs, kernel = ops.cast(inputs, "float32"), ops.cast(kernel, "float32")

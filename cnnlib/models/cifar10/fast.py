@@ -25,12 +25,8 @@ from cnnlib.models.norm import BatchNorm, gelu
 class Whitening(layers.Conv2D):
     """Turn each patch into uncorrelated numbers of variance 1, and these with a minus sign.
 
-    It is a convolution whose kernel is not trained: `adapt` computes it from images. What an
-    activation would cut off at zero is kept by the half with the other sign.
-
-    Args:
-        size: height and width of the patches.
-        options: as for keras.layers.Conv2D.
+    It is a convolution of `size` by `size` whose kernel is not trained: `adapt` computes it from
+    images. What an activation would cut off at zero is kept by the half with the other sign.
     """
 
     def __init__(self, size: int = 2, **options: Any):
@@ -63,11 +59,7 @@ class Whitening(layers.Conv2D):
 
 @register
 class PassingOn(keras.initializers.Initializer):
-    """Make the first filters of a convolution pass its maps on as they are.
-
-    The other filters start with PyTorch's initial weights. The kernel is (odd size, odd size, maps
-    in, maps out), with as many maps out as in, or more.
-    """
+    """Make the first filters pass the maps on; the others start with PyTorch's initial weights."""
 
     def __init__(self) -> None:
         self.others = parts.kernel_initializer()
@@ -79,9 +71,6 @@ class PassingOn(keras.initializers.Initializer):
         kernel[..., :passed] = 0
         kernel[height // 2, width // 2, range(passed), range(passed)] = 1
         return keras.ops.convert_to_tensor(kernel, dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {}
 
 
 def FastNet(

@@ -58,18 +58,11 @@ def _basic_block(x: KerasTensor, width: int, stride: int, block: str) -> KerasTe
 
 
 def _bottleneck(x: KerasTensor, width: int, stride: int, block: str) -> KerasTensor:
-    """Add a block with four times as many maps at its end; the 3x3 convolution has the stride."""
     return _inner_block(x, width, 4 * width, stride, block)
 
 
 def _inner_block(
-    x: KerasTensor,
-    inner: int,
-    width: int,
-    stride: int,
-    block: str,
-    groups: int = 1,
-    excited: bool = False,
+    x: KerasTensor, inner: int, width: int, stride: int, block: str, groups=1, excited=False
 ) -> KerasTensor:
     """Add a block whose 3x3 convolution has `inner` maps in `groups`, between two of 1x1."""
     y = parts.convolution_norm(x, inner, 1, block, 1)
@@ -221,21 +214,17 @@ def _dense_layer(x: KerasTensor, block: str) -> KerasTensor:
 
 @register
 class DualPath(layers.Layer):
-    """Join two inputs, the new maps and the earlier ones.
-
-    The first `residual` maps are added; the others stand side by side.
-    """
+    """Join new and earlier maps: the first `residual` are added, the others stand side by side."""
 
     def __init__(self, residual: int, **options: Any):
         super().__init__(**options)
         self.residual = residual
 
     def call(self, inputs: Any) -> Any:
-        new, old = inputs
-        added = old[..., : self.residual] + new[..., : self.residual]
-        return ops.concatenate(
-            [added, old[..., self.residual :], new[..., self.residual :]], axis=-1
+        (new, new_maps), (old, old_maps) = (
+            (x[..., : self.residual], x[..., self.residual :]) for x in inputs
         )
+        return ops.concatenate([old + new, old_maps, new_maps], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "residual": self.residual}

@@ -4,8 +4,7 @@ PyTorch and Keras differ here by default, and each difference changes results:
 - A 3x3 convolution with stride 2 pads one pixel on every side in PyTorch; Keras' "same" pads only
   below and to the right.
 - Batch norm has epsilon 1e-5 and keeps 0.9 of the running statistics in PyTorch; 1e-3 and 0.99 in
-  Keras. (The running variance is that of a population in Keras and of a sample in PyTorch, a factor
-  of n / (n - 1) with n of at least 320. This difference is left as it is.)
+  Keras. (Keras keeps the variance of a population, PyTorch that of a sample: left as it is.)
 - Initial weights are uniform in ±1/sqrt(fan_in) in PyTorch, biases too; Keras takes Glorot's rule,
   and biases of 0.
 
@@ -32,10 +31,7 @@ Block = Callable[[KerasTensor, Any, int, str], KerasTensor]  # maps in, size, st
 
 
 def net(features: Callable[[KerasTensor], KerasTensor]) -> Callable[..., keras.Model]:
-    """Make a net of a function from images to maps: the mean of each map, and one dense layer.
-
-    The name of the net is that of the function in lower case, with "-" in place of "_".
-    """
+    """Make a net of a function from images to maps: the mean of each map, and one dense layer."""
 
     def build(
         input_shape: tuple[int, int, int] = (32, 32, 3),
@@ -64,9 +60,7 @@ class GroupedConv2D(layers.Conv2D):
 
     Keras compiles grouped convolutions with XLA on a CPU, to code that is hundreds of times slower
     than one convolution for each group. oneDNN, which TensorFlow has on x86, is two to three times
-    faster still. With as many groups as input maps it is a depthwise convolution, which is fast
-    everywhere. The kernel is (height, width, input maps / groups, output maps), the maps of the
-    first group first.
+    faster still. With as many groups as input maps it is a depthwise convolution, fast everywhere.
     """
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
@@ -91,8 +85,7 @@ class GroupedConv2D(layers.Conv2D):
 def _onednn_groups(dtype: str) -> bool:
     """Return whether TensorFlow computes grouped convolutions and their gradients on this CPU.
 
-    With oneDNN it does, for the types that oneDNN has on the processor: float16 needs a newer one
-    than bfloat16.
+    With oneDNN it does, for the types that oneDNN has on the processor.
     """
     import tensorflow as tf
 
@@ -121,10 +114,7 @@ def convolution(
     bias: bool = False,
     initializer: keras.initializers.Initializer | None = None,
 ) -> KerasTensor:
-    """Add a convolution that pads `size // 2` pixels on every side.
-
-    Its kernel starts with PyTorch's initial weights, unless there is an `initializer`.
-    """
+    """Add a convolution that pads `size // 2` pixels on every side."""
     if size > 1 and stride > 1:
         x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
     kind = {"groups": groups} if groups > 1 else {}
@@ -148,7 +138,6 @@ def norm(x: KerasTensor, name: str) -> KerasTensor:
 
 
 def norm_relu(x: KerasTensor, norm_name: str, relu_name: str) -> KerasTensor:
-    """Add batch norm and ReLU."""
     return layers.ReLU(name=relu_name)(norm(x, norm_name))
 
 
@@ -178,10 +167,7 @@ def stages(
     sizes: Iterable[Any],
     strides: Iterable[int] = (1, 2, 2, 2),
 ) -> KerasTensor:
-    """Add stages of `depths` blocks: block(x, size, stride, name), the first with a stage's stride.
-
-    `sizes` has for each stage what its blocks take, such as the number of maps.
-    """
+    """Add stages of `depths` blocks: block(x, size, stride, name), the first with the stride."""
     for stage, (depth, size, stride) in enumerate(zip(depths, sizes, strides, strict=False), 1):
         for number in range(1, depth + 1):
             x = block(x, size, stride if number == 1 else 1, f"stage{stage}_block{number}")
@@ -199,10 +185,7 @@ def projection(
 def add_shortcut(
     x: KerasTensor, y: KerasTensor, stride: int, block: str, relu: bool = True
 ) -> KerasTensor:
-    """Add the input `x` of a block to its result `y`, and ReLU after it.
-
-    Where the shape changes, `x` goes through a projection.
-    """
+    """Add the input `x` of a block, projected where the shape changes, to its result `y`."""
     if stride > 1 or x.shape[-1] != y.shape[-1]:
         x, y = projection(x, y, stride, block)
     x = layers.Add(name=f"{block}_add")([y, x])
@@ -212,18 +195,14 @@ def add_shortcut(
 def wait(x: KerasTensor, name: str) -> KerasTensor:
     """Return `x` itself, one step later.
 
-    Keras lists layers by their distance to the output. A projection is shorter than the other path
-    of its block and would be listed before the end of that path, though the published definitions
-    compute it afterwards.
+    Keras lists layers by their distance to the output. Without it a projection, the shorter path of
+    its block, would be listed before the end of the other, as no published definition has it.
     """
     return layers.Identity(name=name)(x)
 
 
 def kernel_initializer() -> keras.initializers.Initializer:
-    """Return PyTorch's default for kernels: uniform in ±1/sqrt(fan_in).
-
-    PyTorch calls it Kaiming uniform with a = sqrt 5.
-    """
+    """Return PyTorch's default for kernels (Kaiming, a = sqrt 5): uniform in ±1/sqrt(fan_in)."""
     return keras.initializers.VarianceScaling(scale=1 / 3, mode="fan_in", distribution="uniform")
 
 
