@@ -370,51 +370,51 @@ def find_net(model: str) -> tuple[pathlib.Path, dict[str, Any] | None]:
     from cnnlib.models import trained
 
     nets, shipped = {}, {}
-    for row in sorted(results.rows().values(), key=lambda row: row["date"]):
-        nets[row["run_id"]] = results.local_file(row["run_id"], "nets"), row
-        path = trained.trained_path(row["model"], row["recipe"])
-        if (row["seed"], row["dataset"]) == (0, DATASET) and path.exists():
-            shipped[path.stem] = path, row
+    for each in sorted(results.rows().values(), key=lambda row: row["date"]):
+        nets[each["run_id"]] = results.local_file(each["run_id"], "nets"), each
+        own = trained.trained_path(each["model"], each["recipe"])
+        if (each["seed"], each["dataset"]) == (0, DATASET) and own.exists():
+            shipped[own.stem] = own, each
     nets |= shipped
-    path, row = pathlib.Path(model), None
+    path, name = pathlib.Path(model), model
     if path.suffix == ".keras":
         if not os.path.exists(path):  # also of a name that no file can have
             raise InputError(f"there is no file {path}")
-        row = nets.get(path.stem, (path, None))[1]
-    elif model in nets:
-        path, row = nets[model]
-    else:
-        check_name("model", model, [*registry.names(), *shipped])
+        name = path.stem
+        if name not in nets:
+            return path, None
+    elif name not in nets:
+        check_name("model", name, [*registry.names(), *shipped])
+
+        def preference(net: str) -> tuple[bool, bool, int]:  # the course's, plain, many images
+            row = nets[net][1]
+            images = row["train_images"] * row["epochs"]
+            return net not in shipped, row["recipe"] != "plain", -images
+
         named = [
-            (path, row)
-            for path, row in nets.values()
-            if row["model"] == model and row["dataset"] == DATASET and path.exists()
+            net
+            for net, (path, row) in nets.items()
+            if (row["model"], row["dataset"]) == (model, DATASET) and path.exists()
         ]
         if not named:
             raise InputError(
                 f"no {model} that was trained on {DATASET} is on this machine: give another net "
                 "for digits, such as lenet-5, or train one with `python -m cnnlib train`"
             )
-        path, row = min(named, key=_preference)
-    if row and row["dataset"] != DATASET:
+        name = min(named, key=preference)
+    path, row = (path if path.suffix == ".keras" else nets[name][0]), nets[name][1]
+    if row["dataset"] != DATASET:
         raise InputError(
             f"{path.name} was trained on {row['dataset']}: pictures are read as {DATASET} draws "
             f"its digits, so give a net that was trained on {DATASET}"
         )
-    if row and not path.exists():
+    if not path.exists():
         raise InputError(
             f"the net of the row {model} is not on this machine: give another net, or train it: "
             f"python -m cnnlib train {row['model']} {DATASET} --recipe {row['recipe']} "
             f"--seed {row['seed']} --train-size {row['train_images']} --again"
         )
     return path, row
-
-
-def _preference(net: tuple[pathlib.Path, dict[str, Any]]) -> tuple[bool, bool, int]:
-    """Return a key that sorts nets of a name: the course's, plain, those that saw most images."""
-    path, row = net
-    is_own = path.stem == row["run_id"]
-    return is_own, row["recipe"] != "plain", -row["train_images"] * row["epochs"]
 
 
 def load_net(path: str | os.PathLike) -> "keras.Model":

@@ -62,7 +62,13 @@ def _bottleneck(x: KerasTensor, width: int, stride: int, block: str) -> KerasTen
 
 
 def _inner_block(
-    x: KerasTensor, inner: int, width: int, stride: int, block: str, groups=1, excited=False
+    x: KerasTensor,
+    inner: int,
+    width: int,
+    stride: int,
+    block: str,
+    groups: int = 1,
+    excited: bool = False,
 ) -> KerasTensor:
     """Add a block whose 3x3 convolution has `inner` maps in `groups`, between two of 1x1."""
     y = parts.convolution_norm(x, inner, 1, block, 1)
