@@ -243,7 +243,7 @@ def check_training(notebook: str | os.PathLike[str], values: dict[str, Any]) -> 
     """Refuse a net, recipe, data set, seed or number of images that no training takes.
 
     Parameters of these names mean to a notebook of the course what they mean to `train`; 0 images
-    are all, 0 epochs are the recipe's, and a name of a data set may end in -sample.
+    are all, 0 epochs those of `recipe`, and a name of a data set may end in -sample.
 
     Raises:
         InputError: the notebook would fail in one of its cells, minutes later.
@@ -258,12 +258,12 @@ def check_training(notebook: str | os.PathLike[str], values: dict[str, Any]) -> 
     try:
         info = datasets.info(dataset.removesuffix("-sample"))
         counts = embedded.find(info, dataset.endswith("-sample")) or info
-        most = {"train_size": counts.train_count, "test_size": counts.test_count}
-        most["seed"] = 2**32 - 1
+        most = {"train_size": counts.train_count, "test_size": counts.test_count, "seed": 2**32 - 1}
         for name, value in known.items():
-            if isinstance(value, int | float) and not 0 <= value <= most.get(name, value):
+            low = 1 if name == "epochs" and "recipe" not in known else 0
+            if isinstance(value, int | float) and not low <= value <= most.get(name, value):
                 limit = f" to {most[name]}" if name in most else ""
-                raise InputError(f"{name} must be a number from 0{limit}, got {value}")
+                raise InputError(f"{name} must be a number from {low}{limit}, got {value}")
         if "recipe" in known:
             recipe = recipes.recipe(known["recipe"])
             if known.get("epochs"):

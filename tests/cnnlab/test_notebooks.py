@@ -274,6 +274,7 @@ class TestRun:
         ("04", {"train_size": 60001}, "train_size must be a number from 0 to 60000"),
         ("08", {"test_size": 1001}, "test_size must be a number from 0 to 1000"),
         ("05", {"patterns": -1}, "patterns must be a number from 0, got -1"),
+        ("07", {"epochs": 0}, "epochs must be a number from 1, got 0"),
         ("05", {"net": "cifar10/small"}, "unknown model 'boosted-cifar10/small'"),
     ],
 )
@@ -285,7 +286,7 @@ def test_what_no_training_takes_is_refused_before_a_kernel_starts(notebook, valu
 def test_what_the_notebooks_of_the_course_say_themselves_is_not_refused():
     for name in notebooks.names():
         notebooks.check_training(name, {})
-    notebooks.check_training("07", {"dataset": "cifar10", "train_size": 50000, "seed": 3})
+    notebooks.check_training("08", {"dataset": "cifar10", "train_size": 50000, "seed": 3})
 
 
 class TestOutput:

@@ -19,8 +19,8 @@ SMALL = {
     "04_lenet1": {"train_size": 1000, "epochs": 1},
     "05_lenet4_and_boosting": {"train_size": 1000, "patterns": 200, "epochs": 2},
     "06_lenet5": {"train_size": 2000, "epochs": 1},
-    "07_cifar10_from_scratch": {"train_size": 1000, "epochs": 1},
-    "08_vgg16_transfer": {"train_size": 200, "test_size": 200, "large": 32},
+    "07_cifar10_from_scratch": {"epochs": 1},
+    "08_vgg16_transfer": {"train_size": 200, "test_size": 200},
     "09_benchmark_recap": {},
 }
 
