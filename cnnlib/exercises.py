@@ -368,7 +368,8 @@ def _steps(net: Any) -> list[Any]:
             activation = str(config.get("activation", kind.lower() if kind == "ReLU" else "linear"))
             if kind not in ("Activation", "ReLU", "Softmax"):
                 parts = {part: str(config[part]) for part in _PARTS if part in config}
-                if parts.get("kernel_size") == str(layer.input.shape[1:-1]):  # over the whole map
+                # A convolution over the whole map; what joins several maps has no one input.
+                if "filters" in parts and parts["kernel_size"] == str(layer.input.shape[1:-1]):
                     kind = "Dense"
                     parts = {"units": parts["filters"], "use_bias": parts["use_bias"]}
                 steps.append((layer.name, {"kind": kind} | parts))

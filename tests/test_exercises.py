@@ -224,6 +224,12 @@ def stages(maps=(16, 32), norm=False, pool_first=False):
     return keras.Model(images, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
 
 
+def shortcut(order=(0, 1)):
+    x = keras.Input((8, 8, 4))
+    ends = [x, keras.layers.Conv2D(4, 3, padding="same")(x)]
+    return keras.Model(x, keras.layers.Add()([ends[k] for k in order]) if order else ends[1])
+
+
 DROP, LESS = (functools.partial(keras.layers.Dropout, rate) for rate in (0.5, 0.2))
 
 
@@ -287,6 +293,11 @@ NETS = {
             "the filters of conv2d": lambda: stages((16, 16)),
             "the kind of conv2d": lambda: stages((16, 32, 64)),
         },
+    ),
+    "shortcut": (
+        shortcut,
+        [lambda: shortcut((1, 0))],
+        {"none, the end comes next": lambda: shortcut(())},
     ),
     "08": (
         head,
