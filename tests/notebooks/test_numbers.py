@@ -57,7 +57,10 @@ EXCEPTIONS = {
         "1.28": "million training images of ImageNet: 1,281,167",
         "48": "half of 96",
     },
-    "09_benchmark_recap": {"840": "8.4 % of 10,000"},
+    "09_benchmark_recap": {
+        "5,000": "the limit that the capstone sets",
+        "25,000": "training images that Tan & Le (2019) set aside",
+    },
 }
 
 
