@@ -147,7 +147,7 @@ _ALL = (
         homepage="https://doi.org/10.22002/D1.20086",
         citation="L. Fei-Fei, R. Fergus, P. Perona: Learning Generative Visual Models from Few "
         "Training Examples. CVPR Workshop on Generative-Model Based Vision, 2004.",
-        lecture=Lecture("101 and background", "9,144", "about 300x200", "2003"),
+        lecture=Lecture("101 and background", "9,144", "300x200", "2003"),
         note="The 9,144 images include the 467 of the background class: the 101 classes have "
         "8,677. The pictures were collected in 2003; the paper is of 2004.",
         split=BY_NAME,
@@ -165,9 +165,7 @@ _ALL = (
         homepage="https://doi.org/10.22002/D1.20087",
         citation="G. Griffin, A. Holub, P. Perona: Caltech-256 Object Category Dataset. "
         "Technical report CNS-TR-2007-001, California Institute of Technology, 2007.",
-        lecture=Lecture(
-            "256 and background", "30,608 (80 to 827 a class)", "about 300x200", "2006"
-        ),
+        lecture=Lecture("256 and background", "30,608 (80 to 827 a class)", "300x200", "2006"),
         note="The lecture has one image more than the 30,607 of the report. The archive also "
         "holds stray files that are no images of the set; they are left out. The lecture's year, "
         "2006, is that of the collection; the report is of 2007.",

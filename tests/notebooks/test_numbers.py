@@ -31,12 +31,6 @@ NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?")
 
 # notebook -> number: why it needs no evidence there
 EXCEPTIONS = {
-    "01_datasets_tour": {
-        "1.8": "the sizes of four downloads, added up",
-        "250": "writers of MNIST's training images, says its home page",
-        "120": "breeds of dogs in ImageNet, Russakovsky et al. 2015",
-        "26": "counted with all of CIFAR-100 prepared",
-    },
     "02_how_a_net_learns": {"255": "the largest number of eight bits"},
     "03_mlp_baselines": {"3.5": "GB of memory, in the line that says what the notebook costs"},
     "04_lenet1": {"25": "weights of a 5x5 kernel"},
