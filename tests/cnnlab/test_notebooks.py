@@ -267,8 +267,8 @@ class TestRun:
 @pytest.mark.parametrize(
     ("notebook", "values", "message"),
     [
-        ("06", {"net": "lenet-9"}, "unknown model 'lenet-9'"),
-        ("06", {"net": "vgg16"}, "the recipe quick is for training from the start"),
+        ("04", {"net": "lenet-9"}, "unknown model 'lenet-9'"),
+        ("04", {"net": "vgg16"}, "the recipe quick is for training from the start"),
         ("02", {"recipe": "frozen-32-all-mlp"}, "is for transfer learning"),
         ("03", {"seed": 2**32}, "seed must be a number from 0 to 4294967295"),
         ("04", {"train_size": 60001}, "train_size must be a number from 0 to 60000"),
