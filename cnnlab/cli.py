@@ -11,6 +11,7 @@ import click
 from cnnlib import __version__, storage
 from cnnlib.errors import InputError
 
+KEPT = " What is complete is kept, each epoch of a training: the same command goes on from there."
 SEED = click.IntRange(0, 2**32 - 1)
 
 
@@ -36,7 +37,8 @@ class Commands(click.Group):
         except (click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
-            click.echo("Stopped.", err=True)
+            kept = ctx.invoked_subcommand in ("train", "batch", "transfer", "data")
+            click.echo(f"Stopped.{KEPT if kept else ''}", err=True)
             ctx.exit(130)
         except (InputError, OSError, RuntimeError) as error:
             message, code = _expected(error)

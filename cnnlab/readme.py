@@ -6,7 +6,8 @@ import pathlib
 import re
 
 from cnnlab import notebooks
-from cnnlib import datasets, results, storage
+from cnnlab.site import result_pages
+from cnnlib import storage
 from cnnlib.errors import InputError
 
 THUMBNAILS = pathlib.PurePosixPath("docs/thumbnails")
@@ -22,40 +23,30 @@ BEGIN, END = (
 def update_readme(path: pathlib.Path = storage.ROOT / "README.md", check: bool = False) -> bool:
     """Write the published rows between the two markers of README.md; return whether it changes.
 
-    The picture of published beside measured results, PICTURE, and the THUMBNAILS of the notebooks
-    are made anew as well. With `check` nothing is written. Raises InputError if a marker, or the
-    file, is missing.
+    README.ko.md beside it, the picture of published beside measured results, PICTURE, and the
+    THUMBNAILS of the notebooks are made anew as well. With `check` nothing is written. Raises
+    InputError if a marker, or the file, is missing.
     """
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise InputError(
-            f"{path} lacks the line {END if begin else BEGIN} Put it where the results "
-            f"{'end' if begin else 'begin'}."
-        )
-    parts = {
-        datasets.info(name).title: results.recap_markdown(name, local=False)
-        for name in ("mnist", "cifar10")
-    }
-    parts["CIFAR-10, with VGG16 trained on ImageNet"] = results.transfer_markdown(local=False)
+    parts, changed = result_pages.tables(local=False), False
     tables = "\n".join(f"**{title}**\n\n{table}\n" for title, table in parts.items())
-    updated = f"{before}{BEGIN}\n\n{tables}\n{END}{after}"
+    for page in [path, *path.parent.glob("README.ko.md")]:
+        text = page.read_text(encoding="utf-8") if page.exists() else ""
+        before, begin, rest = text.partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not (begin and end):
+            raise InputError(
+                f"{page} lacks the line {END if begin else BEGIN} Put it where the results "
+                f"{'end' if begin else 'begin'}."
+            )
+        updated = f"{before}{BEGIN}\n\n{tables}\n{END}{after}"
+        changed = changed or updated != text
+        if not check and updated != text:
+            storage.write_atomically(page, updated)
     if not check:
-        if updated != text:
-            storage.write_atomically(path, updated)
-        draw(storage.make_folder(path.parent / PICTURE.parent) / PICTURE.name)
+        picture = storage.make_folder(path.parent / PICTURE.parent) / PICTURE.name
+        result_pages.figure(picture, local=False)
         make_thumbnails(storage.make_folder(path.parent / THUMBNAILS))
-    return updated != text
-
-
-def draw(path: pathlib.Path) -> None:
-    """Draw MNIST's published results beside the measured ones, from the ledger, as an SVG file."""
-    from cnnlib import plots
-
-    title = "MNIST: published, and measured here"
-    figure = plots.published_beside_measured(results.recap("mnist", local=False), title=title)
-    plots.save(figure, path)
+    return changed
 
 
 def make_thumbnails(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -37,10 +37,12 @@ class Line:
 class Progress(keras.callbacks.Callback):
     """Show how far a training is: in per cent within an epoch, and the results of the last one."""
 
-    def __init__(self, epochs: int, steps: int):
+    def __init__(self, epochs: int, steps: int, done: int = 0):
         super().__init__()
-        self.epochs, self.steps, self.done, self.shown_at = epochs, steps, 0, 0.0
+        self.epochs, self.steps, self.done, self.shown_at = epochs, steps, done, 0.0
         self.line = Line()
+        if 0 < done < epochs:
+            self.line.show(f"resumed at epoch {done + 1} of {epochs}", last=True)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Show the part of the epoch that is done, at most twice a second."""
@@ -57,4 +59,5 @@ class Progress(keras.callbacks.Callback):
         if row["validation_error"] == row["validation_error"]:  # not NaN
             text += f", validation error {row['validation_error']:.2f} %"
         text += f", {sum(each['seconds'] for each in rows):.0f} s"
-        self.line.show(text, last=row["epoch"] == self.epochs)
+        # Where no line can be rewritten, as in a file, each epoch has one.
+        self.line.show(text, last=row["epoch"] == self.epochs or not sys.stderr.isatty())

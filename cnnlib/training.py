@@ -103,7 +103,7 @@ def train(
     model.history = past
     callbacks: list[keras.callbacks.Callback] = []
     if progress:
-        callbacks.append(Progress(recipe.epochs, steps))
+        callbacks.append(Progress(recipe.epochs, steps, len(rows)))
     for epoch in range(len(rows), recipe.epochs):
         start = time.perf_counter()
         averages = []

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from cnnlab import notebooks, readme
+from cnnlab.site import result_pages
 from cnnlib import storage
 
 MODULES = sorted(
@@ -151,7 +152,7 @@ def test_links_between_files_lead_somewhere(name):
 
 def test_readme_table_and_picture_are_those_of_the_ledger(tmp_path):
     assert not readme.update_readme(check=True), "run: python -m cnnlib results readme"
-    readme.draw(tmp_path / "drawn.svg")
+    result_pages.figure(tmp_path / "drawn.svg", local=False)
     drawn, kept = (
         re.findall(r"aria-label.*?>|>[^<>]+</text>|<use [^>]*>", path.read_text("utf-8"))
         for path in (tmp_path / "drawn.svg", storage.ROOT / readme.PICTURE)

@@ -130,7 +130,7 @@ def test_an_epoch_of_sgd_equals_an_independent_computation(data):
 @pytest.mark.parametrize(
     "name", ["benchmark", "fast-bfloat16-12,lookahead=2,precision=float32,small_epochs=1"]
 )
-def test_a_killed_run_goes_on_to_the_same_weights(colour, tmp_path, monkeypatch, name):
+def test_a_killed_run_goes_on_to_the_same_weights(colour, tmp_path, monkeypatch, capsys, name):
     recipe, whole = recipes.recipe(name, epochs=3, batch_size=25), small_net()
     expected = training.train(whole, *colour, recipe, seed=2)
     path, saved = tmp_path / "run.npz", checkpoints.save
@@ -144,7 +144,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(colour, tmp_path, monkeypatch,
             patch.setattr(checkpoints, "save", save_and_die)
             training.train(small_net(), *colour, recipe, seed=2, checkpoint=path)
     resumed = small_net(seed=99)
+    capsys.readouterr()
     history = training.train(resumed, *colour, recipe, seed=2, checkpoint=path)
+    resumption, last = capsys.readouterr().err.splitlines()
+    assert resumption == "resumed at epoch 3 of 3" and last.startswith("epoch 3/3: loss")
     assert same(whole, resumed)
     assert list(history.epochs["loss"]) == list(expected.epochs["loss"])
 

@@ -16,10 +16,12 @@ from typing import Any
 import cnnlib
 from cnnlab import environment, notebooks, output_paths
 from cnnlab.site import draw_page, notebook_pages, result_pages
-from cnnlib import results, storage
+from cnnlib import storage
 from cnnlib.errors import InputError
 
 TITLE = "CNN image classifiers"
+PICTURE = "docs/at_a_glance.webp"  # made by benchmarks/at_a_glance.py
+PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "README.ko.md")  # beside README
 # The modules whose docstrings are the API reference, in the order in which data flows.
 MODULES = (
     "datasets",
@@ -60,15 +62,16 @@ def build_site(folder: str | pathlib.Path | None = None) -> pathlib.Path:
         raise InputError(f"{folder} has other files than a site: give an empty folder")
     paths = [storage.NOTEBOOKS / f"{name}.ipynb" for name in notebooks.names()]
     entries = [Entry(path.stem, path, 0) for path in paths]
+    print("[1/3] The results: curves, mistakes and tables of each net ...", flush=True)
     with tempfile.TemporaryDirectory(prefix="cnnlib-site-") as temporary:
         source = pathlib.Path(temporary) / "source"
-        names = _write_notebooks(source, entries)
-        _write_documents(source)
-        result_pages.write(source / "results", local=False)
         _write_reference(source)
-        alt = result_pages.figure(source / "published_and_measured.svg", local=False)
+        names, alt = _write_sources(source, entries, local=False)
         _write(source / "index.md", _site_index(source, names, alt))
+        count = sum(1 for _ in source.rglob("*.md")) + len(names)
+        print(f"[2/3] Sphinx: {count} pages, one to two minutes ...", flush=True)
         built = _sphinx(source, pathlib.Path(temporary), TITLE)
+        print("[3/3] The pages to draw, watch and look inside ...", flush=True)
         draw_page.write_page(built / "draw", has_site=True)
         for path in folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -83,17 +86,19 @@ def build_report(folder: pathlib.Path, entries: Sequence[Entry]) -> pathlib.Path
     """
     with tempfile.TemporaryDirectory(prefix="cnnlib-report-") as temporary:
         source = pathlib.Path(temporary) / "source"
-        names = _write_notebooks(source, [each for each in entries if each.notebook.exists()])
-        result_pages.write(source / "results", local=True)
-        alt = result_pages.figure(source / "published_and_measured.svg", local=True)
-        _write(source / "index.md", _report_index(entries, names, alt))
-        built = _sphinx(source, pathlib.Path(temporary), f"{TITLE}: measured on this machine")
+        executed = [entry for entry in entries if entry.notebook.exists()]
+        names, alt = _write_sources(source, executed, local=True)
+        _write(source / "index.md", _report_index(source, entries, names, alt))
+        built = _sphinx(source, pathlib.Path(temporary), f"{TITLE}: report")
         shutil.copytree(built, folder, dirs_exist_ok=True)
     return folder / "index.html"
 
 
-def _write_notebooks(source: pathlib.Path, entries: Sequence[Entry]) -> dict[str, str]:
-    """Write notebooks to `source`/notebooks. Returns {name of the entry: name of its page}."""
+def _write_sources(source, entries, local):
+    """Write notebooks, documents and results to `source`.
+
+    Returns {name of the entry: name of its page} and the alternative text of the figure of results.
+    """
     import nbformat
 
     names: dict[str, str] = {}
@@ -105,15 +110,26 @@ def _write_notebooks(source: pathlib.Path, entries: Sequence[Entry]) -> dict[str
         nb = notebook_pages.prepared(entry.notebook, entry.name, entry.failure)
         _write(source / "notebooks" / f"{name}.ipynb", nbformat.writes(nb))
         names[entry.name] = name
-    return names
-
-
-def _write_documents(source):
-    """The pages of docs/, CONTRIBUTING.md and CHANGELOG.md."""
-    names = ("CONTRIBUTING.md", "CHANGELOG.md")
-    for path in [*(storage.ROOT / "docs").glob("[!.]*.md"), *(storage.ROOT / n for n in names)]:
+    paths = sorted((storage.ROOT / "docs").glob("[!.]*.md"))
+    for path in [*paths, *(storage.ROOT / name for name in PAGES)]:
         text = notebook_pages.without_requests(path.read_text(encoding="utf-8"))
+        if path.stem == "glossary":
+            text = _with_index_entries(text)
         _write(source / path.relative_to(storage.ROOT), text)
+    shutil.copy(storage.ROOT / PICTURE, source / PICTURE)
+    result_pages.write(source / "results", local)
+    return names, result_pages.figure(source / "docs" / "published_and_measured.svg", local)
+
+
+def _with_index_entries(glossary):
+    """Let the search lead from a term's Korean words, which begin its entry, to the entry."""
+    wanted = r"^(## .+\n\n)([^.\n]*[가-힣][^.\n]*)\."
+
+    def entry(match):
+        words = [f"! {word.strip()}" for word in re.split(r"[(),;]", match[2]) if word.strip()]
+        return f"{match[1]}```{{index}} {', '.join(words)}\n```\n\n{match[0][len(match[1]) :]}"
+
+    return re.sub(wanted, entry, glossary, flags=re.MULTILINE)
 
 
 def _write_reference(source):
@@ -130,41 +146,37 @@ def _write_reference(source):
 
 
 def _site_index(source, names, alt):
-    documents = [path.stem for path in sorted((source / "docs").glob("[!.]*.md"))]
-    return "\n\n".join(
-        [
-            f"# {TITLE}",
-            "A course on image classification with convolutional networks, in notebooks that one "
-            "reads and runs: beside each published result is the one that the same net reaches "
-            "here, and how it was measured.",
-            f"![{alt}](published_and_measured.svg)",
-            notebook_pages.fenced(
-                "{raw} html",
-                '<p><a href="draw/index.html">Draw a digit</a>, and five nets answer. '
-                '<a href="draw/watch.html">Watch a net learn</a>, step by step.</p>',
-            ),
-            "## Notebooks",
-            _course_map(source, names),
-            _toctree("Notebooks", [f"notebooks/{name}" for name in names.values()]),
-            _toctree("Results", ["results/index"]),
-            _toctree("Pages", [f"docs/{name}" for name in documents]),
-            _toctree("Code", ["reference/index", "CONTRIBUTING", "CHANGELOG"]),
-        ]
+    text = (pathlib.Path(__file__).parent / "index.md").read_text(encoding="utf-8")
+    first, cards = next(iter(names.values()), ""), [_card(source, name) for name in names.values()]
+    text = text.replace("[[ALT]]", alt).replace("[[START]]", f"notebooks/{first}.html")
+    text = text.replace("[[CARDS]]", "\n".join(cards))
+    return "\n\n".join([text, *_toctrees(source, names)])
+
+
+def _card(source, name):
+    """A notebook as a card: picture and question, and what README says of it."""
+    title = notebook_pages.title_of(
+        notebooks.read_notebook(source / "notebooks" / f"{name}.ipynb"), name
     )
+    line = rf"\[{re.escape(name)}\]\([^)]*\) \| (?:.*\? )?([^|]*) \| ([\d.]+) \|"
+    found = re.search(line, (storage.ROOT / "README.md").read_text(encoding="utf-8"))
+    about = f"<p>{escape(found[1])}. {found[2]}&nbsp;min</p>" if found else ""
+    picture = f'<img src="_static/{name[:2]}.png" alt="">' if found else ""
+    return f'<a href="notebooks/{name}.html">{picture}<b>{escape(title)}</b>{about}</a>'
 
 
-def _course_map(source, names):
-    """A table of the notebooks: title and cost."""
-    lines = ["| Notebook | Cost |", "| --- | --- |"]
-    for name in names.values():
-        nb = notebooks.read_notebook(source / "notebooks" / f"{name}.ipynb")
-        title = notebook_pages.title_of(nb, name).replace("|", "\\|")
-        cost = notebook_pages.cost_of(nb).replace("|", "\\|")
-        lines.append(f"| [{title}](notebooks/{name}.ipynb) | {cost} |")
-    return "\n".join(lines)
+def _toctrees(source, names):
+    documents = [f"docs/{path.stem}" for path in sorted((source / "docs").glob("[!.]*.md"))]
+    reference = ["reference/index"] if (source / "reference").exists() else []
+    return [
+        _toctree("Notebooks", [f"notebooks/{name}" for name in names.values()]),
+        _toctree("Results", ["results/index"]),
+        _toctree("Pages", [*documents, "README.ko"]),
+        _toctree("Code", [*reference, "CONTRIBUTING", "CHANGELOG"]),
+    ]
 
 
-def _report_index(entries, names, alt):
+def _report_index(source, entries, names, alt):
     failed = [entry for entry in entries if entry.failure]
     outcome = f"All {len(entries)} notebooks ran to their end"
     if failed:
@@ -180,17 +192,18 @@ def _report_index(entries, names, alt):
     html += "</table>\n"
     for entry in failed:
         html += f"<h3>{escape(entry.name)}</h3>\n<pre>{escape(entry.failure)}</pre>\n"
+    tables = result_pages.tables(local=True)
     return "\n\n".join(
         [
-            f"# {TITLE}: measured on this machine",
-            f":::{{admonition}} {outcome}\n:class: {kind}\n\n{now:%Y-%m-%d %H:%M}\n:::",
+            f"# {TITLE}: report",
+            f":::{{admonition}} {outcome}\n:class: {kind}\n\n{now:%Y-%m-%d %H:%M}. {machine}.\n:::",
             notebook_pages.fenced("{raw} html", html),
             "## Published beside measured",
-            f"![{alt}](published_and_measured.svg)",
-            results.recap_markdown("mnist"),
-            f"{machine}.",
-            _toctree("Notebooks", [f"notebooks/{name}" for name in names.values()]),
-            _toctree("Results", ["results/index"]),
+            f"![{alt}](docs/published_and_measured.svg)",
+            "Results that begin with *this machine* were measured here; the others come with the "
+            "course, and [Results](results/index.md) has more about each.",
+            *(f"### {title}\n\n{table}" for title, table in tables.items()),
+            *_toctrees(source, names),
         ]
     )
 
@@ -211,8 +224,9 @@ def _sphinx(source: pathlib.Path, temporary: pathlib.Path, title: str) -> pathli
 
     static = temporary / "static"
     static.mkdir()
-    for name in ("site.css", "site.js"):
+    for name in ("site.css", "site.js", "favicon.svg"):
         shutil.copy(pathlib.Path(__file__).parent / name, static)
+    shutil.copytree(storage.ROOT / "docs" / "thumbnails", static, dirs_exist_ok=True)
     built, messages = temporary / "html", io.StringIO()
     with warnings.catch_warnings():
         # Of Sphinx' extensions: each uses something that a later Sphinx will not have.
@@ -254,6 +268,7 @@ def _settings(title: str, static: pathlib.Path) -> dict[str, Any]:
         "html_static_path": [str(static)],
         "html_css_files": ["site.css"],
         "html_js_files": ["site.js"],
+        "html_favicon": str(static / "favicon.svg"),
         "autodoc_typehints": "none",  # the docstrings give shapes and types in words
         "html_show_copyright": False,
         "html_context": {"default_mode": "auto"},  # light or dark as the reader has it

@@ -1,4 +1,4 @@
-"""The pages on which one draws a digit, watches nets learn and looks inside one, with their data."""
+"""The pages to draw a digit, watch nets learn and look inside one: JavaScript, and its data."""
 
 import base64
 import json

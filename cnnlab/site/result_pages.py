@@ -10,6 +10,7 @@ from cnnlib import datasets, results
 
 BENCHMARKS = ("mnist", "cifar10")
 MISTAKES = 20  # that a page shows
+_histories = functools.cache(results.histories)  # many pages show one table
 
 
 def write(folder: pathlib.Path, local: bool) -> None:
@@ -24,32 +25,35 @@ def write(folder: pathlib.Path, local: bool) -> None:
         "command, the runs, and what the nets get wrong."
     ]
     names = []
+    parts += [f"## {title}\n\n{table}" for title, table in tables(local).items()]
     for benchmark in BENCHMARKS:
-        table = results.recap_markdown(benchmark, local)
-        parts.append(f"## {datasets.info(benchmark).title}\n\n{table}")
         for line in results.lines(benchmark, local):
             if line["origin"] == ("this machine" if local else "ledger"):
                 names.append(_file_name(line))
                 page = _page(folder, names[-1], line)
                 (folder / f"{names[-1]}.md").write_text(page, encoding="utf-8")
-    parts.append(f"## Transfer learning on CIFAR-10\n\n{results.transfer_markdown(local=local)}")
     if names:
         title, entries = "This machine's runs" if local else "All runs", "\n".join(names)
         parts.append(f"## {title}\n\n```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```")
     (folder / "index.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
+def tables(local: bool) -> dict[str, str]:
+    """Return {title: table of results as Markdown}, as README and the site show them."""
+    found = {datasets.info(name).title: results.recap_markdown(name, local) for name in BENCHMARKS}
+    return found | {
+        "CIFAR-10, with VGG16 trained on ImageNet": results.transfer_markdown(local=local)
+    }
+
+
 def figure(path: pathlib.Path, local: bool) -> str:
-    """Draw published results beside measured ones to `path`; return its alternative text."""
+    """Draw published results on MNIST beside measured ones to `path`; return the alt text."""
     from cnnlib import plots
 
-    recap = results.recap("mnist", local)
-    drawn = plots.published_beside_measured(recap, title="MNIST: published and measured here")
-    _save(drawn, path)
-    return (
-        f"Test errors of {(recap['n'] > 0).sum()} nets and recipes on MNIST, the lecture's result "
-        "beside the mean of ours; the table of results has the numbers."
-    )
+    title = "MNIST: published, and measured here"
+    drawn = plots.published_beside_measured(results.recap("mnist", local), title=title)
+    plots.save(drawn, path)
+    return plots.alt_text(drawn)
 
 
 def _file_name(line):
@@ -139,11 +143,6 @@ def _mistakes(folder, name, runs):
 @functools.cache
 def _mnist_test():
     return datasets.load("mnist", download=False).test
-
-
-@functools.cache
-def _histories(dataset):
-    return results.histories(dataset)
 
 
 def _save(drawn, path):

@@ -39,6 +39,7 @@ def test_every_page_opens_without_an_error_or_a_request_to_elsewhere(tab, folder
         name = path.relative_to(folder).as_posix()
         errors, elsewhere = tab.open(path.as_uri())
         found[name] = [*errors, *elsewhere]
+        found[name] += [each.get_attribute("href") for each in tab.find("a[href^='#../']")]
         if tab.overflow():
             found[name].append(f"{tab.overflow()} pixels wider than a phone")
     for name in ("index.html", "notebooks/04_lenet1.html", "draw/index.html"):
@@ -55,6 +56,31 @@ def test_search_finds_a_term_of_the_course(tab, folder, address, served):
     tab.wait("ul.search li a")
     found = " ".join(each.text for each in tab.find("ul.search li"))
     assert "Glossary" in found and "receptive" in found.lower()
+
+
+@pytest.mark.parametrize("term, entry", [("과적합", "overfitting"), ("신경망", "net")])
+def test_search_leads_from_a_korean_word_to_its_entry(tab, folder, term, entry):
+    tab.screen()
+    tab.open((folder / "search.html").as_uri() + f"?q={term}")
+    tab.wait("ul.search li a")
+    tab.open(tab.find("ul.search li a")[0].get_attribute("href"))
+    target = "document.getElementById(decodeURIComponent(location.hash.slice(1)))"
+    assert tab.run(f"return {target}.closest('section').id") == entry
+
+
+@pytest.mark.parametrize("device", ["DESKTOP", "PHONE"])
+@pytest.mark.parametrize("name", ["02_how_a_net_learns", "07_cifar10_from_scratch"])
+def test_code_fits_and_solutions_are_folded(tab, folder, name, device):
+    tab.screen(getattr(tab, device))
+    tab.open((folder / f"notebooks/{name}.html").as_uri())
+    cells = tab.find("div.cell pre")
+    assert len(cells) > 40
+    wide = "return arguments[0].scrollWidth > arguments[0].clientWidth"
+    assert not [each.text for each in cells if tab.run(wide, each)]
+    assert len(tab.find("details.solution")) >= 4 and not tab.find("details.solution[open]")
+    shown = [each.text for each in tab.find("div.cell pre") if each.is_displayed()]
+    assert not [text for text in shown if "NBVAL" in text or "find_spec" in text]
+    assert not [text for text in shown if "exercises.check(" in text]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -227,7 +227,8 @@ def test_the_pages_draw_curves_and_mistakes(run, tmp_path):
     assert "the training error ends at 12.00 %" in page and "25 of 10,000 test images" in page
     assert f"image 0: {labels[0]}, not {wrong[0]}" in page
     assert len(list(tmp_path.glob("*.svg"))) == 2
-    assert "Test errors of 1 nets" in result_pages.figure(tmp_path / "figure.svg", local=False)
+    alt = result_pages.figure(tmp_path / "figure.svg", local=False)
+    assert "LeNet-5: published 0.95, measured 0.25" in alt
 
 
 @pytest.fixture
@@ -242,10 +243,13 @@ def test_update_readme_writes_the_ledger_between_the_markers(run, path):
     ledger.publish()
     ledger.record(**run(value=4.56, recipe="local"))
     before = path.read_text(encoding="utf-8")
+    korean = path.with_name("README.ko.md")
+    korean.write_text(before, encoding="utf-8")
     assert readme.update_readme(path, check=True) is True
     assert path.read_text(encoding="utf-8") == before
     assert readme.update_readme(path) is True
     text = path.read_text(encoding="utf-8")
+    assert korean.read_text(encoding="utf-8") == text
     assert text.startswith(f"# Course\n\nÜber.\n\n{BEGIN}\n\n**MNIST**\n\n| Net |")
     assert text.endswith(f"|\n\n{END}\n\nThe end.\n")
     assert text.index("1.23 (n = 1)") < text.index("**CIFAR-10**") < text.index("DPN92")

@@ -290,7 +290,8 @@ class TestCommands:
         started.send_signal(signal.SIGINT)
         out, err = started.communicate(timeout=60)
         assert started.returncode == 130 and "Traceback" not in out + err
-        assert err.splitlines()[-2:] == ["Stopping ...", "Stopped."]
+        stopping, stopped = err.splitlines()[-2:]
+        assert stopping == "Stopping ..." and "the same command goes on from there" in stopped
         assert not psutil.pid_exists(record["pid"])
         assert [each[1:] for each in batch.statuses(batch.read(path))] == [("to do", {})]
 
