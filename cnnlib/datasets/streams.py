@@ -113,18 +113,24 @@ def batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> "tf.data
 
     The pipeline is not tuned while it runs: the tuner of one that Keras makes of arrays sleeps for
     up to a minute, and the end of `fit` waits until it wakes (benchmarks/README.md has the times).
-    Nor does it hold a traced function, which would keep the arrays in memory after each pass.
+    Nor does it hold a traced function, which would keep the arrays in memory after each pass. It
+    shares their memory, so they must stay as they are: TensorFlow would copy them three times, when
+    it takes them over and when it optimizes the pipeline.
     """
     import tensorflow as tf
 
+    def shared(array: np.ndarray) -> tf.Tensor:
+        stacked = np.ascontiguousarray(array).reshape(-1, batch_size, *array.shape[1:])
+        return tf.experimental.dlpack.from_dlpack(stacked.__dlpack__())
+
     whole = len(labels) // batch_size * batch_size
-    stacked = (each[:whole].reshape(-1, batch_size, *each.shape[1:]) for each in (images, labels))
-    dataset = tf.data.Dataset.from_tensor_slices(tuple(stacked))
+    dataset = tf.data.Dataset.from_tensor_slices((shared(images[:whole]), shared(labels[:whole])))
     if whole < len(labels):
         rest = tf.data.Dataset.from_tensors((images[whole:], labels[whole:]))
         dataset = dataset.concatenate(rest)
     options = tf.data.Options()
     options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
     return dataset.prefetch(1).with_options(options)
 
 

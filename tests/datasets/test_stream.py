@@ -173,7 +173,7 @@ class TestBatchesOfArrays:
         np.testing.assert_array_equal(np.concatenate([batch for batch, _ in found]), images)
         np.testing.assert_array_equal(np.concatenate([batch for _, batch in found]), labels)
 
-    def test_a_pass_leaves_nothing_in_memory(self):
+    def test_a_pass_copies_nothing_and_leaves_nothing_in_memory(self):
         images, labels = np.ones((1_000, 12_500), "float32"), np.zeros(1_000, "int64")  # 50 MB
         used = psutil.Process().memory_info
         gc.collect()
@@ -184,7 +184,6 @@ class TestBatchesOfArrays:
             before = used().rss
             for _ in range(8):
                 for _ in streams.batches(images, labels, 128):
-                    pass
-            assert used().rss - before < 4 * images.nbytes
+                    assert used().rss - before < images.nbytes
         finally:
             gc.enable()
