@@ -491,8 +491,27 @@ def markdown(table: "pandas.DataFrame", numeric: tuple[int, ...]) -> str:
 
 
 def recap_markdown(benchmark: str = "mnist", local: bool = True) -> str:
-    """Return `recap_table` as a table for GitHub."""
-    return markdown(recap_table(benchmark, local), numeric=(1, 4, 5))
+    """Return `recap_table` as a table for GitHub, and what the nets kept in float16 reach."""
+    parts = [markdown(recap_table(benchmark, local), numeric=(1, 4, 5))]
+    for net in float16_nets():
+        if net["dataset"] == benchmark:
+            name, recipe, reached = net["model"], net["recipe"], net["test_accuracy_percent"]
+            parts.append(
+                f'`models.load_trained("{name}", "{recipe}")` returns the net of seed 0, its '
+                f"kernels rounded to float16. Exactly these weights reach {reached:.2f} % of the "
+                f"{net['test_images']:,} test images."
+            )
+    return "\n\n".join(parts)
+
+
+def float16_nets() -> list[dict[str, Any]]:
+    """Return what was measured of exactly the weights that data/nets/ has in float16.
+
+    Each has run_id (of the row whose net it is), model, dataset, recipe, test_images,
+    test_accuracy_percent, commit, device, versions and date.
+    """
+    paths = sorted(map(storage.DATA.joinpath, integrity.digests()))
+    return [json.loads(integrity.read_text(p)) for p in paths if p.name.endswith(".weights.json")]
 
 
 def transfer_markdown(dataset: str = "cifar10", local: bool = True) -> str:

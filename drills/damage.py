@@ -54,7 +54,7 @@ def readers() -> dict[str, Callable[[], Any]]:
             found[f"measured/predictions/{name}/{path.name}"] = read
     for model, recipe in models.trained_nets():
         read = functools.partial(models.load_trained, model, recipe)
-        found[f"nets/{model}-{recipe}.keras"] = read
+        found[f"nets/{models.trained_path(model, recipe).name}"] = read
     for name, files in {
         "fashion_mnist": ["fashion_mnist.npz"],
         "cifar100": ["cifar100.npz"],

@@ -42,6 +42,13 @@ def test_the_page_on_architecture_says_what_each_module_is_for():
                 )
 
 
+@pytest.mark.skipif(not (storage.ROOT / ".git").exists(), reason="no checkout")
+def test_the_checkout_stays_below_63_mib():
+    listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=storage.ROOT, text=True)
+    paths = [storage.ROOT / name for name in listed.split("\0")[:-1]]
+    assert 50 < sum(path.stat().st_size for path in paths if path.exists()) / 2**20 < 63
+
+
 def test_importing_cnnlib_is_light_and_turns_onednn_on():
     code = """
 import os, sys, cnnlib

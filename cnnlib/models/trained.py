@@ -44,7 +44,7 @@ def trained_nets() -> list[tuple[str, str]]:
 def half_precision(net: keras.Model) -> bytes:
     """Return the weights of a net as an .npz file: kernels in float16, all else in float32.
 
-    Compute the accuracy of a net that is kept so after `load_trained` has read it: it is rounded.
+    They are rounded, so that their accuracy is not that of the row: `results.float16_nets` has it.
     """
     weights = {weight.path: keras.ops.convert_to_numpy(weight) for weight in net.weights}
     kept = {path: w.astype("float16") if w.ndim > 1 else w for path, w in weights.items()}

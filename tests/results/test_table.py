@@ -1,5 +1,6 @@
 """The table of results, against means and deviations worked out by hand, and all its forms."""
 
+import json
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas
 import pytest
 from PIL import Image
 
-from cnnlab import experiment, ledger, notebooks, readme, results_listing
+from cnnlab import experiment, ledger, manifest, notebooks, readme, results_listing
 from cnnlab.readme import BEGIN, END
 from cnnlab.site import result_pages
 from cnnlib import datasets, results, storage
@@ -126,8 +127,21 @@ def test_a_net_that_the_lecture_does_not_have_comes_last(run):
     line = results.lines("cifar10")[-1]
     assert (line["title"], line["n"], line["measured_mean"]) == ("cifar10/fast", 2, 93.5)
     assert math.isnan(line["published"])
-    last = results.recap_markdown("cifar10").split("\n")[-1]
+    last = results.recap_markdown("cifar10").split("\n\n")[0].split("\n")[-1]
     assert last.startswith("| cifar10/fast |  | this machine: 93.50 ± 0.71 (n = 2) | plain, ")
+
+
+def test_what_a_net_kept_in_float16_reaches_stands_below_the_table(tmp_path, monkeypatch):
+    net = {"model": "cifar10/fast", "recipe": "plain", "dataset": "cifar10", "test_images": 10_000}
+    monkeypatch.setattr(storage, "DATA", tmp_path)
+    (tmp_path / "SHA256SUMS").touch()
+    (tmp_path / "nets").mkdir()
+    path = tmp_path / "nets" / "cifar10-fast-plain.weights.json"
+    manifest.write(path, json.dumps(net | {"test_accuracy_percent": 94.125}))
+    below = results.recap_markdown("cifar10").split("\n\n")[1]
+    assert below.startswith('`models.load_trained("cifar10/fast", "plain")` returns the net')
+    assert below.endswith("reach 94.12 % of the 10,000 test images.")
+    assert "load_trained" not in results.recap_markdown("mnist")
 
 
 def test_what_is_not_measured_names_the_command_that_measures_it():
@@ -190,19 +204,19 @@ def transferred(run):
     record("frozen-32-all-mlp", value=11.0, run_id="old", date="2020-01-01T00:00:00Z")
     gpu = {"device": GPU, "train_seconds": 90.0}
     record("fine-tuned-64", metric="test_error_percent", value=6.5, **gpu)
-    record("frozen-64-block4-linear", value=77.0)
-    record("frozen-64-block4-linear", value=55.0, train_images=10000)
+    record("frozen-64-all-linear,blocks=4", value=77.0)
+    record("frozen-64-all-linear,blocks=4", value=55.0, train_images=10000)
     ledger.record(**run())  # another net
     ledger.publish(list(results.rows()))
 
 
 def test_transfer_learning_has_a_table_of_its_own(transferred):
-    recap, block = results.transfer_recap(), "frozen-64-block4-linear"
+    recap, block = results.transfer_recap(), "frozen-64-all-linear,blocks=4"
     assert recap["recipe"].tolist() == [block, block, "frozen-32-all-mlp", "fine-tuned-64"]
     assert recap["measured_mean"].tolist() == [55.0, 77.0, 83.0, 93.5]  # an error as accuracy
     assert "vgg16" not in set(results.recap("cifar10")["model"])
     first = results.transfer_table()["recipe"][0]
-    assert first == "frozen-64-block4-linear, 10,000 images"
+    assert first == "frozen-64-all-linear,blocks=4, 10,000 images"
     assert results.transfer_markdown().split("\n") == [
         "| recipe | accuracy % (mean ± sd, n) | trained weights | minutes |",
         "| --- | --- | ---: | ---: |",
