@@ -312,13 +312,11 @@ _FROM_SCRATCH: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
-# Transfer learning. Heads: for each image size, on each block alone and on all three, linear and
-# with a hidden layer.
+# Transfer learning. Heads on blocks 3 to 5, for each image size: linear and with a hidden layer.
 _HEADS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "linear": ({"learning_rate": 2e-3, "weight_decay": 0.02}, {}),
     "mlp": ({"learning_rate": 1e-3, "weight_decay": 0.6}, {"hidden": 1024, "dropout": 0.5}),
 }
-_BLOCK_5 = {"protocol": "crop-flip", "batch_size": 64, "learning_rate": 1e-4, "weight_decay": 0.05}
 _BLOCKS_345 = {"protocol": "crop-alternating", "learning_rate": 4e-4, "warmup_epochs": 0.5} | {
     "weight_decay": 0.05,
     "label_smoothing": 0.1,
@@ -333,17 +331,17 @@ _FROM_VGG16: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "quick-fine-tuned": (
         "VGG16's last block is trained too, for one epoch, 32x32: the notebook's default",
-        _BLOCK_5 | {"epochs": 1, "batch_size": 32, "warmup_epochs": 0.5},
+        {"protocol": "crop-flip", "epochs": 1, "batch_size": 32, "learning_rate": 1e-4}
+        | {"warmup_epochs": 0.5, "weight_decay": 0.05},
         {"trainable": "block5", "init_from": "quick-frozen"},
     ),
     **{
-        f"frozen-{size}-{'all' if blocks == '345' else f'block{blocks}'}-{kind}": (
+        f"frozen-{size}-all-{kind}": (
             f"a {kind if kind == 'linear' else 'hidden-layer'} head on frozen VGG16, {size}x{size}",
             own | {"epochs": 30, "batch_size": 256},
-            head | {"image_size": size, "blocks": blocks},
+            head | {"image_size": size},
         )
         for size in (32, 64, 96)
-        for blocks in ("3", "4", "5", "345")
         for kind, (own, head) in _HEADS.items()
     },
     **{
@@ -360,11 +358,6 @@ _FROM_VGG16: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         _AFTER_HEAD_32,
     ),
     "fine-tuned-32-12": ("the same for 12 epochs", _BLOCKS_345 | {"epochs": 12}, _AFTER_HEAD_32),
-    "fine-tuned-32-block5": (
-        "VGG16's last block is trained too, 32x32",
-        _BLOCK_5 | {"epochs": 5},
-        {"trainable": "block5", "init_from": "frozen-32-all-mlp"},
-    ),
     "fine-tuned-64": (
         "fine-tuned-32 trained further at 64x64",
         _BLOCKS_345 | {"epochs": 5},

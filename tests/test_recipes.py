@@ -17,8 +17,8 @@ def test_a_recipe_is_known_by_its_name_and_its_changes():
 
 
 def test_a_recipe_that_continues_from_another_has_its_settings():
-    found = recipes.recipe("fine-tuned-32-block5,init_from=quick-frozen,batch_norm=true")
-    assert found.name == "fine-tuned-32-block5,batch_norm=true,init_from=quick-frozen"
+    found = recipes.recipe("fine-tuned-32,init_from=quick-frozen,batch_norm=false")
+    assert found.name == "fine-tuned-32,batch_norm=false,init_from=quick-frozen"
     assert found.start == recipes.recipe("quick-frozen")
     before = found.settings()["transfer"]["init_from"]
     assert before == recipes.recipe("quick-frozen").settings()

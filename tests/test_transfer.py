@@ -219,7 +219,7 @@ class TestTraining:
         self, train, weights, short, tmp_path, monkeypatch
     ):
         first = short("frozen-32-quarters", hidden=20, epochs=1)
-        recipe = recipes.recipe("fine-tuned-32-block5", **SHORT, init_from=first)
+        recipe = recipes.recipe("quick-fine-tuned", **SHORT, init_from=first)
         start = train(recipes.recipe(first), n=16)
         before = [w.copy() for w in start.model.get_weights()]
         whole = train(recipe, n=16, start=start)
