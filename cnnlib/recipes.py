@@ -294,6 +294,15 @@ _FROM_SCRATCH: dict[str, tuple[str, dict[str, Any]]] = {
         | {"learning_rate": 0.1, "warmup_epochs": 0.0, "schedule": "cosine-by-epoch"}
         | {"precision": "mixed"},
     ),
+    # One budget for all nets from LeNet-5 to twenty layers (batches/ladder.yaml)
+    "ladder": (
+        "one change at a time on CIFAR-10, from LeNet-5 to twenty layers: 10 epochs",
+        {"epochs": 10, "weight_decay": 0.05},
+    ),
+    "ladder-crop-flip": (
+        "the same on images that are cropped, and possibly mirrored, at random",
+        {"protocol": "crop-flip", "epochs": 10, "weight_decay": 0.05},
+    ),
     # Jordan 2024, with rate and weight decay for the mean of a batch in the place of its sum.
     "fast-bfloat16-12": (
         "CIFAR-10 in 20 minutes on two idle cores, with the net cifar10/fast: 12 epochs",
