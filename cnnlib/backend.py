@@ -1,25 +1,19 @@
-"""Prepare Keras and its backend: what they read at import, their start-up notes, their devices.
-
-`import cnnlib` calls `prepare`, so nothing else in the package has to care about the order of its
-imports. Nothing here imports Keras before it is needed.
-"""
+"""Prepare Keras and its backend: what they read at import, their start-up notes, their devices."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
+import pathlib
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 
 from cnnlib.errors import InputError
 
 BACKENDS = ("tensorflow", "jax")  # those that the tests of the course run on
-# What the course computes with, by the names of keras.json and of keras.config. The last two would
-# stop training early without a word.
+# What the course computes with. The last two would stop training early without a word.
 SETTINGS = {
     "floatx": "float32",
     "image_data_format": "channels_last",
@@ -90,42 +84,27 @@ def on_cpu() -> bool:
     return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
-@functools.cache
 def has_bfloat16() -> bool:
     """Return whether this machine has instructions for bfloat16, so that it saves time.
 
-    Processors with AMX or AVX-512's bfloat16 have, and NVIDIA's GPUs since 2020. Without AVX-512
-    the gradients of TensorFlow's convolutions take some twenty times as long as in float32. No
-    public function tells which kind of machine this is, so one small transposed convolution, which
-    is such a gradient, is timed: twice as long is too long.
+    GPUs count as having them. Processors have them with AMX or AVX-512's bfloat16, as Linux says;
+    without, the gradients of TensorFlow's convolutions take up to twenty times as long as in
+    float32.
     """
-    import keras
-
-    def seconds(dtype: str) -> float:
-        maps = keras.ops.ones((32, 16, 16, 64), dtype)
-        kernel = keras.ops.ones((3, 3, 64, 64), dtype)
-        times = []
-        for _ in range(4):
-            start = time.perf_counter()
-            keras.ops.convert_to_numpy(keras.ops.conv_transpose(maps, kernel, padding="same"))
-            times.append(time.perf_counter() - start)
-        return min(times)
-
+    if not on_cpu():
+        return True
     try:
-        with without_stderr():
-            return seconds("bfloat16") < 2 * seconds("float32")
-    except Exception:  # what a GPU without bfloat16 says differs from backend to backend
+        flags = pathlib.Path("/proc/cpuinfo").read_text().split()
+    except OSError:
         return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def check_settings() -> None:
-    """Check that Keras computes as the course says, whatever the user's own settings are.
+    """Raise InputError unless Keras computes as the course says, whatever the user's settings are.
 
     Keras reads ~/.keras/keras.json (or KERAS_HOME) and environment variables. With another number
     type, order of the axes or limit of epochs, a net would learn something else, or not to the end.
-
-    Raises:
-        InputError: names the setting, and how to change it.
     """
     import keras
 

@@ -39,19 +39,15 @@ SEED_STEP = 1_000_000  # from one net's seed to the next one's
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What a filter found.
+    """What a filter found, which ends with enough patterns accepted or candidates seen."""
 
-    It ends when as many patterns as were `wanted` are accepted, or when `cap` candidates were seen.
-    """
-
-    wanted: int
-    cap: int
-    candidates: int
-    """Distorted images that were seen."""
-    accepted: int
-    """Those that the next net is trained on: the same number of each kind."""
-    found: dict[str, int]
-    """How many candidates are of each kind: {"net 1 is right": 9900, "net 1 is wrong": 100}."""
+    wanted: int  # patterns
+    cap: int  # candidates at most
+    candidates: int  # distorted images that were seen
+    accepted: int  # those that the next net is trained on: the same number of each kind
+    found: dict[
+        str, int
+    ]  # candidates of each kind: {"net 1 is right": 9900, "net 1 is wrong": 100}
     seconds: float = dataclasses.field(default=0.0, compare=False)
 
 
@@ -59,25 +55,18 @@ class Counts:
 class Boosted:
     """Three nets in one, and how they were trained."""
 
-    model: keras.Model
-    """Images -> logits (n, classes)."""
-    counts: tuple[Counts, Counts]
-    """What both filters found."""
+    model: keras.Model  # images -> logits (n, classes)
+    counts: tuple[Counts, Counts]  # what both filters found
+    # The patterns that nets 2 and 3 learned from, by their numbers in the streams (seed, 2) and
+    # (seed, 3): `patterns` makes the images again.
     numbers: tuple[np.ndarray, np.ndarray]
-    """The patterns that nets 2 and 3 learned from, by their numbers in the streams (seed, 2) and
-    (seed, 3): `patterns` makes the images again."""
-    seconds: float
-    """Time of training and filtering."""
+    seconds: float  # of training and filtering
     recipe: Recipe
     seed: int
-    data: str
-    """Fingerprint of the images and labels that it was trained on."""
-    weights: str
-    """Digest of the trained weights: see `is_of`."""
+    data: str  # fingerprint of the images and labels that it was trained on
+    weights: str  # digest of the trained weights
 
-    def is_of(self, model: keras.Model) -> bool:
-        """Return whether `model` has the very weights that this training ended with."""
-        return self.weights == training.weights_digest(model)
+    is_of = training.History.is_of
 
 
 def train(
@@ -98,8 +87,8 @@ def train(
 
     Args:
         name: a net of models.names() that is trained by gradient.
-        images: float32 (n, h, w, c), as `preprocessing.prepare` returns them.
-        labels: integers (n,).
+        images, labels: float32 (n, h, w, c), as `preprocessing.prepare` returns them, and whole
+            numbers (n,).
         recipe: how to train. Net 1 is the net that `training.train` makes of these arguments, bit
             for bit.
         seed: net k is trained with seed + 1,000,000 (k - 1), and its patterns come from the stream
@@ -114,7 +103,7 @@ def train(
 
     Raises:
         InputError: as `training.train`; for less than 2 patterns; if none of a kind is found before
-            the cap; and for a folder of another run.
+            the cap.
     """
     wanted = max(2, len(images)) if wanted is None else wanted
     cap = 100 * wanted if cap is None else cap
@@ -174,10 +163,7 @@ def filtered(
 
     Args:
         nets: [net 1], to find half mistakes of net 1; [net 1, net 2], to find disagreements.
-        images, labels: float32 (n, h, w, c), as prepared, and integers (n,).
-        wanted, cap: patterns, and candidates at most.
-        seed: of the stream.
-        progress: show one line that updates in place.
+        images, labels: as for `train`.
 
     Returns:
         The numbers of the patterns in the stream, int64 (accepted,), ascending, of which `patterns`
@@ -219,10 +205,7 @@ def patterns(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return patterns of the stream `seed`: images float32 (k, h, w, c) and labels (k,).
 
-    Args:
-        images, labels: float32 (n, h, w, c), as prepared, and integers (n,).
-        numbers: of the patterns in the stream, integers (k,), ascending.
-        seed: of the stream.
+    Images and labels are those of `train`, `numbers` those of the patterns, (k,), ascending.
     """
     labels = np.asarray(labels)
     inputs, answers = [], []
@@ -237,13 +220,10 @@ def patterns(
 def predict(
     model: keras.Model, images: np.ndarray, confidence: float = math.inf
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Classify images with net 1, and ask nets 2 and 3 only where net 1 is not confident.
+    """Classify images with net 1 of a boosted net, and ask nets 2 and 3 where it is not confident.
 
-    Args:
-        model: a boosted net.
-        images: float32 (n, h, w, c), as prepared.
-        confidence: nets 2 and 3 are asked where net 1's highest probability is lower. 0 for never;
-            the default for always, as `training.predict(model, images)` does.
+    They are asked where net 1's highest probability is below `confidence`: 0 for never, the default
+    for always, as `training.predict` does.
 
     Returns:
         Probabilities float32 (n, classes), and for which images nets 2 and 3 were asked, bool (n,).
@@ -262,10 +242,6 @@ def choose_confidence(model: keras.Model, images: np.ndarray, labels: np.ndarray
 
     Choose it on images that are neither the test images nor those that the nets were trained on:
     a validation split, or new distortions of the training images.
-
-    Args:
-        model: a boosted net.
-        images, labels: float32 (n, h, w, c), as prepared, and integers (n,).
     """
     together, _ = predict(model, images)
     alone, _ = predict(model, images, confidence=0)

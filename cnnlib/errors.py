@@ -22,11 +22,7 @@ class Damaged(Unavailable):
 
 
 def check_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return `name` if it is one of `known`.
-
-    Raises:
-        InputError: unknown name. The message lists the known names, closest first.
-    """
+    """Return `name` if it is one of `known`, else raise InputError with these, closest first."""
     known = list(known)
     if isinstance(name, str) and name in known:
         return name

@@ -16,11 +16,7 @@ NAME = "SHA256SUMS"
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Return the content of a file, verified if it is one of the files in data/.
-
-    Raises:
-        Damaged: the file differs from its SHA-256, is missing, or is not in the manifest.
-    """
+    """Return the content of a file; one of data/ that is not as published raises Damaged."""
     path = pathlib.Path(path)
     name = name_of(path)
     if name is None:
@@ -33,10 +29,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise _damaged(name, f"cannot be read ({error.strerror or error})") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found not in expected:
-        digests_text = f"SHA-256 {found}, expected {' or '.join(expected)}"
-        raise _damaged(name, f"is altered or cut off: {digests_text}")
+    if (found := hashlib.sha256(content).hexdigest()) not in expected:
+        raise _damaged(name, f"is altered or cut off: SHA-256 {found}, expected {expected[-1]}")
     return content
 
 
@@ -76,11 +70,7 @@ def name_of(path: pathlib.Path) -> str | None:
 
 
 def digests() -> dict[str, list[str]]:
-    """Return the SHA-256 of each file in data/ by its name: two where it is being replaced.
-
-    Raises:
-        Damaged: the manifest is missing or malformed.
-    """
+    """Return the SHA-256 of each file in data/ by its name: two where it is being replaced."""
     try:
         lines = (storage.DATA / NAME).read_bytes().decode("ascii").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -8,11 +8,7 @@ import keras
 
 
 class Line:
-    """One line of progress, rewritten in place.
-
-    In a notebook it is an output that updates, of which only the last state is stored; in a
-    terminal a line that is overwritten; elsewhere only the last state is written.
-    """
+    """One line of progress, rewritten in place in a notebook or terminal, else the last alone."""
 
     def __init__(self):
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
@@ -45,7 +41,6 @@ class Progress(keras.callbacks.Callback):
             self.line.show(f"resumed at epoch {done + 1} of {epochs}", last=True)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Show the part of the epoch that is done, at most twice a second."""
         if time.perf_counter() - self.shown_at > 0.5:
             self.shown_at = time.perf_counter()
             percent = 100 * (batch + 1) // self.steps

@@ -192,10 +192,9 @@ def _damaged(what, place, error):
 def published(benchmark: str | None = None) -> "pandas.DataFrame":
     """Return the lecture's rows of one benchmark ("mnist", "cifar10") or of all, in its order.
 
-    Columns: row_id; title, as the lecture writes it; models, the names of the nets that are
-    compared with it, separated by ";", the lecture's own first; metric and value; parameters and
-    multiply_adds as the source prints them (NA where it does not); protocol behind the value;
-    other_figures of the source for the same net; source; caveat.
+    Columns: row_id; title, as the lecture writes it; models, the nets that are compared with it,
+    separated by ";", the lecture's own first; metric and value; parameters and multiply_adds as the
+    source prints them (NA where it does not); protocol; other_figures for the net; source; caveat.
     """
     import pandas
 
@@ -229,8 +228,7 @@ def metric_of(benchmark: str) -> str:
 def rows(benchmark: str | None = None, local: bool = True) -> dict[str, dict[str, Any]]:
     """Return {run_id: row} of one data set or of all, those of the ledger first.
 
-    A row has also its `origin`, "ledger" or "this machine" (with `local`, where it is not
-    published).
+    A row has also its `origin`, "ledger" or, with `local`, "this machine".
     """
     known = datasets.names()
     chosen = known if benchmark is None else [check_name("benchmark", benchmark, known)]
@@ -243,10 +241,7 @@ def rows(benchmark: str | None = None, local: bool = True) -> dict[str, dict[str
 
 
 def measured(benchmark: str | None = None, local: bool = True) -> "pandas.DataFrame":
-    """Return `rows` as a table with the columns COLUMNS and origin.
-
-    Raises InputError for an unknown benchmark; for a damaged row, it names the file and the line.
-    """
+    """Return `rows` as a table with the columns COLUMNS and origin."""
     import pandas
 
     columns = [*COLUMNS, "origin"]
@@ -258,8 +253,7 @@ def measured(benchmark: str | None = None, local: bool = True) -> "pandas.DataFr
 def predictions(run_id: str) -> np.ndarray | None:
     """Return the class that a measured net gave to each test image, int64 (n,); None if not kept.
 
-    With the labels of the data set they give the net's error, its interval, and McNemar's test
-    between two nets, without training. Raises InputError for an unknown run or a damaged file.
+    With the labels they give error, interval, and McNemar's test of two nets, without training.
     """
     known = rows()
     return read_predictions(known[check_name("run", run_id, known)]["dataset"], run_id)
@@ -273,8 +267,7 @@ def histories(
 ) -> "pandas.DataFrame":
     """Return how the measured nets of a data set were trained, a line per epoch.
 
-    Columns: run_id, epoch (from 1), loss, train_error in %. `model` and `recipe` choose runs;
-    `local` as for `rows`. Raises InputError for an unknown benchmark or a damaged file.
+    Columns: run_id, epoch (from 1), loss, train_error in %. `model` and `recipe` choose runs.
     """
     import pandas
 
@@ -302,8 +295,7 @@ def lines(benchmark: str = "mnist", local: bool = True) -> list[dict[str, Any]]:
       where several are compared with one result; is_transfer, whether it continues from ImageNet;
     - published, the lecture's result (NaN for a net that it does not have), and in the same metric
       measured_mean and measured_std (ddof=1, NaN for one run) of n runs;
-    - seconds of training, the mean of the runs on a CPU, or of those on a GPU (`on_gpu`) where
-      there are no others;
+    - seconds of training, the mean of the runs on a CPU, else of those on a GPU (`on_gpu`);
     - SETTINGS, origin, and parameters (of a net without runs those that the source prints).
     """
     groups: dict[tuple, dict[int, dict[str, Any]]] = {}
@@ -520,12 +512,7 @@ def transfer_markdown(dataset: str = "cifar10", local: bool = True) -> str:
 
 
 def keras_applications() -> "pandas.DataFrame":
-    """Return what Keras publishes for its nets trained on ImageNet (data/README.md has the source).
-
-    Columns: model; year of its paper; top1_percent and top5_percent, accuracy on the validation
-    images; parameters_millions; size_mib of the weights' file; depth, the layers that own weights
-    (NaN where Keras prints none); milliseconds for an image, on their processor and GPU.
-    """
+    """Return what Keras publishes for its nets trained on ImageNet, see data/README.md."""
     return _read_table(PUBLISHED / "keras_applications.csv")
 
 
@@ -555,8 +542,7 @@ def interval(
 ) -> tuple[float, float]:
     """Return the exact (Clopper-Pearson) interval (low, high) in % of a test error in %.
 
-    The error on `n` images is rounded to a whole number of images: a mean over seeds gets the
-    interval of one run with that error.
+    The error on `n` images is rounded to a whole number of images.
     """
     from scipy.stats import binomtest
 
@@ -568,12 +554,9 @@ def interval(
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
     """Return the exact two-sided McNemar test of two nets on the same test images.
 
-    Args:
-        correct_a, correct_b: bool (n,), whether each net classified each image correctly.
-
-    Under the null hypothesis an image that only one of them gets right is as likely to be a's as
-    b's (McNemar 1947; Dietterich 1998, section 3.1). Raises InputError for labels in the place of
-    right and wrong.
+    The arguments are bool (n,), whether each net classified each image correctly. Under the null
+    hypothesis an image that only one of them gets right is as likely to be a's as b's (McNemar
+    1947; Dietterich 1998, section 3.1).
     """
     from scipy.stats import binomtest
 

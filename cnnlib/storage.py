@@ -23,11 +23,7 @@ ABANDONED = 3600
 
 
 def folder_from(variable: str) -> pathlib.Path | None:
-    """Return the folder that an environment variable names, or None where it is not set.
-
-    A relative path starts at the checkout, so that it means the same folder in a notebook, whose
-    working folder is notebooks/, and in a command.
-    """
+    """Return the folder that a variable names; a relative path starts at the checkout."""
     text = os.environ.get(variable)
     return ROOT / pathlib.Path(text).expanduser() if text else None
 
@@ -38,11 +34,7 @@ def results_folder() -> pathlib.Path:
 
 
 def make_folder(folder: str | os.PathLike[str]) -> pathlib.Path:
-    """Create `folder` and its parents where they are missing, and return it.
-
-    Raises:
-        InputError: the folder cannot be created or written to.
-    """
+    """Create `folder` and its parents where they are missing; InputError if it is not writable."""
     folder = pathlib.Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,10 +50,7 @@ def make_folder(folder: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> pathlib.Path:
-    """Write text or bytes; a reader sees the old file or the whole new one, never a part.
-
-    Raises InputError if it cannot be written, and then leaves the old file as it is.
-    """
+    """Write text or bytes; a reader sees the old file or the whole new one, never a part."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
         file.flush()
@@ -75,9 +64,7 @@ def replacing(path: str | os.PathLike[str], suffix: str = ".part") -> Iterator[p
 
     On an error it is removed. A link is followed. The file keeps its permissions, and a new one
     gets those of the umask. Its folder is created, and what killed runs left there is removed.
-
-    Raises:
-        InputError: `path` is no regular file, or cannot be written.
+    Raises InputError if `path` is no regular file, or cannot be written.
     """
     if "\0" in os.fspath(path):
         raise InputError(f"cannot write {os.fspath(path)!r}: a path has no null characters")
@@ -107,9 +94,8 @@ def replacing(path: str | os.PathLike[str], suffix: str = ".part") -> Iterator[p
 def one_at_a_time(path: str | os.PathLike[str], doing: str = "") -> Iterator[None]:
     """Hold the lock of a file or folder, after any other process that holds it.
 
-    It is a lock of the operating system, which ends with the process, whatever kills that: a
-    hidden file beside `path`, which need not exist. `doing` is what the other process does, for a
-    line that says why this one waits.
+    It is a lock of the operating system, which ends with the process: a hidden file beside `path`.
+    `doing` is what the other process does, for a line that says why this one waits.
     """
     import filelock
 
@@ -136,10 +122,7 @@ def remove_abandoned(folder: pathlib.Path, prefix: str) -> None:
 
 
 def is_abandoned(path: pathlib.Path) -> bool:
-    """Return whether nothing was written to `path`, or in it, within the last hour.
-
-    What is younger may belong to a run that is under way.
-    """
+    """Return whether nothing was written to `path`, or in it, within the last hour."""
     times = [each.lstat().st_mtime for each in [path, *path.rglob("*")]]
     return time.time() - max(times) > ABANDONED
 

@@ -5,8 +5,8 @@ these features in seconds. Fine-tuned: the last block or blocks of the backbone,
 trained too, with a head that was trained on the frozen backbone before. A recipe says which, and at
 what image size.
 
-Images are RGB, 0 to 255, as `datasets.load` returns them; the preprocessing that the weights expect
-is inside the models.
+Images are RGB, 0 to 255, as `datasets.load` returns them; what the weights expect is inside the
+models.
 """
 
 import dataclasses
@@ -42,12 +42,9 @@ class Backbone:
     model: keras.Model
     """Images float32 (n, h, w, 3), RGB, 0 to 255 -> features float32 (n, 1280): the means of the
     maps of S16, S23 and S30. Its layer "vgg16" is the net of models.VGG16."""
-    image_size: int
-    """Side in pixels to which the images are resized."""
+    image_size: int  # side in pixels to which the images are resized
     weights: Weights
-    pool_grid: int = 1
-    """The features are means over so many by so many parts of each map, row by row. Of smaller maps
-    they are the pixels."""
+    pool_grid: int = 1  # parts of each map per side, whose means are the features, row by row
 
     @property
     def widths(self) -> dict[str, int]:
@@ -62,13 +59,9 @@ def backbone(
     weights: Weights | None = None,
     pool_grid: int = 1,
 ) -> Backbone:
-    """Build a Backbone.
+    """Build a Backbone for images of (height, width, 3), at an `image_size` of at least 32.
 
-    Args:
-        input_shape: of the images, (height, width, 3).
-        image_size: side in pixels to which they are resized, at least 32.
-        weights: those of `models.vgg16_weights()` if None.
-        pool_grid: parts of each map per side, whose means are the features.
+    The weights are those of `models.vgg16_weights()` if None.
     """
     weights = weights or models.vgg16_weights()
     base = models.VGG16(weights, include_top=False, input_shape=(image_size, image_size, 3))
@@ -92,7 +85,6 @@ def _backbone_of(maps, input_shape, image_size, weights, pool_grid):
 
 
 def _means(maps, pool_grid, name):
-    """Return the means over the parts of each map: (n, side, side, maps) -> (n, parts * maps)."""
     side = min(pool_grid, maps.shape[1])
     if side == 1:
         return layers.GlobalAveragePooling2D(name=name)(maps)
@@ -109,12 +101,9 @@ def rgb(images: np.ndarray) -> np.ndarray:
 class Features:
     """The features of some images."""
 
-    array: np.ndarray
-    """float32 (n, 1280), or as many columns as the backbone's pool grid makes."""
-    seconds: float
-    """How long it took to compute them."""
-    widths: dict[str, int]
-    """The number of features of each block."""
+    array: np.ndarray  # float32 (n, 1280), or as many columns as the backbone's pool grid makes
+    seconds: float  # that it took to compute them
+    widths: dict[str, int]  # the number of features of each block
 
     def of(self, blocks: str) -> np.ndarray:
         """Return the columns of some blocks, such as "45": float32 (n, columns), in memory."""
@@ -124,12 +113,7 @@ class Features:
 
 
 def features(backbone: Backbone, images: np.ndarray, progress: bool = True) -> Features:
-    """Compute the features of images, in memory.
-
-    Args:
-        backbone: from `transfer.backbone`.
-        images: uint8, or float32 from 0 to 255, (n, h, w, 3).
-        progress: show one line that updates in place.
+    """Compute the features of images, uint8, or float32 from 0 to 255, (n, h, w, 3).
 
     Raises:
         InputError: for images of another range, which the net would take without a word.
@@ -189,9 +173,8 @@ def unfreeze(model: keras.Model, trainable: str) -> int:
     """Set which part of an assembled net is trained, a key of LAYERS; return how many weights are.
 
     The head always is. Where the backbone is trained, the scale of its features stays what it was:
-    the averages of batch norm lag behind a backbone that moves, and the net that is tested would
-    differ from the net that was trained. Batch norm from `put_batch_norm` is trained with its
-    convolution, two weights per map.
+    averages lag behind a backbone that moves, and the net that is tested would be another one.
+    Batch norm from `put_batch_norm` is trained with its convolution, two weights per map.
     """
     base, head = model.get_layer("vgg16"), model.get_layer("head")
     for layer in base.layers:
@@ -207,14 +190,11 @@ def put_batch_norm(net: Backbone, trainable: str, images: np.ndarray) -> Backbon
     convolution's maps have over SAMPLE of the images, both as what it subtracts and divides by and
     as what it adds and multiplies by, so that the net's answers stay the same. While the net is
     trained, each batch is divided by its own deviation, so that steps at a higher learning rate
-    keep their size; a convolution's bias has no effect then. `fold_batch_norm` removes the layers
-    again. Source of the layer: Ioffe & Szegedy 2015; that it starts without a change is the
-    course's idea.
+    keep their size. `fold_batch_norm` removes the layers again. Source of the layer: Ioffe &
+    Szegedy 2015; that it starts without a change is the course's idea.
 
-    Args:
-        net: the new Backbone shares its convolutions.
-        trainable: "block5", "blocks345" or "all".
-        images: uint8 (n, h, w, 3).
+    `trainable` is a key of LAYERS; images are uint8 (n, h, w, 3). The new Backbone shares the
+    convolutions of `net`.
     """
     old, norms = net.model.get_layer("vgg16"), {}
 
@@ -250,11 +230,7 @@ def _moments(model, images):
 
 
 def fold_batch_norm(net: Backbone) -> Backbone:
-    """Return a Backbone without batch norm that answers as `net` does in tests.
-
-    What batch norm does to the maps of a convolution, its kernels and biases do. The new Backbone
-    shares nothing with `net`.
-    """
+    """Return a new Backbone that answers as `net` does in tests, with batch norm in its kernels."""
     found = {layer.name: layer for layer in net.model.get_layer("vgg16").layers}
     arrays = []
     for name in ALL:
@@ -276,8 +252,7 @@ class Trained(training.History):
     of the training images.
     """
 
-    model: keras.Model
-    """Images float32 (n, h, w, 3), RGB, 0 to 255 -> logits (n, classes)."""
+    model: keras.Model  # images float32 (n, h, w, 3), RGB, 0 to 255 -> logits (n, classes)
     backbone: Backbone
     head: keras.Model
     trainable_parameters: int
@@ -303,15 +278,13 @@ def train(
     `init_from`: a head on the frozen backbone, or a backbone that was fine-tuned at another size.
 
     Args:
-        images: uint8 (n, h, w, 3).
-        labels: integers (n,).
+        images, labels: uint8 (n, h, w, 3) and whole numbers (n,).
         recipe: with a `transfer` part.
         seed: decides the head's first weights and the order of the images.
         classes: number of classes.
         start: what training by `recipe.start` returned, with the same images and seed; it is not
             changed. None to train that first.
-        checkpoint: file to which the state is written after each epoch. A run that was killed
-            continues from it.
+        checkpoint: as for `training.train`.
         weights: as for `backbone`.
         extract: computes features, as `features` does. A function that keeps them saves time.
         progress: show one line that updates in place.
@@ -381,10 +354,7 @@ def trained(
     data: str,
     count: int | None = None,
 ) -> Trained:
-    """Return the Trained of a backbone and a head with which a training has ended.
-
-    Its `trainable_parameters` are `count`, or the head's.
-    """
+    """Return the Trained of a backbone and a head; `count` weights were trained, or the head's."""
     model = assemble(net, own_head, first_settings(history.recipe).blocks)
     count = unfreeze(model, "head") if count is None else count
     digest = training.weights_digest(model)
@@ -405,7 +375,7 @@ def probabilities(
 ) -> np.ndarray:
     """Return class probabilities as the recipe tests its net, float32 (n, classes).
 
-    Where the backbone is frozen they are computed from features. Arguments as for `train`.
+    Where the backbone is frozen they are computed from features.
     """
     recipe, settings = trained.recipe, settings_of(trained.recipe)
     if not settings.is_frozen:

@@ -3,21 +3,15 @@
 import re
 import time
 
-import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
-from nbformat.v4 import new_code_cell, new_notebook
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def kernel(tmp_path, monkeypatch):
-    """A function that runs a cell in a kernel of a small notebook and returns its error."""
-    cells = [new_code_cell("import cnnlib"), new_code_cell("images, labels = 1, 2\nprint(images)")]
-    path = tmp_path / "a.ipynb"
-    nbformat.write(new_notebook(cells=cells), path)
-    monkeypatch.setenv("JPY_SESSION_NAME", str(path))
+def kernel():
+    """A function that runs a cell in a kernel and returns its error."""
     manager, client = start_new_kernel()
 
     def run(source, stop_after=None):
@@ -45,12 +39,10 @@ def kernel(tmp_path, monkeypatch):
     manager.shutdown_kernel(now=True)
 
 
-def test_a_cell_that_was_run_too_early_names_the_one_to_run_first(kernel):
+def test_a_cell_that_was_run_too_early_says_what_to_run_first(kernel):
     text = kernel("labels + 1")
     assert "NameError: name 'labels' is not defined" in text
-    assert "begins with: images, labels = 1, 2" in text
-    assert "Run All Above" in kernel("nowhere_made + 1")
-    assert kernel("images, labels = 1, 2") == ""
+    assert "If a cell above makes `labels`" in text and "Run All Above" in text
 
 
 def test_a_cell_that_was_stopped_says_so_in_a_line(kernel):

@@ -136,7 +136,6 @@ def reader(name):
             return datasets.info(stem).class_names
         return names
     if folder == "weights":
-        vgg._keras_has_them = lambda: False
         return lambda: models.vgg16_weights()
     if folder == "nets":
         return lambda: trained.load(storage.DATA / name) if name.endswith(".keras") else (

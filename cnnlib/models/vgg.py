@@ -7,12 +7,9 @@ dense layer.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import io
-import os
-import pathlib
 from typing import Any
 
 import keras
@@ -28,16 +25,11 @@ BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 # The mean of ImageNet's training images, as the Caffe model of 2014 subtracts it.
 MEAN_BGR = (103.939, 116.779, 123.68)
 EMBEDDED = storage.DATA / "weights" / "vgg16_notop.float16.npz"
-KERAS_ADDRESS = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-    "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-)
-PATIENCE = 3  # seconds for Keras' host to answer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Weights:
-    """Hold the weights of VGG16 without its top."""
+    """The weights of VGG16 without its top."""
 
     arrays: tuple[np.ndarray, ...]  # float32, kernel and bias of each layer in order
     source: str  # where they came from
@@ -101,14 +93,9 @@ def VGG16(
 def vgg16_weights() -> Weights:
     """Read the weights of VGG16 without its top that were trained on ImageNet.
 
-    They are those of Simonyan & Zisserman 2014 (CC BY 4.0), from Keras' folder or host if it
-    answers within PATIENCE seconds (Keras checks their hash), else the repository's copy in float16
+    They are those of Simonyan & Zisserman 2014 (CC BY 4.0), which Keras has too, rounded to float16
     (data/README.md). torchvision's are others, trained anew on images that were prepared otherwise.
     """
-    if _keras_has_them():
-        with contextlib.suppress(Exception):  # urllib, h5py and Keras each have their own
-            model = keras.applications.VGG16(weights="imagenet", include_top=False)
-            return Weights(tuple(model.get_weights()), "keras.applications.VGG16")
     with np.load(io.BytesIO(integrity.read_bytes(EMBEDDED))) as saved:
         arrays = tuple(
             saved[f"block{block}_conv{number}/{part}"].astype(np.float32)
@@ -117,19 +104,6 @@ def vgg16_weights() -> Weights:
             for part in ("kernel", "bias")
         )
     return Weights(arrays, f"embedded {EMBEDDED.relative_to(storage.ROOT).as_posix()}")
-
-
-def _keras_has_them() -> bool:
-    """Return whether Keras has the weights in its folder, or its host answers that it has them."""
-    import requests
-
-    home = pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    if (home / "models" / KERAS_ADDRESS.rpartition("/")[2]).exists():
-        return True
-    try:
-        return requests.head(KERAS_ADDRESS, timeout=PATIENCE).ok
-    except OSError:  # no answer, or certificates (REQUESTS_CA_BUNDLE) that are not there
-        return False
 
 
 @register

@@ -4,9 +4,9 @@ Activations, batch norm and padding have no picture of their own: the words at o
 """
 
 import dataclasses
+import itertools
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyBboxPatch, Polygon, Rectangle
+from matplotlib.patches import Circle, Polygon, Rectangle
 
 from cnnlib.plots import style
 
@@ -30,9 +30,10 @@ SHEETS, SHIFT = 8, 0.05  # so many maps are drawn one behind the other, so many 
 GAP = 0.32  # inches between two layers
 AUTOMATIC = re.compile(r"(conv2d|dense|flatten|\w*pooling2d|sequential|functional)(_\d+)?$")
 PLACE = re.compile(r"((?:stage|transition)\d+)(?:_block\d+)?_")
-JOINS = {"Add": "+", "Multiply": "×", "Concatenate": "concatenate", "DualPath": "sum, concatenate"}
-UNIT = 0.56  # inches: the height of a row in the drawing of a block
-HALF, BESIDE, DETOUR = 1.2, 2.75, 1.42  # units: half a box, the second column, a line past boxes
+JOINS = {"Add": "sum", "Multiply": "product", "Concatenate": "concatenation"}
+JOINS["DualPath"] = "sum and concatenation"
+UNIT, BESIDE = 0.56, 2.1  # inches a row in the drawing of a block; rows to the line beside it
+ARROW = {"arrowstyle": "-|>", "color": EDGE, "linewidth": 1, "shrinkA": 0, "shrinkB": 0}
 
 Place = tuple[float, float, float, float]  # left, bottom, width, height
 
@@ -61,24 +62,6 @@ class Step:
     @property
     def parameters(self) -> int:
         return sum(_count(layer) for layer in self.layers)
-
-
-@dataclasses.dataclass
-class _Box:
-    """A box in the drawing of a block: a layer, and the batch norm and activation after it."""
-
-    kind: str
-    lines: list[str]
-    inputs: list[str]
-    after: list[str]
-    row: int = 0
-    column: int = 0
-
-    def half(self) -> tuple[float, float]:
-        """Return half the width and half the height."""
-        if len(self.lines[0]) == 1:
-            return 0.2, 0.2
-        return HALF, (0.26, 0.34, 0.45)[len(self.lines) + bool(self.after) - 1]
 
 
 def architecture(
@@ -141,14 +124,14 @@ def architecture(
 
 
 def blocks(models: Sequence["keras.Model"]) -> Figure:
-    """Draw what a block of each of several nets consists of, three side by side.
+    """Draw what a block of each of several nets consists of, four side by side.
 
     It is the first block of stage 2, or of stage 1 if there is no other.
 
     Args:
         models: nets whose layers are named after stage and block, such as the cifar10/ nets.
     """
-    columns = min(3, len(models))
+    columns = min(4, len(models))
     rows = -(-len(models) // columns)
     figure, axes = plt.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
@@ -158,14 +141,10 @@ def blocks(models: Sequence["keras.Model"]) -> Figure:
     deepest = [max(depths[i : i + columns]) for i in range(0, len(models), columns)]
     for row, depth in zip(axes, deepest, strict=True):
         for axis in row:
-            axis.set(xlim=(-HALF - 0.1, BESIDE + HALF + 0.1), ylim=(-depth - 0.2, 0.2))
+            axis.set(xlim=(-1.9, BESIDE + 1.3), ylim=(-depth - 0.3, 0.3))
     axes[0, 0].get_gridspec().set_height_ratios(deepest)
-    width = UNIT * (BESIDE + 2 * HALF + 0.2)
-    figure.set_size_inches(columns * width, UNIT * sum(deepest) + 0.5 * rows)
+    figure.set_size_inches(columns * UNIT * (BESIDE + 3.2), UNIT * sum(deepest) + 0.5 * rows)
     return style.set_alt(figure, " ".join(texts))
-
-
-# What is drawn of a layer, and the words for it
 
 
 def _kind(layer: Any) -> str:
@@ -235,9 +214,6 @@ def _title(model: Any) -> str:
         if known.replace("/", "-") == model.name:
             return registry.net(known).about.split(", ")[0]
     return "Net" if AUTOMATIC.match(model.name) else model.name
-
-
-# Layers and stages
 
 
 def steps_of(model: "keras.Model") -> list[Step]:
@@ -350,80 +326,77 @@ def _connect(axis: Axes, former: Step, front: Place, step: Step, place: Place) -
     axis.plot(*pixel, marker="s", markersize=3, color=SEEN)
 
 
-# Blocks
-
-
-def _draw_block(axis: Axes, model: Any) -> tuple[str, float]:
+def _draw_block(axis: Axes, model: Any) -> tuple[str, int]:
     """Draw a block of a net. Return it in words, and its depth in rows."""
     names = [place[0] for layer in model.layers if (place := PLACE.match(layer.name))]
     name = next((each for each in names if each.startswith("stage2")), names[0])
     layers = [layer for layer in model.layers if layer.name.startswith(name)]
-    boxes = _boxes(layers)
-    depth = 1.0 + max(box.row for box in boxes.values())
-    where = {key: (BESIDE * box.column, -float(box.row)) for key, box in boxes.items()}
-    where["input"] = 0.0, -0.14
-    for key, box in boxes.items():
-        for former in box.inputs:
-            start = boxes[former].row if former in boxes else 0
-            _edge(axis, where[former], where[key], start, box)
-        (x, y), (half, high) = where[key], box.half()
-        shape = f"round,pad=0,rounding_size={0.18 if box.kind == 'join' else 0.05}"
-        axis.add_patch(
-            FancyBboxPatch(
-                (x - half, y - high), 2 * half, 2 * high, boxstyle=shape, ec=EDGE, zorder=3,
-                fc=FILLS.get(box.kind, "#ffffff"),
-            )
-        )  # fmt: skip
-        words = [", ".join(box.after)] if box.after else []
-        if half < HALF:
-            axis.text(x - 0.3, y, "".join(words), ha="right", va="center", fontsize=8)
-            words = []
-        text = "\n".join([*box.lines, *words])
-        axis.text(x, y, text, ha="center", va="center", fontsize=8, linespacing=1.1, zorder=4)
-    _arrow(axis, where[list(boxes)[-1]], (0, 0.16 - depth))
+    rows = _rows(layers)
     shapes = _inputs(layers[0])[0].shape, layers[-1].output.shape
-    ends = [f"{maps} maps of {height}x{width}" for _, height, width, maps in shapes]
-    for y, text in ((0.0, ends[0]), (-depth, ends[1])):
-        axis.text(0, y, text, ha="center", va="center", fontsize=9, style="italic")
+    first, last = (f"{maps} maps of {height}x{width}" for _, height, width, maps in shapes)
+    for number, (kind, lines) in enumerate(
+        [("", [first]), *(row[:2] for row in rows), ("", [last])]
+    ):
+        look = {"boxstyle": "round", "ec": EDGE, "fc": FILLS.get(kind, "white")} if kind else None
+        axis.text(0, -number, "\n".join(lines), ha="center", va="center", fontsize=8, bbox=look)
+        if number:
+            axis.annotate("", (0, 0.35 - number), (0, 0.65 - number), arrowprops=ARROW)
+    words, right = [], BESIDE
+    for end, (_, lines, sides) in enumerate(rows, 1):
+        words.append(f"({end}) {', '.join(lines)}")
+        for start, beside in sides:
+            y = [-start - 0.5, -start - 0.5, -end]
+            axis.plot([0, right, right], y, color=EDGE, linewidth=1, marker="")
+            edge = 0.06 * max(map(len, lines)) + 0.15
+            axis.annotate("", (edge, -end), (right, -end), arrowprops=ARROW)
+            text = "\n".join(beside).replace(", ", "\n") or "as it is"
+            axis.text(right + 0.1, sum(y[1:]) / 2, text, va="center", fontsize=8)
+            right += 0.3
+            origin = f"box {start}" if start else "the block's input"
+            words[-1] += f" with {origin} by {', '.join(beside)}" if beside else f" with {origin}"
     title = re.sub(r"(?<=[ek])(\d)", r" \1", name.strip("_").replace("_", ", "))
     title = f"{_title(model)}: {title}"
     axis.set_title(title, fontsize=10, loc="left")
-    numbers = {key: f"box {i}" for i, key in enumerate(boxes, 1)} | {"input": "the block's input"}
-    parts = []
-    for key, box in boxes.items():
-        what = ", ".join([*box.lines, *box.after]).replace("+", "sum").replace("×", "product")
-        origin = " and ".join(numbers[former] for former in box.inputs)
-        parts.append(f"({numbers[key][4:]}) {what}, from {origin}")
-    return f"{title}, from {ends[0]} to {ends[1]}: {'; '.join(parts)}.", depth
+    return f"{title}, from {first} to {last}: {'; '.join(words)}.", len(rows) + 1
 
 
-def _boxes(layers: Sequence[Any]) -> dict[str, _Box]:
-    """Return the boxes of a block by name, each in its row and column. Its input is "input"."""
-    users = Counter(former for layer in layers for former in _formers(layer))
-    boxes: dict[str, _Box] = {}
-    at: dict[str, str] = {}  # the name of a layer -> of the box that it is part of
+def _rows(layers: Sequence[Any]) -> list[tuple[str, list[str], list[tuple[int, list[str]]]]]:
+    """Return the longest way through a block, row by row.
+
+    A row is what its layer is drawn as, the words in its box (with the batch norm and activation
+    after it), and for each other input of a join the row that it comes from, 0 for the block's
+    input, and the words of the layers between.
+    """
+    named = {layer.name: layer for layer in layers}
+    depth: dict[str, int] = {}  # layers that are drawn
     for layer in layers:
-        inputs = [at.get(former, "input") for former in _formers(layer)]
-        kind, former = _kind(layer), boxes.get(inputs[0])
-        if not kind:  # padding is not drawn
-            at[layer.name] = inputs[0]
-        elif kind == "after" and former and users[_formers(layer)[0]] == 1:
-            former.after.append(_after(layer))
-            at[layer.name] = inputs[0]
-        else:
-            own = [_after(layer)] if _after(layer) and kind != "after" else []
-            boxes[layer.name] = _Box(kind, _words_in_box(layer, kind), inputs, own)
-            at[layer.name] = layer.name
-    for box in boxes.values():
-        box.row = 1 + max((boxes[key].row for key in box.inputs if key != "input"), default=0)
-    main = [list(boxes)[-1]]
-    while formers := [key for key in boxes[main[-1]].inputs if key != "input"]:
-        main.append(max(formers, key=lambda key: boxes[key].row))
-    for key, box in boxes.items():
-        if key not in main:  # in the middle of what it is beside
-            user = min(each.row for each in boxes.values() if key in each.inputs)
-            box.column, box.row = 1, (box.row + user) // 2
-    return boxes
+        before = max(depth.get(former, 0) for former in _formers(layer))
+        depth[layer.name] = before + bool(_kind(layer))
+    way = [layers[-1].name]
+    while way[0] in named:
+        way.insert(0, max(_formers(named[way[0]]), key=lambda former: depth.get(former, 0)))
+    at: dict[str, int] = {}  # the name of a layer on the way -> its row
+    rows: list[tuple[str, list[str], list[tuple[int, list[str]]]]] = []
+    for former, name in itertools.pairwise(way):
+        layer, kind = named[name], _kind(named[name])
+        if kind == "after" and rows:
+            rows[-1][1].append(_after(layer))
+        elif kind:
+            rows.append((kind, [_words_in_box(layer, kind)], []))
+        at[name] = len(rows)
+        for other in set(_formers(layer)) - {former}:
+            beside: list[str] = []
+            while other in named and other not in way:
+                if side := _kind(named[other]):
+                    beside.insert(0, _words_in_box(named[other], side))
+                other = _formers(named[other])[0]
+            rows[-1][2].append((at.get(other, 0), beside))
+    return [(kind, _folded(lines), sides) for kind, lines, sides in rows]
+
+
+def _folded(lines: list[str]) -> list[str]:
+    """Return the words of a layer on a line, and those of what follows it on another."""
+    return [lines[0], ", ".join(lines[1:])] if len(lines) > 1 else lines
 
 
 def _inputs(layer: Any) -> list[Any]:
@@ -434,32 +407,10 @@ def _formers(layer: Any) -> list[str]:
     return [tensor._keras_history.operation.name for tensor in _inputs(layer)]
 
 
-def _words_in_box(layer: Any, kind: str) -> list[str]:
+def _words_in_box(layer: Any, kind: str) -> str:
     if kind == "convolution":
         size, _, *more = _operation(layer)
-        return [f"{size}, {layer.filters} maps", *([", ".join(more)] if more else [])]
+        return ", ".join([size, f"{layer.filters} maps", *more])
     if kind == "pooling":
-        return [" ".join(_operation(layer))]
-    return [JOINS[type(layer).__name__]] if kind == "join" else [_after(layer)]
-
-
-def _edge(
-    axis: Axes, start: tuple[float, float], end: tuple[float, float], row: int, box: _Box
-) -> None:
-    """Draw the line from a box in this row, or the block's input, to a box that it leads to."""
-    half, high = box.half()
-    if end[0] < start[0]:  # back from the column beside
-        path = [start, (start[0], end[1]), (half, end[1])]
-    elif end[0] > start[0]:  # out to it, from between two rows
-        path = [(0, -row - 0.5), (end[0], -row - 0.5), (end[0], end[1] + high)]
-    elif box.row - row > 1:  # past the boxes between, on the right
-        path = [(0, -row - 0.5), (DETOUR, -row - 0.5), (DETOUR, end[1]), (half, end[1])]
-    else:
-        path = [start, (end[0], end[1] + high)]
-    axis.plot(*zip(*path[:-1], strict=True), color=EDGE, linewidth=1.2, marker="", zorder=1)
-    _arrow(axis, path[-2], path[-1])
-
-
-def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    look = {"arrowstyle": "-|>", "color": EDGE, "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
-    axis.annotate("", end, start, arrowprops=look, zorder=1)
+        return " ".join(_operation(layer))
+    return JOINS[type(layer).__name__] if kind == "join" else _after(layer)

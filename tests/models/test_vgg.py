@@ -24,11 +24,6 @@ MAPS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    monkeypatch.setattr(vgg, "_keras_has_them", lambda: False)
-
-
 @pytest.mark.slow
 def test_with_the_top_it_is_the_lectures_net_and_gives_what_keras_gives():
     net = models.build("vgg16")
@@ -81,29 +76,6 @@ def test_the_embedded_weights_are_read_and_named():
     for found, expected in zip(net.get_weights(), weights.arrays, strict=True):
         np.testing.assert_array_equal(found, expected)
     assert weights.arrays[0].shape == (3, 3, 3, 64) and 0.1 < weights.arrays[0].std() < 0.3
-
-
-def test_those_of_keras_go_before_the_embedded_ones(monkeypatch):
-    class Theirs:
-        def get_weights(self):
-            return [np.ones(3, "float32")]
-
-    monkeypatch.setattr(vgg, "_keras_has_them", lambda: True)
-    monkeypatch.setattr(keras.applications, "VGG16", lambda **options: Theirs())
-    assert models.vgg16_weights().source == "keras.applications.VGG16"
-
-    def broken(**options):
-        raise ValueError("Incomplete or corrupted file detected")
-
-    monkeypatch.setattr(keras.applications, "VGG16", broken)
-    assert models.vgg16_weights().source.startswith("embedded")
-
-
-def test_no_network_and_no_certificates_mean_the_embedded_weights(monkeypatch, tmp_path):
-    monkeypatch.undo()
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
-    assert models.vgg16_weights().source.startswith("embedded")
 
 
 def test_an_altered_embedded_file_is_refused(tmp_path, monkeypatch):
