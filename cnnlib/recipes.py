@@ -44,24 +44,18 @@ class _Settings(pydantic.BaseModel):
 class Transfer(_Settings):
     """How VGG16, trained on ImageNet, is used on other images (see `cnnlib.transfer`)."""
 
-    image_size: int = pydantic.Field(32, ge=32, le=1024)
-    """Side in pixels to which images are resized."""
+    image_size: int = pydantic.Field(32, ge=32, le=1024)  # side in pixels of the resized images
     trainable: Literal["head", "block5", "blocks345", "all"] = "head"
     """What is trained besides the head: nothing, the last block, the last three, or the base."""
-    init_from: str | None = None
-    """The recipe whose trained net this one starts from, where more than the head is trained."""
-    batch_norm: bool = False
-    """Train with batch norm after each convolution that is trained, and fold it away afterwards."""
+    init_from: str | None = None  # the recipe before it, where more than the head is trained
+    batch_norm: bool = False  # after each convolution that is trained, folded away afterwards
     blocks: Literal["3", "4", "5", "34", "35", "45", "345"] = "345"
     """The blocks whose feature maps the head sees, as digits: S16 (3), S23 (4), S30 (5)."""
-    hidden: int = pydantic.Field(0, ge=0, le=1_000_000)
-    """Units of the head's hidden layer; 0 for a linear head."""
-    dropout: float = pydantic.Field(0.0, ge=0, lt=1)
-    """Dropout rate after the hidden layer."""
+    hidden: int = pydantic.Field(0, ge=0, le=1_000_000)  # units of the head; 0 for a linear head
+    dropout: float = pydantic.Field(0.0, ge=0, lt=1)  # rate after the hidden layer
     pool_grid: int = pydantic.Field(1, ge=1, le=1024)
     """The head sees means over a grid of this many by this many parts of each map."""
-    mirrored: bool = False
-    """A head on a frozen base is also trained and tested on the mirror images."""
+    mirrored: bool = False  # a head on a frozen base also sees, and is tested on, mirror images
 
     @property
     def is_frozen(self) -> bool:
@@ -84,8 +78,7 @@ class Recipe(_Settings):
     """Everything that determines training, except the seed."""
 
     name: str
-    about: str = ""
-    """One line for listings: what the recipe is for."""
+    about: str = ""  # one line for listings: what the recipe is for
     protocol: Literal["plain", "deslanted", "distorted", "crop-flip", "crop-alternating"] = "plain"
     """What happens to the images. plain: nothing. deslanted: every image is deslanted, for training
     and for testing. distorted: each training image is distorted anew in each epoch. crop-flip: it
@@ -95,36 +88,28 @@ class Recipe(_Settings):
     batch_size: int = pydantic.Field(128, ge=1, le=1_000_000)
     optimizer: Literal["adamw", "sgd", "torch-sgd"] = "adamw"
     """torch-sgd is SGD as PyTorch defines it: weight decay is part of the gradient."""
-    learning_rate: float = pydantic.Field(5e-3, gt=0)
-    """The highest learning rate of the schedule."""
-    warmup_epochs: float = pydantic.Field(1.0, ge=0)
-    """Epochs in which the learning rate rises linearly from 0."""
+    learning_rate: float = pydantic.Field(5e-3, gt=0)  # the highest of the schedule
+    warmup_epochs: float = pydantic.Field(1.0, ge=0)  # in which the rate rises linearly from 0
     schedule: Literal["cosine", "cosine-by-epoch", "linear", "constant", "lecun-1998"] = "cosine"
     """cosine and linear fall to 0 at the last step; cosine-by-epoch changes between epochs."""
     weight_decay: float = pydantic.Field(0.2, ge=0)
     """Decoupled from the gradient (except in torch-sgd), on every trained weight."""
-    momentum: float = pydantic.Field(0.9, ge=0, lt=1)
-    """Of sgd and torch-sgd."""
-    nesterov: bool = False
-    """Nesterov's momentum, in torch-sgd."""
-    label_smoothing: float = pydantic.Field(0.0, ge=0, lt=1)
-    """The part of each target that all classes share."""
+    momentum: float = pydantic.Field(0.9, ge=0, lt=1)  # of sgd and torch-sgd
+    nesterov: bool = False  # Nesterov's momentum, in torch-sgd
+    label_smoothing: float = pydantic.Field(0.0, ge=0, lt=1)  # the share of all classes
     shift_rate: float = pydantic.Field(1.0, gt=0)
     """How many times the gradients of batch norm's shifts count, in torch-sgd."""
     lookahead: int = pydantic.Field(0, ge=0, le=1_000_000)
     """Steps between two averages of the weights, to which the net goes part of the way; 0: none."""
-    small_epochs: int = pydantic.Field(0, ge=0, le=100_000)
-    """The number of first epochs in which the images are smaller."""
-    small_size: int = pydantic.Field(16, ge=8, le=1024)
-    """The side of these smaller images in pixels."""
+    small_epochs: int = pydantic.Field(0, ge=0, le=100_000)  # the first, with smaller images
+    small_size: int = pydantic.Field(16, ge=8, le=1024)  # the side of these in pixels
     precision: Literal["float32", "mixed", "bfloat16"] = "float32"
     """mixed: float16 for the computation and float32 for the weights, where there is a GPU.
     bfloat16: it for the computation and float32 for the weights, where the machine has instructions
     for it. Elsewhere both compute in float32."""
     test_views: Literal[1, 2, 6] = 1
     """Views of a test image whose logits are averaged: 2 with its mirror image, 6 also moved."""
-    transfer: Transfer | None = None
-    """How a pretrained VGG16 is used; None for training from random weights."""
+    transfer: Transfer | None = None  # None for training from random weights
 
     def __init__(self, **values: Any):
         try:

@@ -11,20 +11,3 @@ from cnnlib.datasets.loading import Dataset, Images, image_order, load
 from cnnlib.datasets.prepared import Status, status
 from cnnlib.datasets.streams import class_counts, stream
 from cnnlib.errors import Damaged, Unavailable
-
-__all__ = [
-    "Damaged",
-    "Dataset",
-    "Images",
-    "Info",
-    "Status",
-    "Unavailable",
-    "class_counts",
-    "image_order",
-    "info",
-    "load",
-    "names",
-    "prepare",
-    "status",
-    "stream",
-]

@@ -41,10 +41,9 @@ LENET5_TABLE = [
     *([0, 1, 3, 4], [1, 2, 4, 5], [0, 2, 3, 5]),
     [0, 1, 2, 3, 4, 5],
 ]
-# LeNet-4's table is not published. With three inputs for each map it has 262,306 connections; the
-# paper prints 260,000. The table is our choice, in the manner of LeNet-5's: each three neighbours
-# of the eight maps, then each three that stand three apart. No two maps of C3 see the same three,
-# and every map of S2 is seen six times.
+# LeNet-4's table is not published. This is ours, in the manner of LeNet-5's: each three neighbours
+# of the eight maps, then each three that stand three apart. With it the net has 262,306
+# connections; the paper prints 260,000.
 LENET4_TABLE = [sorted((k + step * i) % 8 for i in range(3)) for step in (1, 3) for k in range(8)]
 LENET4_PAIRS = [0, 0, 1, 1, 2, 2, 3, 3]  # the map of C1 that each map of S2 subsamples
 
@@ -67,9 +66,8 @@ def LeNet1(
 
     The output is a convolution with a kernel as large as the maps (4x4 on 28x28 images), which is
     a fully connected layer. The lecture writes kernel 3, which would leave 2x2 outputs for each
-    class. It takes images of at least 16x16; the paper centres a 16x16 digit in 28x28.
-
-    It has 3,246 parameters, and with the paper's choices 2,578.
+    class. The paper centres a 16x16 digit in 28x28, the least that the net takes. It has 3,246
+    parameters, and with the paper's choices 2,578.
     """
     make = _Choices(connections, subsampling, activation, initializer)
     images = keras.Input(input_shape, dtype="float32", name="input")
@@ -91,14 +89,12 @@ def LeNet4(
 ) -> keras.Model:
     """Build LeNet-4: convolutions to 4 and 16 maps, each halved by pooling, then C5 and the output.
 
-    C5 and the output are fully connected; C5 has 120 units. It takes images of at least 16x16. By
-    the paper's connections S2 has eight maps, two for each map of C1, and each map of C3 sees three
-    of them, by a table of ours, because the paper prints none. The maps of a pair differ in their
-    coefficients alone, so this needs subsampling="trainable".
-
-    It has 51,050 parameters, and with the paper's choices 50,698. The paper prints "about 260,000
-    connections and about 17,000 free parameters". Both cannot be true: C5 alone has 48,120
-    parameters.
+    C5 and the output are fully connected; C5 has 120 units. By the paper's connections S2 has eight
+    maps, two for each map of C1, and each map of C3 sees three of them, by a table of ours, because
+    the paper prints none. The maps of a pair differ in their coefficients alone, so this needs
+    subsampling="trainable". It has 51,050 parameters, and with the paper's choices 50,698. (The
+    paper prints "about 260,000 connections and about 17,000 free parameters". Both cannot be true:
+    C5 alone has 48,120 parameters.)
     """
     if connections == "paper" and subsampling != "trainable":
         raise ValueError('connections="paper" needs subsampling="trainable"')
@@ -126,12 +122,10 @@ def LeNet5(
     """Build LeNet-5: convolutions to 6, 16 and 120 maps, then 84 units and the output.
 
     The first two convolutions are halved by pooling. C5 is a convolution: its 5x5 kernel just
-    covers the maps of S4 when the images are 32x32, the smallest that the net takes. On larger
-    images the maps of C5 grow, and F6 sees all of them.
-
-    It has 61,706 parameters, and with all of the paper's choices, output="rbf" too, 60,000. "rbf"
-    is the paper's output: distances of F6 to fixed codes of the ten digits, where smaller is better
-    (RBFOutput; train it with RBFLoss).
+    covers the maps of S4 when the images are 32x32, the smallest that the net takes. It has 61,706
+    parameters, and with all of the paper's choices, output="rbf" too, 60,000. "rbf" is the paper's
+    output: distances of F6 to fixed codes of the ten digits, where smaller is better (RBFOutput;
+    train it with RBFLoss).
     """
     make = _Choices(connections, subsampling, activation, initializer)
     images = keras.Input(input_shape, dtype="float32", name="input")

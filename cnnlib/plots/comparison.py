@@ -1,5 +1,6 @@
 """Figures that compare nets: published and measured results, and what they cost."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,7 @@ def published_beside_measured(
     """Draw one line a net: its published result as a black bar, what was measured as marks.
 
     A mark is the mean over seeds, with the standard deviation; its colour and form are those of the
-    protocol. Several recipes of one protocol have a mark each.
-
-    Args:
-        recap: `results.recap()` of a table of errors, or some rows of it.
-        title: over the figure.
+    protocol. `recap` is `results.recap()` of a table of errors, or some rows of it.
     """
     published = recap.drop_duplicates("title").set_index("title")["published"]
     place = dict(zip(published.index, -np.arange(len(published), dtype=float), strict=True))
@@ -48,14 +45,11 @@ def published_beside_measured(
     axis.set_ylim(0.4 - len(published), 0.6)
     style.log_ticks(axis.xaxis, (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8))
     figure.legend(loc="outside lower center", ncols=4)
-    texts = []
-    for name, value in published.items():
-        rows = measured[measured["title"] == name]
-        values = [
-            f"{row.measured_mean:.2f} ({row.protocol}, {row.origin})" for row in rows.itertuples()
-        ]
-        known = f"published {value:g}" if np.isfinite(value) else "not published"
-        texts.append(f"{name}: {known}, measured {', '.join(values) or 'nothing yet'}")
+    best = measured.groupby("title")["measured_mean"].min()
+    texts = [
+        f"{name}: published {value:g}, measured {best.get(name, math.nan):.2f}"
+        for name, value in published.items()
+    ]
     return style.set_alt(figure, f"{title}, test error in %. {'; '.join(texts)}.")
 
 
@@ -107,10 +101,8 @@ def accuracy_against_costs(
     Args:
         accuracy: in %, by net.
         costs: by net, one panel a column, on a logarithmic axis; what is NaN is left out.
-        title: over all panels.
         spread: (low, high), in %, drawn as bars.
         named: of more than 20 nets these, and those of the front, have their names beside them.
-        ylabel: what the accuracy is.
     """
     figure, axes = _panels(costs, ylabel)
     style.headed(figure, title)
@@ -143,7 +135,6 @@ def accuracy_against_costs(
 
 
 def _panels(costs: "pd.DataFrame", ylabel: str) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure with a panel for each column of `costs`, side by side."""
     count = len(costs.columns)
     figure, axes = plt.subplots(1, count, figsize=(5.6 * count, 5.4), sharey=True, squeeze=False)
     for axis, cost in zip(axes[0], costs.columns, strict=True):
@@ -153,10 +144,7 @@ def _panels(costs: "pd.DataFrame", ylabel: str) -> tuple[Figure, Sequence[Axes]]
 
 
 def _measured(axis: Axes, rows: "pd.DataFrame", place: "pd.Series", across: bool) -> None:
-    """Draw measured means with their spread at `place`, in each protocol's colour and form.
-
-    Marks of this machine's runs are hollow.
-    """
+    """Draw measured means with their spread at `place`; marks of this machine's runs are hollow."""
     for (protocol, origin), part in rows.groupby(["protocol", "origin"], sort=False):
         own = origin == "this machine"
         mean, spread = part["measured_mean"], part["measured_std"].fillna(0)

@@ -24,12 +24,7 @@ def image_grid(
 ) -> Figure:
     """Draw images in rows of `columns`, with a caption over each.
 
-    Args:
-        images: (n, h, w, 1 or 3), uint8 or on any scale that all of them share.
-        captions: one an image.
-        columns: images in a row.
-        title: over all of them.
-        scale: inches, of an image's side.
+    They are (n, h, w, 1 or 3), uint8 or on any scale that all share; `scale` is inches a side.
     """
     images = np.asarray(images)
     low, high = (0, 255) if images.dtype == np.uint8 else (images.min(), images.max())
@@ -57,15 +52,10 @@ def weights_as_images(
     columns: int = 10,
     scale: float = 1.0,
 ) -> Figure:
-    """Draw weights as pictures on one scale with a colour bar: blue to yellow, grey is zero.
+    """Draw weights (n, h, w) as pictures on one scale with a colour bar: blue to yellow.
 
-    Yellow is positive and asks for ink, dark blue is negative and asks for none; in grey print
-    light is positive. The scale ends at the 99th percentile of the absolute weights, so that a few
-    large ones do not make the others look alike.
-
-    Args:
-        weights: (n, h, w).
-        captions, columns, scale: as for `image_grid`.
+    Grey is zero. Yellow is positive and asks for ink, dark blue is negative and asks for none; in
+    grey print light is positive. The scale ends at the 99th percentile of the absolute weights.
     """
     sizes = np.abs(weights)
     limit = float(np.percentile(sizes, CLIPPED)) or float(sizes.max()) or 1.0
@@ -93,12 +83,7 @@ def mistakes(
 ) -> Figure:
     """Draw the wrong images of which the net was surest: its answer, how sure it was, the label.
 
-    Args:
-        images: (n, h, w, 1 or 3).
-        labels: (n,).
-        probabilities: (n, classes).
-        class_names: one a class.
-        count: at most so many images.
+    Images are (n, h, w, 1 or 3), labels (n,), probabilities (n, classes).
     """
     predicted, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
@@ -147,13 +132,7 @@ def feature_maps(maps: Sequence[np.ndarray], names: Sequence[str]) -> Figure:
 
 
 def connection_table(table: Sequence[Sequence[int]], inputs: int, title: str) -> Figure:
-    """Draw a table of connections as the paper prints it.
-
-    Args:
-        table: for each output map, the numbers of the input maps that it sees.
-        inputs: the number of input maps.
-        title: over the table.
-    """
+    """Draw a table of connections as the paper prints it: for each output map its input maps."""
     figure, axis = plt.subplots(figsize=(0.42 * len(table) + 1.5, 0.38 * inputs + 1.2))
     axis.grid(False)
     seen = np.array([[row in group for group in table] for row in range(inputs)])

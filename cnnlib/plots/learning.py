@@ -24,9 +24,7 @@ def learning_curves(
 
     Args:
         histories: {name: the epochs of a training, `history.epochs`, or of runs that differ by
-            their seed only, `results.histories(...)`}; a validation error is drawn, with marks, if
-            there is one.
-        title: of the left panel.
+            their seed only, `results.histories(...)`}; a validation error is drawn with marks.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
     texts = []
@@ -71,12 +69,7 @@ def confusion_matrix(
 ) -> Figure:
     """Draw how many images of each class (row) got each answer (column).
 
-    The right answers, far more than the rest, have no colour.
-
-    Args:
-        labels, predicted: (n,), numbers of classes.
-        class_names: one a class.
-        title: over the matrix.
+    The right answers, far more than the rest, have no colour. Labels and answers are (n,).
     """
     count = np.zeros((len(class_names), len(class_names)), dtype=int)
     np.add.at(count, (np.asarray(labels), np.asarray(predicted)), 1)

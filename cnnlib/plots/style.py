@@ -1,8 +1,7 @@
 """The look of every figure of the course, and the text that stands for it where it cannot be seen.
 
-In a notebook each figure is shown as a picture with an alt text: the one that `set_alt` gave it,
-else one made of its titles and labels. It is part of the output itself (an HTML image), so that it
-stays in JupyterLab, in nbconvert's pages and in the site.
+In a notebook each figure is shown as an HTML image with its alt text (`set_alt`), which so stays in
+JupyterLab, in nbconvert's pages and in the site.
 """
 
 import base64
@@ -51,13 +50,9 @@ def set_alt(figure: Figure, text: str) -> Figure:
 
 
 def alt_text(figure: Figure) -> str:
-    """Return a figure's alt text: the one that it was given, else its titles and labels."""
-    texts = [figure.get_suptitle()]
-    for axis in figure.axes:
-        texts += [axis.get_title(loc) for loc in ("left", "center", "right")]
-        texts += [axis.get_xlabel(), axis.get_ylabel(), *axis.get_legend_handles_labels()[1]]
-    made = ", ".join(dict.fromkeys(" ".join(text.split()) for text in texts if text))
-    return str(figure.get_label()) or made or "A figure without a description."
+    """Return a figure's alt text, or the titles of its axes where it was given none."""
+    titles = [axis.get_title("left") for axis in figure.axes]
+    return str(figure.get_label()) or ", ".join(filter(None, titles)) or "A figure."
 
 
 def save(figure: Figure, path: str | os.PathLike) -> None:

@@ -5,8 +5,7 @@ of the same names: the stems keep the resolution, and there are fewer strides. C
 
     Args:
         input_shape: (height, width, channels), at least 8x8 (VGG16: 32x32, FastNet: 16x16).
-        classes: number of classes.
-        name: name of the model.
+        classes, name: number of classes, name of the model.
 
     Returns:
         keras.Model, images float32 (n, height, width, channels) -> logits (n, classes).
