@@ -8,15 +8,14 @@ as Python's.
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pydantic
 from pydantic import BeforeValidator, Field
 
-from cnnlib.errors import InputError, invalid
+from cnnlib.errors import invalid
 
-_Parameters = ParamSpec("_Parameters")
-_Returned = TypeVar("_Returned")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def of_python(value: Any) -> Any:
@@ -30,36 +29,28 @@ Count = Annotated[WholeNumber, Field(ge=1, le=10**15)]
 Seed = Annotated[WholeNumber, Field(ge=0, le=2**32 - 1)]
 
 
-def validated(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
+def validated(function: _Function) -> _Function:
     """Check the arguments of `function` against its type hints before each call.
 
     Raises:
         InputError: names the argument, its value, and what was expected.
     """
-    where, signature = f"{function.__name__}()", inspect.signature(function)
 
     # pydantic calls a stand-in without the hint of what is returned, whose type may not be imported
     @functools.wraps(function)
     def stand_in(**arguments: Any) -> Any:
-        return function(**arguments)  # type: ignore[call-arg]
+        return function(**arguments)
 
-    hints = function.__annotations__
+    hints, names = function.__annotations__, list(inspect.signature(function).parameters)
     stand_in.__annotations__ = {name: hint for name, hint in hints.items() if name != "return"}
-
-    @functools.cache
-    def checked() -> Callable[..., Any]:
-        strict = pydantic.ConfigDict(strict=True, arbitrary_types_allowed=True)
-        return pydantic.validate_call(config=strict)(stand_in)
+    strict = pydantic.ConfigDict(strict=True, arbitrary_types_allowed=True)
+    checked = pydantic.validate_call(config=strict)(stand_in)
 
     @functools.wraps(function)
-    def call(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
-        try:
-            by_name = signature.bind(*args, **kwargs).arguments  # so that an error names it
-        except TypeError as error:
-            raise InputError(f"{where}: {error}") from None
-        try:
-            return checked()(**by_name)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:  # by name, so that an error names the argument
+            return checked(**dict(zip(names, args, strict=False)), **kwargs)
         except pydantic.ValidationError as error:
-            raise invalid(where, error) from None
+            raise invalid(f"{function.__name__}()", error) from None
 
-    return call
+    return call  # type: ignore[return-value]

@@ -48,7 +48,7 @@ def test_bad_arguments_are_named(arguments, name):
 
 
 def test_two_values_for_one_argument_are_refused():
-    with pytest.raises(InputError, match="multiple values for argument 'size'"):
+    with pytest.raises(TypeError, match="multiple values for keyword argument 'size'"):
         function(1, size=2)
 
 
