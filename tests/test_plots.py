@@ -46,20 +46,6 @@ def words(figure):
 # Results
 
 
-def test_error_against_cost_shows_published_errors_and_means_over_seeds_only():
-    for axis, cost in zip(plots.error_against_cost(RECAP, COSTS).axes, COSTS, strict=True):
-        published = next(line for line in axis.lines if line.get_label() == "published")
-        np.testing.assert_array_equal(
-            published.get_xydata(), np.column_stack([COSTS[cost], [3.0, 2.0, 1.0]])
-        )
-        measured = {c.get_label(): c for c in axis.containers}
-        assert set(measured) == {"measured, plain", "measured, distorted"}
-        mark = measured["measured, plain"].lines[0]
-        np.testing.assert_array_equal(mark.get_xydata(), [[COSTS.loc["net A", cost], 2.5]])
-        assert cost in axis.get_xlabel() and axis.get_xscale() == axis.get_yscale() == "log"
-        assert [text.get_text() for text in axis.texts] == list(COSTS.index)
-
-
 def test_published_beside_measured_has_a_line_for_each_net_and_readable_ticks():
     figure = plots.published_beside_measured(results.recap("mnist", local=False))
     titles = results.published("mnist")["title"].tolist()

@@ -4,11 +4,7 @@ Importing the module gives all figures of the process the course's look, those o
 and an alt text to each figure that a notebook shows (`set_alt`).
 """
 
-from cnnlib.plots.comparison import (
-    accuracy_against_costs,
-    error_against_cost,
-    published_beside_measured,
-)
+from cnnlib.plots.comparison import accuracy_against_costs, published_beside_measured
 from cnnlib.plots.images import (
     connection_table,
     feature_maps,

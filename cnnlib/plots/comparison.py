@@ -39,7 +39,7 @@ def published_beside_measured(
     measured = recap[recap["n"] > 0]
     of_net = measured.groupby("title")["n"]
     beside = 0.22 * (of_net.cumcount() - (of_net.transform("size") - 1) / 2)
-    _measured(axis, measured, measured["title"].map(place) - beside, across=True)
+    _measured(axis, measured, measured["title"].map(place) - beside)
     axis.set_yticks(list(place.values()), list(place))
     axis.set(title=title, xlabel="test error in % (log scale)", xscale="log")
     axis.set_ylim(0.4 - len(published), 0.6)
@@ -51,38 +51,6 @@ def published_beside_measured(
         for name, value in published.items()
     ]
     return style.set_alt(figure, f"{title}, test error in %. {'; '.join(texts)}.")
-
-
-def error_against_cost(recap: "pd.DataFrame", costs: "pd.DataFrame") -> Figure:
-    """Draw test error against what a net costs, both axes logarithmic.
-
-    The published result is a black bar, each measured mean a mark with its standard deviation.
-
-    Args:
-        recap: `results.recap()` of a table of errors; means over several seeds are drawn.
-        costs: one row a title of it (others are left out), one panel a column.
-    """
-    published = recap.drop_duplicates("title").set_index("title")["published"][list(costs.index)]
-    drawn = recap[(recap["n"] > 1) & recap["title"].isin(costs.index)]
-    best = drawn.groupby("title")["measured_mean"].min().reindex(costs.index).fillna(published)
-    figure, axes = _panels(costs, "test error in % (log scale)")
-    axes[0].set_yscale("log")
-    style.log_ticks(axes[0].yaxis, (1, 2, 5))
-    for axis, cost in zip(axes, costs.columns, strict=True):
-        axis.vlines(costs[cost], best, published, color="lightgrey", zorder=0)
-        axis.plot(costs[cost], published, marker="_", **PUBLISHED)
-        _measured(axis, drawn, drawn["title"].map(costs[cost]), across=False)
-        axis.set_xlim(costs[cost].min() / 3, costs[cost].max() * 8)
-    handles = axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(handles[1]))
-    for axis, cost in zip(axes, costs.columns, strict=True):
-        _label(axis, costs[cost], published, reach=11)
-    texts = [f"{title}, published {published[title]:g}" for title in costs.index]
-    return style.set_alt(
-        figure,
-        f"Test error in % against {style.plain_list(costs.columns)}, published and measured: "
-        f"{style.plain_list(texts)}.",
-    )
 
 
 def accuracy_against_costs(
@@ -104,10 +72,13 @@ def accuracy_against_costs(
         spread: (low, high), in %, drawn as bars.
         named: of more than 20 nets these, and those of the front, have their names beside them.
     """
-    figure, axes = _panels(costs, ylabel)
+    count = len(costs.columns)
+    figure, axes = plt.subplots(1, count, figsize=(5.6 * count, 5.4), sharey=True, squeeze=False)
+    axes[0, 0].set_ylabel(ylabel)
     style.headed(figure, title)
     fronts, labelled = [], []
-    for axis, cost in zip(axes, costs.columns, strict=True):
+    for axis, cost in zip(axes[0], costs.columns, strict=True):
+        axis.set(xlabel=f"{cost} (log scale)", xscale="log")
         place = costs[cost].dropna()
         values = accuracy[place.index]
         if spread is not None:
@@ -124,7 +95,7 @@ def accuracy_against_costs(
         style.log_ticks(axis.xaxis, (1, 2, 5) if place.max() < 30 * place.min() else (1,))
         chosen = [net for net in place.index if len(accuracy) <= 20 or net in (*named, *front)]
         labelled.append((axis, place[chosen], values[chosen]))
-    axes[0].legend(loc="lower right", fontsize=9)
+    axes[0, 0].legend(loc="lower right", fontsize=9)
     for each in labelled:
         _label(*each, reach=8)
     return style.set_alt(
@@ -134,24 +105,14 @@ def accuracy_against_costs(
     )
 
 
-def _panels(costs: "pd.DataFrame", ylabel: str) -> tuple[Figure, Sequence[Axes]]:
-    count = len(costs.columns)
-    figure, axes = plt.subplots(1, count, figsize=(5.6 * count, 5.4), sharey=True, squeeze=False)
-    for axis, cost in zip(axes[0], costs.columns, strict=True):
-        axis.set(xlabel=f"{cost} (log scale)", xscale="log")
-    axes[0, 0].set_ylabel(ylabel)
-    return figure, axes[0]
-
-
-def _measured(axis: Axes, rows: "pd.DataFrame", place: "pd.Series", across: bool) -> None:
+def _measured(axis: Axes, rows: "pd.DataFrame", place: "pd.Series") -> None:
     """Draw measured means with their spread at `place`; marks of this machine's runs are hollow."""
     for (protocol, origin), part in rows.groupby(["protocol", "origin"], sort=False):
         own = origin == "this machine"
-        mean, spread = part["measured_mean"], part["measured_std"].fillna(0)
-        along = {"x": mean, "xerr": spread, "y": place[part.index]}
-        upright = {"x": place[part.index], "y": mean, "yerr": spread}
         axis.errorbar(
-            **(along if across else upright),
+            part["measured_mean"],
+            place[part.index],
+            xerr=part["measured_std"].fillna(0),
             linestyle="",
             capsize=4,
             label=f"{'this machine' if own else 'measured'}, {protocol}",
