@@ -30,16 +30,6 @@ class _Settings(pydantic.BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False
     )
 
-    @pydantic.field_validator("*")
-    @classmethod
-    def _fits_float32(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
-        if isinstance(value, float) and value and not 1e-37 < abs(value) < 1e37:
-            raise ValueError(
-                f"{info.field_name} must be 0, or from 1e-37 to 1e37, as training computes in "
-                f"float32; got {value}"
-            )
-        return value
-
 
 class Transfer(_Settings):
     """How VGG16, trained on ImageNet, is used on other images (see `cnnlib.transfer`)."""

@@ -57,8 +57,6 @@ def test_numbers_of_numpy_are_those_of_python(name, changes, plain):
         ("plain,epochs=1,epochs=2", {}, "epochs is given twice"),
         ("plain,epochs=2, epochs =2", {}, "epochs is given twice"),
         ("plain,learning_rate=1e-400", {}, "learning_rate must be greater than 0"),
-        ("plain,weight_decay=1e-50", {}, "weight_decay must be 0, or from 1e-37"),
-        ("plain", {"learning_rate": 1e38}, "learning_rate must be 0, or from 1e-37 to 1e37"),
         ("plain", {"learning_rate": 0.0}, "learning_rate"),
         ("plain,weight_decay=1e400", {}, "weight_decay"),
         ("plain", {"epochs": 0}, "epochs"),

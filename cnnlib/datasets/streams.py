@@ -33,7 +33,6 @@ def stream(
     *,
     shuffle: bool | None = None,
     seed: Seed = 0,
-    fit: Literal["crop", "stretch"] = "crop",
     sample: bool = False,
     partial: bool = False,
     download: bool = True,
@@ -49,13 +48,13 @@ def stream(
         split: Where there is no official split (Caltech), 30 images of each class train, drawn from
             the sorted file names, the same on every machine. ImageNet's test images are those of
             its validation set.
-        image_size: side, or (height, width), in pixels; None for the images' own size.
+        image_size: side, or (height, width), in pixels, after the longer side is cut in the middle;
+            None for the images' own size.
         batch_size: images in a batch; None for single images, the only form for images of many
             sizes that are not resized.
         shuffle: None shuffles the training images. Each epoch has an order of its own; the same
             seed gives the same orders.
         seed: of the orders.
-        fit: "crop" cuts the longer side in the middle, "stretch" changes the proportions.
         sample: read the repository's sample: what `load` gives, 99 training images of Caltech-101,
             20 of Caltech-256.
         partial, download: as for `load`.
@@ -75,7 +74,7 @@ def stream(
     dataset = _singles(known, split, shuffle, seed, sample, partial, download)
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     if size and size != (known.image_shape and known.image_shape[:2]):
-        dataset = resized(dataset, size, fit)
+        dataset = resized(dataset, size)
     import tensorflow as tf
 
     return (dataset.batch(batch_size) if batch_size else dataset).prefetch(tf.data.AUTOTUNE)
@@ -194,25 +193,18 @@ def _of_folder(
     return dataset.apply(tf.data.experimental.assert_cardinality(split.count))
 
 
-def resized(dataset: "tf.data.Dataset", size: tuple[int, int], fit: str) -> "tf.data.Dataset":
-    """Return single images and labels with the images resized as `stream` says, uint8."""
+def resized(dataset: "tf.data.Dataset", size: tuple[int, int]) -> "tf.data.Dataset":
+    """Return single images and labels with the images cut and resized to (height, width), uint8."""
     import tensorflow as tf
 
     def resize(image: Any, label: Any) -> tuple[Any, Any]:
-        if fit == "crop":
-            image = _crop_to_shape(image, size)
+        # The largest part from the middle that has the proportions of `size`
+        height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
+        scale = tf.minimum(height / size[0], width / size[1])
+        inner = tf.maximum(tf.cast(tf.round(scale * tf.constant(size, tf.float32)), tf.int32), 1)
+        offset = (tf.shape(image)[:2] - inner) // 2
+        image = image[offset[0] : offset[0] + inner[0], offset[1] : offset[1] + inner[1]]
         image = tf.image.resize(image, size, antialias=True)
         return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8), label
 
     return dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _crop_to_shape(image: Any, size: tuple[int, int]) -> Any:
-    """Return the largest part from the middle of `image` that has the proportions of `size`."""
-    import tensorflow as tf
-
-    height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-    scale = tf.minimum(height / size[0], width / size[1])
-    inner = tf.maximum(tf.cast(tf.round(scale * tf.constant(size, tf.float32)), tf.int32), 1)
-    offset = (tf.shape(image)[:2] - inner) // 2
-    return image[offset[0] : offset[0] + inner[0], offset[1] : offset[1] + inner[1]]

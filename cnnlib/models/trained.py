@@ -84,11 +84,7 @@ def load_trained(name: str, recipe: str = "plain") -> keras.Model:
 
 
 def load(path: str | os.PathLike) -> keras.Model:
-    """Return the net saved in a .keras file, by this version of Keras or one before.
-
-    Raises:
-        InputError: if there is no such file, or Keras cannot read it.
-    """
+    """Return the net saved in a .keras file, or raise InputError."""
     path = pathlib.Path(path)
     if not integrity.exists(path):
         raise InputError(f"there is no file {path}")
@@ -107,16 +103,13 @@ def _readable(path: pathlib.Path) -> Iterator[None]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         version, ours = _keras_version(path), keras.__version__
         next_step = "train it again"
-        if path.parent == FOLDER:
-            next_step = f"`git checkout data/nets/{path.name}` brings it back"
-        elif version not in (None, ours):
+        if version not in (None, ours):
             next_step = (
                 f"Keras {version} saved it, and this is Keras {ours}. Install that version (pip "
                 f"install keras=={version}), or train the net again"
             )
-        raise InputError(
-            f"{path} is not a net that Keras can read ({reason}): {next_step}"
-        ) from error
+        problem = f"{path} is not a net that Keras can read ({reason})"
+        raise InputError(f"{problem}: {next_step}") from error
 
 
 def _keras_version(path: pathlib.Path) -> str | None:
