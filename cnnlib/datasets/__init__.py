@@ -9,5 +9,5 @@ from cnnlib.datasets.catalogue import Info, info, names
 from cnnlib.datasets.download import prepare
 from cnnlib.datasets.loading import Dataset, Images, image_order, load
 from cnnlib.datasets.prepared import Status, status
-from cnnlib.datasets.streams import class_counts, stream
+from cnnlib.datasets.streams import stream
 from cnnlib.errors import Damaged, Unavailable

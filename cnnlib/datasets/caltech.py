@@ -56,7 +56,6 @@ class _Caltech(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "label"),
             homepage=known.homepage,
-            citation=known.citation,
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:

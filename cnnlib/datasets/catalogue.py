@@ -31,9 +31,6 @@ class Info:
     train_count: int
     test_count: int
     image_shape: tuple[int, int, int] | None  # height, width, channels; None: many sizes
-    licence: str
-    homepage: str
-    citation: str
     lecture: Lecture | None  # None: it is not in the lecture
     version: str  # of the folder that TFDS prepares
     classes: str = ""  # names separated by commas, or in data/class_names/
@@ -42,6 +39,7 @@ class Info:
     tfds_name: str = ""  # the folder's name in a TFDS data folder; `name` where empty
     tfds_splits: tuple[str, str] = ("train", "test")  # TFDS' names of the two
     download_bytes: int = 0
+    homepage: str = ""  # where an archive is to be had that one brings oneself
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tfds_name", self.tfds_name or self.name)
@@ -83,10 +81,6 @@ _CIFAR: dict[str, Any] = {
     "train_count": 50_000,
     "test_count": 10_000,
     "year": 2009,
-    "licence": "no licence was ever stated; redistribution with citation is common practice",
-    "homepage": "https://www.cs.toronto.edu/~kriz/cifar.html",
-    "citation": "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. "
-    "Technical report, University of Toronto, 2009.",
 }
 _ALL = (
     Info(
@@ -97,10 +91,6 @@ _ALL = (
         train_count=60_000,
         test_count=10_000,
         image_shape=(28, 28, 1),
-        licence="CC BY-SA 3.0 (Y. LeCun, C. Cortes, C. J. C. Burges)",
-        homepage="http://yann.lecun.com/exdb/mnist/",
-        citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to "
-        "Document Recognition. Proceedings of the IEEE 86(11), 1998.",
         lecture=Lecture("10", "60,000 + 10,000", "28x28"),
         version="3.0.1",
         download_bytes=11_594_722,
@@ -113,10 +103,6 @@ _ALL = (
         train_count=60_000,
         test_count=10_000,
         image_shape=(28, 28, 1),
-        licence="MIT (Zalando SE)",
-        homepage="https://github.com/zalandoresearch/fashion-mnist",
-        citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a Novel Image Dataset for "
-        "Benchmarking Machine Learning Algorithms. arXiv:1708.07747, 2017.",
         lecture=Lecture("10", "70,000", "28x28"),
         version="3.0.1",
         download_bytes=30_878_645,
@@ -143,10 +129,7 @@ _ALL = (
         train_count=3_060,
         test_count=6_084,
         image_shape=None,
-        licence="CC BY 4.0",
         homepage="https://doi.org/10.22002/D1.20086",
-        citation="L. Fei-Fei, R. Fergus, P. Perona: Learning Generative Visual Models from Few "
-        "Training Examples. CVPR Workshop on Generative-Model Based Vision, 2004.",
         lecture=Lecture("101 and background", "9,144", "300x200", "2003"),
         note="The 9,144 images include the 467 of the background class: the 101 classes have "
         "8,677. The pictures were collected in 2003; the paper is of 2004.",
@@ -161,10 +144,7 @@ _ALL = (
         train_count=7_710,
         test_count=22_897,
         image_shape=None,
-        licence="CC BY 4.0",
         homepage="https://doi.org/10.22002/D1.20087",
-        citation="G. Griffin, A. Holub, P. Perona: Caltech-256 Object Category Dataset. "
-        "Technical report CNS-TR-2007-001, California Institute of Technology, 2007.",
         lecture=Lecture("256 and background", "30,608 (80 to 827 a class)", "300x200", "2006"),
         note="The lecture has one image more than the 30,607 of the report. The archive also "
         "holds stray files that are no images of the set; they are left out. The lecture's year, "
@@ -180,12 +160,6 @@ _ALL = (
         train_count=1_281_167,
         test_count=50_000,
         image_shape=None,
-        licence="research and teaching use only, after registration; the photographs belong to "
-        "their makers",
-        homepage="https://image-net.org/",
-        citation="J. Deng, W. Dong, R. Socher, L.-J. Li, K. Li, L. Fei-Fei: ImageNet: A "
-        "Large-Scale Hierarchical Image Database. CVPR 2009. O. Russakovsky et al.: ImageNet "
-        "Large Scale Visual Recognition Challenge. IJCV 115(3), 2015.",
         lecture=Lecture("1,000", "14 million", "", "2009"),
         note="14 million is all of ImageNet, with more than 20,000 classes. The 1,000 classes of "
         "the challenge have 1,281,167 training images (138 GB). The 6.3 GB are its 50,000 "
@@ -206,10 +180,6 @@ _ALL = (
         train_count=9_469,
         test_count=3_925,
         image_shape=None,
-        licence="a part of ImageNet: the photographs belong to their makers; the collection is "
-        "under Apache 2.0",
-        homepage="https://github.com/fastai/imagenette",
-        citation="J. Howard: Imagenette. https://github.com/fastai/imagenette, 2019.",
         lecture=None,
         note="Ten classes of ImageNet that are easily told apart, to look at. No result of it "
         "stands for ImageNet's.",

@@ -80,33 +80,6 @@ def stream(
     return (dataset.batch(batch_size) if batch_size else dataset).prefetch(tf.data.AUTOTUNE)
 
 
-def class_counts(
-    name: str, *, sample: bool = False, partial: bool = False, download: bool = True
-) -> np.ndarray:
-    """Return how many images each class has, training and test together: int64 (classes,).
-
-    No photograph is decoded. Arguments and errors are those of `stream`.
-    """
-    known = info(name)
-    if known.image_shape:
-        data = load(name, sample=sample, partial=partial, download=download)
-        labels = np.concatenate([data.train.labels, data.test.labels])
-    elif file := embedded.find(known, sample):
-        labels = file.pictures(known)[1]
-    else:
-        import tensorflow_datasets as tfds
-
-        folder = downloads.folder(known, download)
-        splits = prepared.check(folder, known, partial).values()
-        records = prepared.builder(folder).as_dataset(
-            split="+".join(split.name for split in splits),
-            decoders={"image": tfds.decode.SkipDecoding()},
-        )
-        batches = records.map(lambda record: record["label"]).batch(4096)
-        labels = np.concatenate(list(batches.as_numpy_iterator()))
-    return np.bincount(labels, minlength=len(known.class_names))
-
-
 def batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> "tf.data.Dataset":
     """Return batches of arrays in memory, in their order, for one pass of Keras' `fit`.
 

@@ -27,8 +27,7 @@ def test_what_is_known(name, year, train, test, shape, classes, first, last):
     assert (info.name, info.image_shape) == (name, shape)
     assert (info.class_names[0], info.class_names[-1]) == (first, last)
     assert len(info.class_names) == len(set(info.class_names)) == classes
-    assert info.title and info.licence and info.citation and info.download_bytes
-    assert info.homepage.startswith("http")
+    assert info.title and info.download_bytes
 
 
 def test_the_lecture_has_seven_and_its_own_counts():
