@@ -31,8 +31,6 @@ NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?")
 
 # notebook -> number: why it needs no evidence there
 EXCEPTIONS = {
-    "02_how_a_net_learns": {"255": "the largest number of eight bits"},
-    "03_mlp_baselines": {"3.5": "GB of memory, in the line that says what the notebook costs"},
     "04_lenet1": {"25": "weights of a 5x5 kernel"},
     "05_lenet4_and_boosting": {
         "600": "1 % of 60,000",
