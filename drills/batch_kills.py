@@ -1,8 +1,6 @@
 """A batch of notebooks is killed at random moments; in the end it must be as if undisturbed.
 
-    python -m drills.batch_kills                       25 kills over 30 runs on this machine
-    python -m drills.batch_kills --cluster             the same on a Dask scheduler with two
-                                                       workers, which are killed as well
+    python -m drills.batch_kills --cluster   on a Dask scheduler with two workers, killed as well
 
 Each kill is SIGKILL, without warning, at a random moment, of the command, the process of a run, a
 kernel or, with --cluster, a Dask worker. A command that was killed is started again at once, and so
@@ -10,7 +8,6 @@ is one that ended with failed runs. Then every run must be there once, its outpu
 a batch that nobody disturbed, and no run may have been executed after it had been done.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -41,20 +38,12 @@ ADDRESS = "tcp://127.0.0.1:8799"  # of the scheduler
 MARKS = {"cnnlab.batch": "run", "ipykernel": "kernel", "spawn_main": "worker"}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--cluster", action="store_true", help="on a Dask scheduler, two workers")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
-        print(drill(pathlib.Path(folder), 30, 25, arguments.cluster))
-
-
-def drill(folder, runs, kills, cluster=False):
+def drill(folder, kills, cluster=False):
     """Do a batch in `folder` twice, disturbed and not, and return a summary.
 
-    Raises:
-        AssertionError: anything was lost, repeated or is not equal.
+    Raises AssertionError if anything was lost, repeated or is not equal.
     """
+    runs = max(2, 6 * kills // 5)
     cells = [v4.new_code_cell(PARAMETERS, id="a", metadata={"tags": ["parameters"]})]
     nb = v4.new_notebook(cells=[*cells, v4.new_code_cell(CODE, id="b")])
     nbformat.write(nb, folder / "net.ipynb")
@@ -160,4 +149,5 @@ def _cluster(log):
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory(prefix="drill-") as temporary:
+        print(drill(pathlib.Path(temporary), 25, cluster="--cluster" in sys.argv))

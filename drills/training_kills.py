@@ -11,27 +11,28 @@ import numpy as np
 import pandas as pd
 
 TRAIN = "train linear-20x20 mnist --recipe plain-small,epochs=6 --train-size 20000"
+SAME = ["run_id", "value", "epochs", "train_images", "settings", "metric"]
 
 
-def drill(folder: pathlib.Path, kills: int, seed: int = 0) -> str:
-    """Kill trainings `kills` times in all, until each ends, and compare with one left alone.
+def drill(folder: pathlib.Path, kills: int) -> str:
+    """Kill trainings `kills` times in all, until each ends; say in words what was done.
 
-    Returns:
-        What was done, in words.
-
-    Raises:
-        AssertionError: if anything was lost, is there twice or differs.
+    Raises AssertionError if anything was lost, is there twice or differs from one left alone.
     """
     start = time.monotonic()
-    assert _start(folder / "quiet").wait() == 0
+    _comes_to_its_end(folder / "quiet", None)
     seconds = time.monotonic() - start
-    expected, trainings, killed = _row(folder / "quiet"), 0, 0
-    draw = random.Random(seed)
+    (row, predictions), trainings, killed = _row(folder / "quiet"), 0, 0
+    draw = random.Random(0)
     while killed < kills:
         results = folder / f"killed-{trainings}"
-        while not _comes_to_its_end(_start(results), draw.uniform(0.1, 1.2) * seconds):
+        while not _comes_to_its_end(results, draw.uniform(0.1, 1.2) * seconds):
             killed += 1
-        _check_same(expected, results)
+        found, its_predictions = _row(results)
+        assert found[SAME].equals(row[SAME])
+        np.testing.assert_array_equal(its_predictions, predictions)
+        left = [path.name for path in results.rglob(".*.part")]
+        assert not left, f"half-written files are left: {left}"
         trainings += 1
     return (
         f"{killed} kills of a training that takes {seconds:.0f} s alone, which came to its end "
@@ -39,34 +40,15 @@ def drill(folder: pathlib.Path, kills: int, seed: int = 0) -> str:
     )
 
 
-def _comes_to_its_end(command: subprocess.Popen, seconds: float) -> bool:
-    """Kill a command unless it ends within `seconds`; say whether it ended."""
+def _comes_to_its_end(results: pathlib.Path, seconds: float | None) -> bool:
+    """Train, and kill it unless it ends within `seconds`; say whether it ended."""
+    command = [sys.executable, "-m", "cnnlib", *TRAIN.split()]
+    own = os.environ | {"CNNLIB_RESULTS": str(results)}
     try:
-        code = command.wait(seconds)
+        subprocess.run(command, env=own, capture_output=True, timeout=seconds, check=True)
     except subprocess.TimeoutExpired:
-        command.kill()
-        command.wait()
         return False
-    assert code == 0
     return True
-
-
-def _check_same(expected: tuple[pd.Series, np.ndarray], results: pathlib.Path) -> None:
-    row, predictions = _row(results)
-    same = ["run_id", "value", "epochs", "train_images", "settings", "metric"]
-    assert row[same].equals(expected[0][same])
-    np.testing.assert_array_equal(predictions, expected[1])
-    left = [path.name for path in results.rglob(".*.part")]
-    assert not left, f"half-written files are left: {left}"
-
-
-def _start(results: pathlib.Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cnnlib", *TRAIN.split()],
-        env=os.environ | {"CNNLIB_RESULTS": str(results)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def _row(results: pathlib.Path) -> tuple[pd.Series, np.ndarray]:

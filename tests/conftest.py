@@ -51,6 +51,65 @@ def own_folders(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def course_folder(tmp_path, monkeypatch):
+    """An empty folder in the place of notebooks/."""
+    from cnnlib import storage
+
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr(storage, "NOTEBOOKS", folder)
+    return folder
+
+
+@pytest.fixture
+def write_notebook():
+    """A function that writes a notebook: a cell of parameters, if any, and one for each text, which
+    is Markdown if it starts with "# "."""
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    def write(path, *texts, parameters=""):
+        tagged = [new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+        cells = [new_markdown_cell(t) if t.startswith("# ") else new_code_cell(t) for t in texts]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(new_notebook(cells=[*(tagged if parameters else []), *cells]), path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def random_vgg16_weights():
+    """A function: random weights for VGG16 that keep the size of the maps about the same, so that
+    tests see signals and not noise."""
+    from cnnlib.models import vgg
+
+    def weights():
+        net = vgg.VGG16(include_top=False, input_shape=(32, 32, 3))
+        random, arrays = np.random.RandomState(1), []
+        for shape in (weight.shape for weight in net.weights):
+            scale = np.sqrt(2 / np.prod(shape[:3])) if len(shape) == 4 else 0.1
+            arrays.append(random.normal(0, scale, shape).astype("float32"))
+        return vgg.Weights(tuple(arrays), "random")
+
+    return weights
+
+
+@pytest.fixture
+def small_vgg16(random_vgg16_weights, monkeypatch):
+    """Make VGG16 one of 8 and 16 maps, whose random weights pass for the published ones: (16 + 1)
+    * 10 weights of a head on one block, 9 * 16 * 16 + 16 of a convolution in blocks 4 and 5."""
+    from cnnlib import models, transfer
+    from cnnlib.models import vgg
+
+    monkeypatch.setattr(vgg, "BLOCKS", ((8, 2), (8, 2), (16, 3), (16, 3), (16, 3)))
+    monkeypatch.setattr(transfer, "WIDTHS", dict.fromkeys("345", 16))
+    weights = random_vgg16_weights()
+    monkeypatch.setattr(models, "vgg16_weights", lambda: weights)
+    return weights
+
+
+@pytest.fixture
 def measured_folder(tmp_path, monkeypatch):
     """An empty ledger of its own."""
     from cnnlib import results
@@ -165,6 +224,20 @@ def archives(tmp_path_factory):
     )
     paths["caltech256"].write_bytes(tar)
     return paths
+
+
+@pytest.fixture(scope="session")
+def prepared_archives(archives, tmp_path_factory):
+    """A data folder with both sets, prepared in part from the small archives. Not to be changed."""
+    from cnnlib.datasets import download
+
+    folder = tmp_path_factory.mktemp("prepared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNLIB_DATA", str(folder))
+        patch.setattr(download, "_check_archive", lambda *given: None)
+        for name, path in archives.items():
+            download.prepare(name, path)
+    return folder
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Errors in a notebook: a cell that was run too early, and a training that was stopped."""
 
 import re
-import time
+import threading
 
 import pytest
 from jupyter_client.manager import start_new_kernel
@@ -9,29 +9,22 @@ from jupyter_client.manager import start_new_kernel
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kernel():
     """A function that runs a cell in a kernel and returns its error."""
     manager, client = start_new_kernel()
 
     def run(source, stop_after=None):
-        request = client.execute(source)
+        lines = []
+
+        def hear(message):
+            lines.extend(message["content"].get("traceback", []))
+
         if stop_after:
-            time.sleep(stop_after)
-            manager.interrupt_kernel()
-        error = None
-        while True:
-            message = client.get_iopub_msg(timeout=60)
-            if message["parent_header"].get("msg_id") != request:
-                continue
-            if message["msg_type"] == "error":
-                error = message["content"]
-            if message["content"].get("execution_state") == "idle":
-                break
-        reply = client.get_shell_msg(timeout=60)["content"]
-        assert (reply["status"] == "error") == (error is not None)
-        text = "\n".join(error["traceback"]) if error else ""
-        return re.sub(r"\x1b\[[0-9;]*m", "", text)
+            threading.Timer(stop_after, manager.interrupt_kernel).start()
+        reply = client.execute_interactive(source, output_hook=hear, timeout=120)["content"]
+        assert (reply["status"] == "error") == bool(lines)
+        return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
 
     run("import cnnlib")
     yield run

@@ -1,7 +1,5 @@
 """Pictures of digits as files, read as MNIST has them, and nets that say what they are."""
 
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -9,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from cnnlab import experiment
-from cnnlib import datasets, digits, models, results, training
+from cnnlab import experiment, ledger
+from cnnlib import datasets, digits, models, results, storage, training
 from cnnlib.errors import InputError
 from cnnlib.models import trained
 from drills import pictures as drill
@@ -71,11 +69,9 @@ def test_mnists_digits_come_back_to_their_places(test_set, lenet_5):
 
 
 def test_mnists_digits_as_files_are_read_unchanged(test_set, tmp_path):
-    unchanged = 0
-    for image in test_set.images[:100, ..., 0]:
+    for image in test_set.images[:30, ..., 0]:
         again = digits.read_picture(saved(image, tmp_path / "digit.png"))[..., 0]
-        unchanged += int(np.abs(again.astype(int) - image).max() <= 1)  # 254 becomes 255
-    assert unchanged >= 99
+        assert np.abs(again.astype(int) - image).max() <= 1  # 254 becomes 255
 
 
 def test_a_picture_becomes_a_digit_as_mnist_has_it(four):
@@ -105,10 +101,7 @@ def formats():
     corners[:30, :30, 3] = corners[-30:, -30:, 3] = 0
     yield "bright on dark", "png", 255 - grey
     yield "16 bits", "png", grey.astype(np.uint16) * 257
-    yield "12 bits in 16", "tif", grey.astype(np.uint16) * 16
-    yield "32 bits", "tif", grey.astype(np.int32) * 100_000
     yield "float", "tif", share
-    yield "four inks", "tif", Image.fromarray(np.repeat(grey[..., None], 3, axis=2)).convert("CMYK")
     yield "palette", "gif", Image.fromarray(grey).convert("P")
     yield "black and white", "png", grey > 128
     yield "dark ink on nothing", "png", transparent
@@ -146,89 +139,34 @@ def test_a_camera_that_was_turned_and_broken_exif_data(suffix, tmp_path):
         assert difference(digits.read_picture(saved(four, path, exif=exif)), plain) < 12
 
 
-def test_a_damaged_file_of_any_kind_is_one_clear_error(tmp_path):
-    random = np.random.RandomState(0)
-    for suffix in ("png", "jpg", "tif", "bmp", "gif", "webp", "ico", "tga", "pcx", "ppm", "jp2"):
-        whole = saved(large_four()[:60, :60], tmp_path / f"whole.{suffix}").read_bytes()
-        for _ in range(10):
-            damaged = bytearray(whole[: random.randint(1, len(whole) + 1)])
-            for place in random.randint(0, len(damaged), random.randint(0, 6)):
-                damaged[place] = random.randint(256)
-            (tmp_path / "damaged").write_bytes(damaged)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                try:
-                    digits.read_picture(tmp_path / "damaged")
-                except InputError as error:
-                    assert "damaged" in str(error)
-
-
 # Size
 
 
 def test_the_real_limit_is_stated_in_megapixels(tmp_path):
-    path = tmp_path / "huge.pbm"
-    path.write_bytes(b"P4\n20000 20000\n")
+    (tmp_path / "huge.pbm").write_bytes(b"P4\n20000 20000\n")
     with pytest.raises(InputError, match=r"too many pixels, and the limit is 179 megapixels"):
-        digits.read_picture(path)
-
-
-def test_a_large_picture_needs_little_memory(tmp_path):
-    """In colour, with transparency, on 80 megapixels: 320 MB of pixels, decoded once."""
-    page = Image.new("RGBA", (10_000, 8_000), "white")
-    page.paste(Image.fromarray(large_four()).resize((3000, 4000)), (2000, 1500))
-    page.save(tmp_path / "large.png", compress_level=1)
-    code = (
-        "import resource, sys; from cnnlib import digits\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "digits.read_picture(sys.argv[1])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path / "large.png")]
-    grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert grown * unit < 320e6 + 420e6
+        digits.read_picture(tmp_path / "huge.pbm")
 
 
 # Pages that are not clean
 
 
-LEAST = dict.fromkeys(["clean", "specks", "small_on_a_large_page", "chalk"], 14)
-LEAST |= {"pencil": 13, "dark_paper": 13, "shadow": 13, "thin_pen": 11}
+LEAST = {"clean": 7, "pencil": 6, "specks": 7, "shadow": 6, "chalk": 7, "thin_pen": 5}
 
 
 @pytest.mark.parametrize("kind", LEAST)
-def test_fifteen_digits_on_difficult_pages(kind, lenet_5):
+def test_eight_digits_on_difficult_pages(kind, lenet_5):
     """Of 30 it is 29 or more in the mean, 26 for the fine pen (`drills/pictures.py`)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert drill.right_answers(lenet_5, getattr(drill, kind), count=15) >= LEAST[kind]
+        assert drill.right_answers(lenet_5, getattr(drill, kind), count=8) >= LEAST[kind]
 
 
-@pytest.mark.parametrize("margin", [0, 0.05, 0.1])
-def test_a_picture_cut_to_the_digit_is_read_as_the_whole_one(margin, test_set, lenet_5, tmp_path):
-    read = []
-    for image in test_set.images[:40, ..., 0]:
-        ink = drill.stroke(image)
-        rows, columns = (np.flatnonzero((ink > 0.3).any(axis=axis)) for axis in (1, 0))
-        ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        ink = np.pad(ink, round(margin * max(ink.shape)))
-        light = np.linspace(-10, 10, ink.shape[0])[:, None]
-        page = 200 - 150 * ink + light + np.random.RandomState(0).normal(0, 8, ink.shape)
-        page = np.uint8(np.clip(page, 0, 255))
-        read.append(digits.read_picture(saved(page, tmp_path / "cut.png")))
-    answers = digits.probabilities(lenet_5, np.stack(read)).argmax(axis=1)
-    assert np.sum(answers != test_set.labels[:40]) <= 1
-
-
-COLOURS = {
-    "red on green": ((200, 40, 40), (40, 122, 40)),
-    "orange on blue": ((230, 120, 20), (110, 139, 255)),
-    "highlighter on white": ((255, 250, 40), (250, 250, 250)),
-}
-
-
-@pytest.mark.parametrize(("ink", "paper"), COLOURS.values(), ids=COLOURS)
+@pytest.mark.parametrize(
+    ("ink", "paper"),
+    [((200, 40, 40), (40, 122, 40)), ((255, 250, 40), (250, 250, 250))],
+    ids=["red on green", "highlighter on white"],
+)
 def test_ink_as_grey_as_the_paper_is_seen_in_its_colour(ink, paper, tmp_path):
     plain = digits.read_picture(saved(large_four(), tmp_path / "plain.png"))
     share = ((230 - large_four()) / 200.0)[..., None]
@@ -241,24 +179,15 @@ def test_ink_as_grey_as_the_paper_is_seen_in_its_colour(ink, paper, tmp_path):
 def test_what_else_is_on_the_page_is_said(tmp_path):
     four = large_four()
     alone = digits.read_picture(saved(four, tmp_path / "alone.png"))
+    specks = np.pad(four, ((0, 0), (0, 200)), constant_values=230)
+    specks[40:50, 450:460] = specks[350:358, 400:408] = 30
     for page, note in (
         (np.concatenate(2 * [four], axis=1), "There seem to be 2 digits or more"),
-        (np.concatenate(3 * [four], axis=1), "There seem to be 3 digits or more"),
+        (specks, "2 specks or strokes were left out."),
     ):
-        path = saved(page, tmp_path / "page.png")
         with pytest.warns(UserWarning, match=note):
-            digit = digits.read_picture(path)
-        assert note in " ".join(digits.read_page(path)[1])
+            digit = digits.read_picture(saved(page, tmp_path / "page.png"))
         assert difference(digit, alone) < 12
-
-
-def test_specks_and_a_second_stroke_are_left_out_and_said(tmp_path):
-    alone = digits.read_picture(saved(large_four(), tmp_path / "alone.png"))
-    page = np.pad(large_four(), ((0, 0), (0, 200)), constant_values=230)
-    page[40:50, 450:460] = page[350:358, 400:408] = 30
-    digit, notes = digits.read_page(saved(page, tmp_path / "specks.png"))
-    assert notes == ["2 specks or strokes were left out."]
-    assert difference(digit, alone) < 12
 
 
 def test_a_digit_of_two_strokes_stays_whole(test_set):
@@ -282,49 +211,44 @@ def test_an_empty_page_is_refused_whatever_its_noise(tmp_path):
 
 
 def test_the_nets_of_the_course_are_found_by_name():
-    path, row = digits.find_net("lenet-5")
-    assert path == trained.FOLDER / "lenet-5-plain.keras"
-    assert (row["model"], row["recipe"], row["dataset"]) == ("lenet-5", "plain", "mnist")
-    path, row = digits.find_net("lenet-5-distorted")
-    assert path == trained.FOLDER / "lenet-5-distorted.keras" and row["recipe"] == "distorted"
-    path, row = digits.find_net("linear-20x20")
-    assert path.name == "linear-20x20-deslanted-small.keras" and row["protocol"] == "deslanted"
-    assert digits.find_net(str(path))[1]["run_id"] == row["run_id"]
+    for name, file, recipe in (
+        ("lenet-5", "lenet-5-plain", "plain"),
+        ("lenet-5-distorted", "lenet-5-distorted", "distorted"),
+        ("linear-20x20", "linear-20x20-deslanted-small", "deslanted-small"),
+    ):
+        path, row = digits.find_net(name)
+        assert path == trained.FOLDER / f"{file}.keras"
+        assert (row["recipe"], row["dataset"]) == (recipe, "mnist")
+        assert digits.find_net(str(path))[1]["run_id"] == row["run_id"]
 
 
-def test_a_trial_does_not_replace_the_net_of_the_course(four, monkeypatch):
-    recipe = training.recipe("quick", epochs=1)
-    trial = experiment.train_row("linear-20x20", "mnist", recipe, train_size=500)
+def test_a_trial_does_not_replace_the_net_of_the_course(four):
+    given = {"recipe": training.recipe("quick", epochs=1), "train_size": 200}
+    trial = experiment.train_row("linear-20x20", "mnist", **given)
     assert digits.find_net("linear-20x20")[0].parent == trained.FOLDER
     path, row = digits.find_net(trial["run_id"])
     assert path == results.local_file(trial["run_id"], "nets") and row["run_id"] == trial["run_id"]
     text, _ = digits.describe(trial["run_id"], [four])
     assert f"{trial['run_id']}.keras, test error {trial['value']:.2f} % on mnist after 1 ep" in text
-    rows = results.rows()
-    rows[trial["run_id"]]["dataset"] = "fashion_mnist"
-    with monkeypatch.context() as patch:
-        patch.setattr(results, "rows", lambda: rows)
-        for asked in (trial["run_id"], str(path)):
-            with pytest.raises(InputError, match=r"was trained on fashion_mnist.*trained on mnist"):
-                digits.describe(asked, [four])
     path.unlink()
     with pytest.raises(InputError, match=r"is not on this machine.*train .*--recipe quick"):
         digits.find_net(trial["run_id"])
 
 
-def test_without_a_net_of_the_course_the_one_that_saw_most_images_is_taken():
-    for epochs, train_size in ((3, 300), (1, 500)):  # the trial is the newer one
-        recipe = training.recipe("quick", epochs=epochs)
-        experiment.train_row("linear-28x28", "mnist", recipe, train_size=train_size)
+def test_a_net_of_other_pictures_is_refused(run, four):
+    row = ledger.record(**run(model="linear-28x28", dataset="fashion_mnist"))
+    path = storage.write_atomically(results.local_file(row["run_id"], "nets"), b"a net")
+    for asked in (row["run_id"], str(path)):
+        with pytest.raises(InputError, match=r"was trained on fashion_mnist.*trained on mnist"):
+            digits.describe(asked, [four])
+
+
+def test_without_a_net_of_the_course_the_one_that_saw_most_images_is_taken(run):
+    for epochs, images in ((3, 300), (1, 500)):
+        given = {"model": "linear-28x28", "recipe": "quick", "epochs": epochs}
+        row = ledger.record(**run(**given, train_images=images))
+        storage.write_atomically(results.local_file(row["run_id"], "nets"), b"a net")
     assert digits.find_net("linear-28x28")[1]["epochs"] == 3
-
-
-def test_describe_shows_the_digit_and_names_the_class(four):
-    text, bad = digits.describe("lenet-5", [four])
-    net = "Net: lenet-5, lenet-5-plain.keras, test error 0.74 % on mnist after 20 epochs"
-    assert not bad and net in text and "four.png: 4 (" in text
-    drawn = [line for line in text.splitlines() if line.strip() and set(line) <= set(digits.SHADES)]
-    assert len(drawn) == 20
 
 
 def test_a_bad_picture_does_not_discard_the_answers_to_the_others(four, tmp_path):
@@ -336,19 +260,21 @@ def test_a_bad_picture_does_not_discard_the_answers_to_the_others(four, tmp_path
     (folder / "notes.txt").write_text("no picture")
     four.rename(folder / "four.png")
     text, bad = digits.describe("lenet-5", [folder])
-    assert "four.png: 4 (" in text and len(bad) == 1 and "notes.txt is not a picture" in bad[0]
+    net = "Net: lenet-5, lenet-5-plain.keras, test error 0.74 % on mnist after 20 epochs"
+    assert net in text and "four.png: 4 (" in text
+    drawn = [line for line in text.splitlines() if line.strip() and set(line) <= set(digits.SHADES)]
+    assert len(drawn) == 20
+    assert len(bad) == 1 and "notes.txt is not a picture" in bad[0]
 
 
 @pytest.mark.parametrize(
     ("model", "content", "message"),
     [
-        ("lenet-5", None, r"there is no file .*own\.png"),
         ("lenet-5", b"<html>", "not a picture that Pillow can read .*PNG, JPEG"),
         ("lenet-5", b"\0\0\0\x18ftypheic", "it is a HEIC file.*save it as JPEG"),
         ("cifar10/fast", "digit", "no cifar10/fast that was trained on mnist.*such as lenet-5"),
         ("lenet-5", "blank", r"own\.png looks empty"),
         ("lenet-4-paper", "digit", "no lenet-4-paper that was trained on mnist .*cnnlib train"),
-        ("lenet5", "digit", "unknown model 'lenet5'. Known: lenet-5"),
         ("no/such.keras", "digit", r"there is no file .*such\.keras"),
     ],
 )

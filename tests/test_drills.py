@@ -14,10 +14,9 @@ from drills.__main__ import DRILLS
     "title",
     [
         "Wrong arguments at the doors",
-        "A bit flipped or the end cut off in a file of data/",
+        "A file of data/ that is altered, cut off, empty, longer or missing",
         "The same in a picture that a reader hands in",
         "Damaged batch files",
-        "A training that is killed and started again",
     ],
 )
 @pytest.mark.filterwarnings("ignore")  # of Pillow, about damaged pictures

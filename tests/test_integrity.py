@@ -1,11 +1,7 @@
 """The files in data/: all are listed with their SHA-256, and none that was altered is read."""
 
 import hashlib
-import json
-import os
-import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -84,14 +80,6 @@ def test_an_altered_manifest(change, data):
     assert "data/SHA256SUMS" in damaged(data / "table.csv")
 
 
-def test_a_file_is_written_with_its_digest(data):
-    manifest.write(data / "table.csv", "new\n")
-    manifest.write(data / "more" / "table.csv", b"more")
-    assert integrity.read_text(data / "table.csv") == "new\n"
-    assert integrity.read_bytes(data / "more" / "table.csv") == b"more"
-    assert manifest.renew() == []
-
-
 @pytest.mark.parametrize("killed_at", [1, 2, 3])
 def test_a_kill_while_a_file_is_written_leaves_a_valid_one(killed_at, data, monkeypatch):
     calls, write = [], storage.write_atomically
@@ -110,101 +98,3 @@ def test_a_kill_while_a_file_is_written_leaves_a_valid_one(killed_at, data, monk
     assert integrity.read_text(data / "table.csv") == ("new\n" if killed_at == 3 else "a,b\n1,2\n")
     manifest.write(data / "table.csv", "new\n")
     assert sums(data).count("table.csv") == 1 and integrity.read_text(data / "table.csv") == "new\n"
-
-
-# Runs in a copy of the checkout, of which it alters one file after the other.
-DRILL = """
-import json, pathlib, random, sys
-from cnnlib import datasets, integrity, models, results, storage
-from cnnlib.errors import InputError
-from cnnlib.models import trained, vgg
-
-def reader(name):
-    folder, _, rest = name.partition("/")
-    stem = pathlib.PurePosixPath(name).stem
-    if name == "mnist.npz":
-        return lambda: datasets.load("mnist", train_size=1, test_size=1)
-    if folder == "samples":
-        data_set = rest.partition("/")[0].partition(".")[0].removesuffix("_train")
-        data_set = data_set.removesuffix("_test")
-        if data_set.startswith("caltech"):
-            return lambda: datasets.stream(data_set, sample=True, image_size=32)
-        return lambda: datasets.load(data_set, sample=True)
-    if folder == "class_names":
-        def names():
-            vars(datasets.info(stem)).pop("class_names", None)  # what is kept of an earlier reading
-            return datasets.info(stem).class_names
-        return names
-    if folder == "weights":
-        return lambda: models.vgg16_weights()
-    if folder == "nets":
-        return lambda: trained.load(storage.DATA / name) if name.endswith(".keras") else (
-            integrity.read_bytes(storage.DATA / name))
-    if name == "published/keras_applications.csv":
-        return results.keras_applications
-    if folder == "published":
-        return lambda: results.published(stem)
-    if name == "measured/costs.csv":
-        return results.costs
-    if name.startswith("measured/histories/"):
-        return lambda: results.read_history(storage.DATA / name)
-    if name.startswith("measured/predictions/"):
-        return lambda: results.read_predictions(pathlib.PurePosixPath(name).parent.name, stem)
-    if folder == "measured":
-        return lambda: results.measured(stem, local=False)
-    raise SystemExit(f"who reads data/{name}?")
-
-def alterations(content, random):
-    for _ in range(2):
-        flipped = bytearray(content)
-        flipped[random.randrange(len(content))] ^= 1 << random.randrange(8)
-        yield "one bit", bytes(flipped)
-    yield "cut", content[: random.randrange(len(content))]
-    yield "empty", b""
-    yield "longer", content + b"\\n"
-    yield "missing", None
-
-random, problems, count = random.Random(0), [], 0
-for name in sys.argv[1:]:
-    path, read = storage.DATA / name, reader(name)
-    content = path.read_bytes()
-    path.unlink()  # the copy's own file from now on, whatever it was linked to
-    for kind, altered in alterations(content, random):
-        if altered is not None:
-            path.write_bytes(altered)
-        elif path.exists():
-            path.unlink()
-        count += 1
-        try:
-            read()
-            problems.append(f"{name}, {kind}: read without a word")
-        except (InputError, datasets.Damaged) as error:
-            if name not in str(error) or "git checkout data/" not in str(error):
-                problems.append(f"{name}, {kind}: {error}")
-        except Exception as error:
-            problems.append(f"{name}, {kind}: {type(error).__name__}: {error}")
-    path.write_bytes(content)
-print(json.dumps([count, problems]))
-"""
-
-
-def test_drill_no_altered_file_is_read_without_a_word(tmp_path):
-    """A flipped bit, a cut, an empty, a longer and a missing file, of every file in data/."""
-    root = tmp_path / "checkout"
-    shutil.copytree(storage.ROOT / "cnnlib", root / "cnnlib")
-    names = sorted(integrity.digests())
-    for name in [*names, "SHA256SUMS"]:
-        target = root / "data" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(storage.DATA / name)
-    pictures = [name for name in names if name.startswith("samples/caltech")]
-    several = [name for name in names if name.startswith("measured/predictions/")]
-    drilled = [name for name in names if name not in {*pictures[2:], *several[2:]}]
-    command, environment = [sys.executable, "-c", DRILL, *drilled], {"PYTHONPATH": str(root)}
-    process = subprocess.run(
-        command, cwd=root, env=os.environ | environment, capture_output=True, text=True
-    )
-    assert process.returncode == 0, process.stderr
-    count, problems = json.loads(process.stdout.splitlines()[-1])
-    assert count == 6 * len(drilled) and not problems, "\n".join(problems[:20])
-    assert (storage.DATA / "mnist.npz").stat().st_size > 11_000_000  # the copy's links were cut

@@ -28,58 +28,43 @@ def test_a_recipe_that_continues_from_another_has_its_settings():
 @pytest.mark.parametrize(
     ("name", "changes", "plain"),
     [
-        ("plain", {"epochs": np.int64(3)}, {"epochs": 3}),
         ("plain", {"epochs": np.array(3, np.uint8)}, {"epochs": 3}),
         ("plain", {"learning_rate": np.float32(0.5)}, {"learning_rate": 0.5}),
-        ("plain", {"learning_rate": 1}, {"learning_rate": 1.0}),
         ("benchmark", {"nesterov": np.True_}, {"nesterov": True}),
-        ("benchmark", {"test_views": np.int8(2)}, {"test_views": 2}),
-        ("frozen-32-all-mlp", {"mirrored": np.True_}, {"mirrored": True}),
         ("frozen-32-all-mlp", {"image_size": np.int32(64)}, {"image_size": 64}),
     ],
 )
 def test_numbers_of_numpy_are_those_of_python(name, changes, plain):
     found, expected = recipes.recipe(name, **changes), recipes.recipe(name, **plain)
-    assert found == expected and found.name == expected.name
-    assert repr(found.settings()) == repr(expected.settings())
+    assert found == expected and repr(found.settings()) == repr(expected.settings())
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
         ("plian", {}, "unknown recipe 'plian'. Known: plain"),
-        (5, {}, "a recipe is given by its name"),
         ("plain", {"rate": 1}, "unknown recipe field 'rate'. Known: .*learning_rate"),
         ("plain,epochs=two", {}, "epochs must be a valid integer, got 'two'"),
-        ("plain,epoch=2", {}, "unknown recipe field 'epoch'. Known: epochs"),
         ("plain,name=x", {}, "unknown recipe field 'name'"),
         ("plain,pool_grid=2", {}, "unknown recipe field 'pool_grid'"),
         ("plain,epochs=1,epochs=2", {}, "epochs is given twice"),
-        ("plain,epochs=2, epochs =2", {}, "epochs is given twice"),
         ("plain,learning_rate=1e-400", {}, "learning_rate must be greater than 0"),
         ("plain", {"learning_rate": 0.0}, "learning_rate"),
         ("plain,weight_decay=1e400", {}, "weight_decay"),
         ("plain", {"epochs": 0}, "epochs"),
-        ("plain", {"epochs": 2.5}, "epochs"),
-        ("plain", {"epochs": np.arange(2)}, "epochs"),
         ("plain", {"epochs": True}, "epochs"),
         ("plain", {"learning_rate": float("nan")}, "learning_rate"),
-        ("plain", {"learning_rate": "1e-4"}, "learning_rate"),
         ("plain", {"label_smoothing": 7}, "label_smoothing"),
         ("plain", {"optimizer": "adamv"}, "optimizer"),
         ("benchmark", {"test_views": 3}, "test_views"),
-        ("benchmark", {"nesterov": 2}, "nesterov"),
         ("frozen-32-all-mlp,blocks=54", {}, "blocks"),
         ("frozen-32-all-mlp,image_size=16", {}, "image_size"),
-        ("frozen-32-all-mlp,dropout=1", {}, "dropout"),
         ("frozen-32-all-mlp,protocol=crop-flip", {}, "a frozen base sees each image once"),
         ("frozen-32-all-mlp,trainable=all", {}, "init_from must name the recipe"),
         ("frozen-32-all-mlp,batch_norm=true", {}, "batch_norm are for recipes that train more"),
         ("frozen-32-all-mlp,mirrored=2", {}, "mirrored must be a valid boolean"),
-        ("frozen-32-all-mlp,widht=3", {}, "unknown recipe field 'widht'"),
         ("fine-tuned-32,mirrored=true", {}, "has mirrored=false"),
         ("fine-tuned-32", {"init_from": "quick-frozen,epochs=2"}, "without changes"),
-        ("fine-tuned-32,init_from=quick-frosen", {}, "unknown recipe 'quick-frosen'"),
     ],
 )
 def test_recipes_that_cannot_be_are_refused(name, changes, message):

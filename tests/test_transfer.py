@@ -6,25 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import checkpoints, models, recipes, training, transfer
+from cnnlib import checkpoints, recipes, training, transfer
 from cnnlib.errors import InputError
-from cnnlib.models import vgg
 
-IMAGES = np.random.RandomState(0).randint(0, 256, (50, 32, 32, 3)).astype(np.uint8)
-LABELS = np.arange(50) % 10
+IMAGES = np.random.RandomState(0).randint(0, 256, (24, 32, 32, 3)).astype(np.uint8)
+LABELS = np.arange(24) % 10
 SHORT = {"epochs": 2, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
-def weights():
-    """Weights that keep the size of the maps about the same: the tests see signals, not noise."""
-    shapes = [w.shape for w in models.VGG16(include_top=False, input_shape=(32, 32, 3)).weights]
-    random = np.random.RandomState(1)
-    arrays = [
-        random.normal(0, np.sqrt(2 / np.prod(s[:3])) if len(s) == 4 else 0.1, s).astype("float32")
-        for s in shapes
-    ]
-    return vgg.Weights(tuple(arrays), "random")
+def weights(random_vgg16_weights):
+    return random_vgg16_weights()
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +25,11 @@ def vgg16(weights):
 
 
 @pytest.fixture
-def train(weights):
-    """`transfer.train` by a recipe, from these weights."""
+def train(small_vgg16):
+    """`transfer.train` by a recipe, of a small VGG16."""
 
-    def train(recipe, n=50, **options):
-        return transfer.train(
-            IMAGES[:n], LABELS[:n], recipe, weights=weights, progress=False, **options
-        )
+    def train(recipe, n=24, **options):
+        return transfer.train(IMAGES[:n], LABELS[:n], recipe, progress=False, **options)
 
     return train
 
@@ -106,11 +96,11 @@ class TestBackbone:
         assert whole.widths == transfer.WIDTHS
 
     def test_features_of_every_image_and_the_columns_of_each_block(self, vgg16, capsys):
-        images = np.concatenate([IMAGES, IMAGES[:30]])  # more than a batch
+        images = np.concatenate([IMAGES] * 3)  # more than a batch
         seen = transfer.features(vgg16, images)
         np.testing.assert_allclose(seen.array, answers(vgg16, images), rtol=1e-4, atol=1e-3)
-        assert (seen.array.shape, seen.array.dtype) == ((80, 1280), np.float32)
-        assert capsys.readouterr().err.startswith("features of 80 of 80 images, ")
+        assert (seen.array.shape, seen.array.dtype) == ((72, 1280), np.float32)
+        assert capsys.readouterr().err.startswith("features of 72 of 72 images, ")
         parts = [seen.array[:, :256], seen.array[:, 768:]]
         np.testing.assert_array_equal(seen.of("35"), np.concatenate(parts, axis=1))
 
@@ -121,14 +111,6 @@ class TestBackbone:
 
 
 class TestHeads:
-    @pytest.mark.parametrize(("blocks", "hidden"), [("3", 0), ("45", 0), ("345", 7)])
-    def test_heads_learn_from_the_blocks_they_are_given(self, blocks, hidden):
-        width = sum(transfer.WIDTHS[b] for b in blocks)
-        own = transfer.head(blocks, 10, hidden, 0.5)
-        count = (width + 1) * hidden + (hidden + 1) * 10 if hidden else (width + 1) * 10
-        assert own.input_shape == (None, width)
-        assert training.trainable_parameters(own) == count
-
     def test_an_assembled_net_is_its_head_on_its_features(self, vgg16, tmp_path):
         own = transfer.head("35", 7)
         net = transfer.assemble(vgg16, own, "35")
@@ -140,13 +122,6 @@ class TestHeads:
         net.save(tmp_path / "net.keras")
         loaded = keras.saving.load_model(tmp_path / "net.keras")
         np.testing.assert_allclose(loaded.predict_on_batch(four), found, rtol=1e-4, atol=1e-4)
-
-    def test_the_weights_that_are_trained_are_counted(self, vgg16):
-        net = transfer.assemble(vgg16, transfer.head())
-        own = 12_810
-        parts = {"head": 0, "block5": 7_079_424, "blocks345": 14_454_528, "all": 14_714_688}
-        for part in (*parts, "head"):
-            assert transfer.unfreeze(net, part) == own + parts[part]
 
     def test_the_scale_of_the_features_stays_while_the_backbone_is_trained(self, vgg16):
         own = transfer.head()
@@ -187,10 +162,10 @@ class TestBatchNorm:
 class TestTraining:
     @pytest.mark.parametrize(
         ("recipe", "views", "count"),
-        [("frozen-32-all-mlp", 1, 1_281 * 20), ("frozen-32-quarters", 2, 3_585 * 20)],
+        [("frozen-32-all-mlp", 1, 49 * 20), ("frozen-32-quarters", 2, 145 * 20)],
     )
     def test_a_head_is_trained_and_the_backbone_stays_as_it_is(
-        self, train, weights, recipe, views, count
+        self, train, small_vgg16, recipe, views, count
     ):
         asked = []
 
@@ -201,9 +176,9 @@ class TestTraining:
         chosen = recipes.recipe(recipe, **SHORT, hidden=20)
         trained = train(chosen, extract=extract)
         assert trained.trainable_parameters == count + 21 * 10 and len(trained.epochs) == 2
-        assert not moved(trained, weights)
+        assert not moved(trained, small_vgg16)
         found = transfer.probabilities(trained, IMAGES[:8], extract, progress=False)
-        assert asked == [50] * views + [8] * views  # each view once for training and for testing
+        assert asked == [24] * views + [8] * views  # each view once for training and for testing
         eight = IMAGES[:8].astype("float32")
         expected = training.predict(trained.model, eight, views=views)
         np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -216,13 +191,13 @@ class TestTraining:
         same_weights(train(chosen), trained)
 
     def test_a_killed_fine_tuning_continues_to_the_same_weights(
-        self, train, weights, short, tmp_path, monkeypatch
+        self, train, small_vgg16, short, tmp_path, monkeypatch
     ):
         first = short("frozen-32-quarters", hidden=20, epochs=1)
         recipe = recipes.recipe("quick-fine-tuned", **SHORT, init_from=first)
-        start = train(recipes.recipe(first), n=16)
+        start = train(recipes.recipe(first), n=8)
         before = [w.copy() for w in start.model.get_weights()]
-        whole = train(recipe, n=16, start=start)
+        whole = train(recipe, n=8, start=start)
         path, save = tmp_path / "state.npz", checkpoints.save
 
         def save_and_die(to, *others):
@@ -231,13 +206,13 @@ class TestTraining:
 
         with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
             patch.setattr(checkpoints, "save", save_and_die)
-            train(recipe, n=16, start=start, checkpoint=path)
+            train(recipe, n=8, start=start, checkpoint=path)
         for a, b in zip(before, start.model.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)  # `start` stays as it was
-        resumed = train(recipe, n=16, checkpoint=path)  # trains its start again
+        resumed = train(recipe, n=8, checkpoint=path)  # trains its start again
         assert len(resumed.epochs) == 2 and resumed.seconds > resumed.epochs["seconds"].sum()
         same_weights(resumed, whole)
-        assert moved(whole, weights) == ["C24", "C26", "C28"]
+        assert moved(whole, small_vgg16) == ["C24", "C26", "C28"]
         assert whole.backbone.pool_grid == 2  # the head sees the same parts
         for change, other in [
             ({"seed": 1}, start),
@@ -245,16 +220,16 @@ class TestTraining:
             ({}, dataclasses.replace(start, data="other images")),
         ]:
             with pytest.raises(InputError, match=r"continues from .*: the start .* is another one"):
-                train(recipe, n=16, start=other, **change)
+                train(recipe, n=8, start=other, **change)
 
     def test_a_larger_size_starts_from_what_a_smaller_one_has_learned(
-        self, train, weights, short, monkeypatch
+        self, train, small_vgg16, short, monkeypatch
     ):
         options = {"trainable": "block5", "batch_size": 16, "epochs": 1}
         head = short("frozen-32-all-mlp", epochs=1, hidden=20, pool_grid=1)
         first = short("fine-tuned-32", init_from=head, **options)
-        before = train(recipes.recipe(first), n=16)
-        assert moved(before, weights) == ["C24", "C26", "C28"]
+        before = train(recipes.recipe(first), n=8)
+        assert moved(before, small_vgg16) == ["C24", "C26", "C28"]
         # At this learning rate the kernels stay those it began with.
         none = {"learning_rate": 1e-30, "weight_decay": 0.0}
         last = recipes.recipe("fine-tuned-64", init_from=first, **options, **none)
@@ -262,11 +237,11 @@ class TestTraining:
         monkeypatch.setattr(
             transfer, "put_batch_norm", lambda net, *others: began.append(net) or put(net, *others)
         )
-        after = train(last, n=16, start=before)
+        after = train(last, n=8, start=before)
         (net,) = began
         assert (net.weights.digest, net.image_size) == (before.backbone.weights.digest, 64)
         np.testing.assert_array_equal(after.head.get_weights()[-1], before.head.get_weights()[-1])
         names = [layer.name for layer in after.model.get_layer("vgg16").layers]
         assert not any(name.startswith("N") for name in names)
-        count = 1_281 * 20 + 21 * 10 + 7_079_424 + 2 * 3 * 512
+        count = 49 * 20 + 21 * 10 + 3 * (9 * 16 * 16 + 16) + 2 * 3 * 16
         assert after.trainable_parameters == count and after.backbone.image_size == 64

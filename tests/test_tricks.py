@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import models, preprocessing, recipes, training, tricks
+from cnnlib import models, recipes, training, tricks
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +44,9 @@ def test_the_rates_of_a_recipe_by_step(name):
     rate = tricks.optimizer(recipes.recipe(name, epochs=10), steps=7)._learning_rate
     found = [float(rate(step) if callable(rate) else rate) for step in STEP]
     np.testing.assert_allclose(found, RATES[name], atol=1e-6)
-
-
-def test_a_rate_that_changes_between_epochs_stays_the_same_in_a_single_one():
-    recipe = recipes.recipe("benchmark,epochs=1")
-    assert tricks.learning_rate(recipe, steps=10) == recipe.learning_rate
+    if name == "benchmark":  # changes between epochs: stays the same in a single one
+        recipe = recipes.recipe("benchmark,epochs=1")
+        assert tricks.learning_rate(recipe, steps=10) == recipe.learning_rate
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -112,17 +110,9 @@ def test_the_error_is_of_the_largest_score_or_the_smallest_distance(name, smalle
     assert float(tricks.error_metric(models.build(name))(labels, scores)) == pytest.approx(20)
 
 
-@pytest.mark.parametrize(
-    ("found", "name"),
-    [
-        (tricks.TorchSGD, "TorchSGD"),
-        (tricks.LinearDecay, "LinearDecay"),
-        (tricks.SmoothedCrossEntropy, "SmoothedCrossEntropy"),
-        (tricks.error_percent, "error_percent"),
-    ],
-)
-def test_names_in_keras_files_stay_the_same(found, name):
-    assert keras.saving.get_registered_name(found) == f"cnnlib>{name}"
+def test_names_in_keras_files_stay_the_same():
+    for name in ("TorchSGD", "LinearDecay", "SmoothedCrossEntropy", "error_percent"):
+        assert keras.saving.get_registered_name(getattr(tricks, name)) == f"cnnlib>{name}"
 
 
 def test_the_net_ends_as_the_average_of_where_it_was():
@@ -163,7 +153,7 @@ def test_smaller_images_teach_the_same_weights(data):
     assert all((a != b).any() for a, b in zip(before, net.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("name", ["vgg16", "small", "fast", "mobilenetv2"])
+@pytest.mark.parametrize("name", ["small", "fast", "mobilenetv2"])
 def test_the_smallest_side_that_a_net_declares_is_the_smallest_that_it_takes(name):
     declared = models.net(f"cifar10/{name}").smallest_side
     net = models.build(f"cifar10/{name}")
@@ -172,32 +162,3 @@ def test_the_smallest_side_that_a_net_declares_is_the_smallest_that_it_takes(nam
             tricks.at_size(net, 24)
     else:
         assert tricks.at_size(net, declared).output_shape == (None, 10)
-
-
-@pytest.mark.slow
-def test_whitening_makes_patches_uncorrelated_and_is_not_trained():
-    random = np.random.RandomState(0)
-    pixels = random.randint(0, 256, (60, 32, 32, 3), np.uint8)
-    images = preprocessing.prepare(pixels, "cifar10")
-    # neighbours are alike
-    images = (images + np.roll(images, 1, axis=1) + np.roll(images, 1, axis=2)).astype("float32")
-    net = models.build("cifar10/fast")
-    layer = net.get_layer("whitening")
-    layer.adapt(images)
-    outputs = layer(images).numpy()[:, ::2, ::2, :12].reshape(-1, 12)
-    np.testing.assert_allclose(np.cov(outputs, rowvar=False), np.eye(12), atol=0.1)
-    kernel = layer.kernel.numpy()
-    np.testing.assert_array_equal(kernel[..., :12], -kernel[..., 12:])
-    recipe = recipes.recipe("fast-bfloat16-12", epochs=1, batch_size=30, precision="float32")
-    training.train(net, images, random.randint(0, 10, 60), recipe, progress=False)
-    np.testing.assert_array_equal(layer.kernel.numpy(), kernel)
-    assert [v.path for v in layer.trainable_variables] == [layer.bias.path]
-
-
-def test_convolutions_of_the_fast_net_begin_by_passing_maps_on():
-    maps = np.random.RandomState(0).normal(size=(2, 8, 8, 24)).astype("float32")
-    net = models.build("cifar10/fast")
-    seen = keras.layers.Conv2D.call(net.get_layer("stage1_conv1"), maps)
-    np.testing.assert_allclose(seen[..., :24], maps, atol=1e-5)
-    assert np.std(net.get_layer("stage1_conv1").kernel[..., 24:]) > 0.02
-    np.testing.assert_allclose(net.get_layer("stage3_conv2").kernel[1, 1], np.eye(256))

@@ -4,12 +4,9 @@ import base64
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from cnnlab.site import draw_page
-from cnnlib import datasets, digits, models, preprocessing, training
-
-COUNT = 200
+from cnnlib import digits, models, preprocessing, training
 
 # Replays strokes, lists of points in pixels of the canvas, by pointer events on the canvas.
 REPLAY = """
@@ -44,47 +41,12 @@ def drawing(tab, page):
     return tab
 
 
-def thinned(mask):
-    """The middle lines of a digit, by Zhang and Suen 1984."""
-    mask = np.pad(mask, 1)
-    while True:
-        before = mask.sum()
-        for first in (True, False):
-            around = [
-                np.roll(mask, shift, (0, 1))
-                for shift in ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
-            ]
-            count = sum(each.astype(int) for each in around)
-            rises = sum(~a & b for a, b in zip(around, around[1:] + around[:1], strict=True))
-            north, east, south, west = (around[i] for i in (0, 2, 4, 6))
-            if first:
-                ends = ~(north & east & south) & ~(east & south & west)
-            else:
-                ends = ~(north & east & west) & ~(north & south & west)
-            mask = mask & ~((count >= 2) & (count <= 6) & (rises == 1) & ends)
-        if mask.sum() == before:
-            return mask[1:-1, 1:-1]
-
-
-def strokes_of(image):
-    """Lines between neighbours on the middle lines of an MNIST digit, on a canvas of 280x280."""
-    larger = ndimage.zoom(image[..., 0].astype(float), 2, order=1) > 110
-    pixels = {tuple(pixel) for pixel in np.argwhere(thinned(larger))}
-    scale = 280 / larger.shape[0]
-    at = lambda y, x: [(x + 0.5) * scale, (y + 0.5) * scale]  # noqa: E731
-    lines = [
-        [at(y, x), at(y + i, x + j)]
-        for y, x in sorted(pixels)
-        for i, j in ((0, 1), (1, -1), (1, 0), (1, 1))
-        if (y + i, x + j) in pixels
-    ]
-    return lines or [[at(y, x)] for y, x in pixels]
-
-
-def test_mnist_digits_drawn_as_strokes_get_the_answers_of_keras(drawing):
-    """On the canvas' own image each net answers as Keras does, and nearly always rightly."""
-    test = datasets.load("mnist").test
-    found = [drawing.run(REPLAY, strokes_of(each)) for each in test.images[:COUNT]]
+def test_drawings_get_the_answers_of_keras(drawing):
+    """Of scribbles, which are often uncertain: every image, logit and answer."""
+    random, found = np.random.RandomState(0), []
+    for _ in range(20):
+        found.append(drawing.run(REPLAY, [random.uniform(20, 260, (12, 2)).tolist()]))
+    assert sum(each["latest"]["uncertain"] for each in found) >= 10  # 60 %: benchmarks/README.md
     images = []
     for each in found:
         canvas = np.frombuffer(base64.b64decode(each["ink"]), np.uint8).reshape(280, 280)
@@ -92,36 +54,24 @@ def test_mnist_digits_drawn_as_strokes_get_the_answers_of_keras(drawing):
         ink = canvas[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] / np.float32(255)
         images.append(digits.normalise(ink))
         np.testing.assert_array_equal(np.reshape(each["image"], (28, 28)), images[-1])
-    images = np.stack(images)[..., None]
     mean = 0
     for number, (name, recipe, title) in enumerate(draw_page.NETS):
         declared = draw_page.exported(name, recipe, title)
-        inputs = preprocessing.prepare(images, declared["format"], declared["deslanted"])
+        inputs = np.stack(images)[..., None]
+        inputs = preprocessing.prepare(inputs, declared["format"], declared["deslanted"])
         net = models.load_trained(name, recipe)
-        expected = training.predict(net, inputs)
         logits = np.array([each["latest"]["logits"][number] for each in found])
-        np.testing.assert_array_equal(logits.argmax(1), expected.argmax(1), err_msg=name)
         if not declared["deslanted"]:  # deslanting rounds a few pixels to another grey level
             np.testing.assert_allclose(logits, net.predict(inputs, verbose=0), atol=1e-4)
-        mean = mean + expected / len(draw_page.NETS)
-    answers = np.array([each["latest"]["digit"] for each in found])
+        mean = mean + training.predict(net, inputs) / len(draw_page.NETS)
+    answers = [each["latest"]["digit"] for each in found]
     np.testing.assert_array_equal(answers, mean.argmax(1))
-    assert (answers == test.labels[:COUNT]).mean() >= 0.95
-
-
-def test_a_drawing_that_is_no_digit_is_called_uncertain(drawing):
-    random = np.random.RandomState(0)
-    uncertain = 0
-    for _ in range(20):
-        scribble = [random.uniform(20, 260, (12, 2)).tolist()]
-        uncertain += drawing.run(REPLAY, scribble)["latest"]["uncertain"]
-    assert uncertain >= 10  # of such scribbles 60 % are: benchmarks/README.md
-    drawing.run("window.pad.clear(); window.pad.answer()")
-    assert "Draw a digit" in drawing.find("#answer")[0].text
-    assert drawing.run("return window.pad.latest()") is None
 
 
 def test_examples_undo_and_clear(drawing):
+    drawing.run("window.pad.clear(); window.pad.answer()")
+    assert "Draw a digit" in drawing.find("#answer")[0].text
+    assert drawing.run("return window.pad.latest()") is None
     examples = drawing.find(".examples button")
     assert len(examples) == 20
     for number in (0, 7, 19):
@@ -202,11 +152,15 @@ def test_the_answer_is_seen_without_scrolling_on_a_phone(tab, page):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("device", ["DESKTOP", "PHONE"])
-def test_it_is_readable_in_both_themes_and_on_a_phone(tab, page, axe, device, theme):
+@pytest.mark.parametrize("name", ["index", "watch", "look"])
+def test_pages_are_readable_in_both_themes_and_on_a_phone(tab, page, axe, name, device, theme):
     tab.screen(getattr(tab, device), theme)
-    tab.open(page)
-    tab.run("window.pad.showExample(0); window.pad.answer()")
+    tab.open(page.replace("index", name))
+    if name == "watch":
+        tab.wait("#weights canvas")
+    if name == "index":
+        tab.run("window.pad.showExample(0); window.pad.answer()")
+        touch = "return getComputedStyle(document.getElementById('pad')).touchAction"
+        assert tab.run(touch) == "none"
     assert tab.overflow() == 0
     assert tab.violations(axe) == []
-    touch = "return getComputedStyle(document.getElementById('pad')).touchAction"
-    assert tab.run(touch) == "none"

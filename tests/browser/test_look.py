@@ -176,12 +176,3 @@ def test_it_takes_the_last_drawing(tab, page):
     pixels = tab.run("return Array.from(window.look.layers.input.maps)")
     expected = preprocessing.prepare(np.reshape(drawn, (1, 28, 28, 1)).astype(np.uint8), "32x32")
     np.testing.assert_allclose(pixels, expected.ravel(), atol=1e-6)
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("device", ["DESKTOP", "PHONE"])
-def test_it_is_readable_in_both_themes_and_on_a_phone(tab, page, axe, device, theme):
-    tab.screen(getattr(tab, device), theme)
-    tab.open(page)
-    assert tab.overflow() == 0
-    assert tab.violations(axe) == []

@@ -133,13 +133,3 @@ def test_a_net_learns_is_stopped_and_starts_again(watch):
     )
     watch.wait("#weights .of12 canvas")
     assert steps() == 0
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("device", ["DESKTOP", "PHONE"])
-def test_it_is_readable_in_both_themes_and_on_a_phone(tab, page, axe, device, theme):
-    tab.screen(getattr(tab, device), theme)
-    tab.open(page.as_uri())
-    tab.wait("#weights canvas")
-    assert tab.overflow() == 0
-    assert tab.violations(axe) == []

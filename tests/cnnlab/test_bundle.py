@@ -10,21 +10,19 @@ import pytest
 
 from cnnlab import bundle
 from cnnlib import datasets
-from cnnlib.datasets import download
 from cnnlib.errors import InputError
 
 SET = "tfds/caltech101/3.0.2/"
 
 
 @pytest.fixture(scope="module")
-def packed(archives, tmp_path_factory):
+def packed(archives, prepared_archives, tmp_path_factory):
     """A folder with both Caltech sets, prepared in part, and all.zip, the bundle of both."""
-    folder = tmp_path_factory.mktemp("here")
+    folder = shutil.copytree(prepared_archives, tmp_path_factory.mktemp("here") / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNNLIB_DATA", str(folder))
-        patch.setattr(download, "_check_archive", lambda *given: None)
-        for name, path in archives.items():
-            version = datasets.prepare(name, archive=path)
+        for name in archives:
+            (version,) = (folder / "tfds" / name).glob("[1-9]*")
             (version / "._dataset_info.json").write_bytes(b"what macOS adds")
             os.utime(version / "features.json", (0, 0))  # 1970, before the first year of a zip
             os.utime(version / "dataset_info.json", (2**32 + 2**31,) * 2)  # 2174, after the last
@@ -64,18 +62,16 @@ def test_what_is_packed_arrives(path, packed, tmp_path):
     assert [line.split(": ")[-1] for line in lines] == ["already here, the same"] * 2
 
 
-def test_what_was_killed_half_way_is_done_again(path, tmp_path):
+def test_what_was_killed_half_way_is_done_again_and_another_content_left_alone(path, tmp_path):
     part = tmp_path / "data" / "tfds" / "caltech101" / "incomplete.unpack_3.0.2"
     part.mkdir(parents=True)
     (part / "left over").write_text("half of a file")
     bundle.unpack(path)
     assert datasets.status("caltech101").state == "part" and not part.exists()
-    assert not (tmp_path / "data" / SET / "left over").exists()
-
-
-def test_a_folder_with_another_content_is_left_alone(path, tmp_path):
     folder = tmp_path / "data" / SET
-    folder.mkdir(parents=True)
+    assert not (folder / "left over").exists()
+    shutil.rmtree(folder)
+    folder.mkdir()
     (folder / "mine").write_text("mine")
     with pytest.raises(InputError, match="is here already, with another content"):
         bundle.unpack(path)
@@ -179,12 +175,12 @@ def flipped(content):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        *[(at_first_member(10, method), "is compressed or encrypted") for method in (8, 12, 99)],
+        (at_first_member(10, 8), "is compressed or encrypted"),
         (at_first_member(8, 1), "is compressed or encrypted"),
         (overlapping, "its files would have more bytes than it has itself"),
         (flipped, "is damaged"),
-        *[(lambda content, cut=cut: content[: len(content) // cut], "opy") for cut in (2, 5)],
-        *[(lambda content, cut=cut: content[len(content) // cut :], "opy") for cut in (2, 5)],
+        (lambda content: content[: len(content) // 2], "opy"),
+        (lambda content: content[len(content) // 2 :], "opy"),
         (lambda content: b"<html>Please log in</html>", "is not a whole bundle"),
         (lambda content: b"", "is not a whole bundle"),
     ],
@@ -192,15 +188,6 @@ def flipped(content):
 def test_bytes_that_are_refused(change, says, path):
     path.write_bytes(change(path.read_bytes()))
     assert says in refused(path)
-
-
-def test_paths_that_are_no_bundle(tmp_path):
-    os.mkfifo(tmp_path / "pipe.zip")
-    for path in (tmp_path / "pipe.zip", tmp_path):
-        with pytest.raises(InputError, match="is not a file"):
-            bundle.unpack(path)
-    with pytest.raises(FileNotFoundError):
-        bundle.unpack(tmp_path / "no.zip")
 
 
 def test_a_full_disk_leaves_nothing_behind(path, packed, monkeypatch):
@@ -215,7 +202,13 @@ def test_a_full_disk_leaves_nothing_behind(path, packed, monkeypatch):
     assert not list(path.parent.glob("*b.zip*"))
 
 
-def test_what_is_not_packed(path, tmp_path):
+def test_what_is_not_packed_and_paths_that_are_no_bundle(path, tmp_path):
+    os.mkfifo(tmp_path / "pipe.zip")
+    for each in (tmp_path / "pipe.zip", tmp_path):
+        with pytest.raises(InputError, match="is not a file"):
+            bundle.unpack(each)
+    with pytest.raises(FileNotFoundError):
+        bundle.unpack(tmp_path / "no.zip")
     with pytest.raises(datasets.Unavailable, match="data fetch cifar10` first"):
         bundle.pack(["cifar10"], tmp_path / "a.zip")
     with pytest.raises(InputError, match="unknown data set"):

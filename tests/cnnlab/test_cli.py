@@ -4,12 +4,11 @@ import os
 import subprocess
 import sys
 from unittest import mock
+from unittest.mock import call
 
 import click
-import nbformat
 import pytest
 from click.testing import CliRunner
-from nbformat.v4 import new_code_cell, new_notebook
 
 from cnnlab import (
     batch,
@@ -31,37 +30,6 @@ from cnnlib import datasets, digits, models, results, storage, training
 
 def run(*arguments):
     return CliRunner().invoke(cli, [str(a) for a in arguments])
-
-
-@pytest.fixture
-def notebook(tmp_path):
-    cells = [
-        new_code_cell("rate = 0.1  # step size", metadata={"tags": ["parameters"]}),
-        new_code_cell("print(rate)\nassert rate < 1"),
-    ]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "net.ipynb")
-    return tmp_path / "net.ipynb"
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """The arguments of trainings, none of which happens."""
-    calls = []
-
-    def train_row(model, dataset, recipe, seed, **options):
-        calls.append((model, dataset, recipe, seed, options))
-        return {
-            "run_id": f"{model}-{seed}",
-            "dataset": dataset,
-            "recipe": recipe,
-            "metric": "test_error_percent",
-            "value": 1.234,
-            "train_seconds": 12.3,
-        }
-
-    monkeypatch.setattr(experiment, "train_row", train_row)
-    monkeypatch.setattr(experiment, "find", lambda run: None)
-    return calls
 
 
 def commands(group, prefix=()):
@@ -119,10 +87,10 @@ def test_expected_errors(monkeypatch, error, message, code):
     assert (result.exit_code, result.output) == (code, message + "\n")
 
 
-@pytest.mark.parametrize("error", [RuntimeError("a bug"), OSError("a bug"), TypeError("a bug")])
-def test_a_bug_keeps_its_traceback(monkeypatch, error):
-    monkeypatch.setattr(results_listing, "text", mock.Mock(side_effect=error))
-    assert run("results", "show").exception is error
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    for error in (RuntimeError("a bug"), OSError("a bug"), TypeError("a bug")):
+        monkeypatch.setattr(results_listing, "text", mock.Mock(side_effect=error))
+        assert run("results", "show").exception is error
 
 
 def test_a_terminal_that_is_not_utf_8_gets_escapes_not_an_error():
@@ -132,139 +100,138 @@ def test_a_terminal_that_is_not_utf_8_gets_escapes_not_an_error():
     assert done.returncode == 0 and b"Traceback" not in done.stderr
 
 
+FAILED = runs.TrainingRun("lenet-5", "mnist", "plain", 1)
+BUNDLED = "all.zip: 2 files. On the other machine: python -m cnnlib data unpack all.zip"
+RUN = {"scheduler": None, "workers": 3, "threads": None, "copies": "s3://a", "retries": 0}
+
+# The words of a command; the function it calls and what that returns; what it is given; what is
+# printed and the exit code.
+CALLS = [
+    ("course 03", course, "run", ["03_lenet1"], call(("03",), None), "", 1),
+    ("results publish", ledger, "publish", (["a"], ["b", "c"]), call((), None),
+     "a\n1 rows published, 2 rows left", 0),
+    ("results publish a b", ledger, "publish", ([], []), call(("a", "b"), None),
+     "0 rows published, 0 rows left", 0),
+    ("results publish --recipe plain", ledger, "publish", ([], []), call((), "plain"),
+     "0 rows published, 0 rows left", 0),
+    ("results readme", readme, "update_readme", True, call(check=False),
+     "README.md is rewritten", 0),
+    ("results readme --check", readme, "update_readme", True, call(check=True),
+     "README.md is out of date", 1),
+    ("results readme --check", readme, "update_readme", False, call(check=True),
+     "README.md is up to date", 0),
+    ("data fetch cifar10 mnist", fetch, "fetch", ["cifar10"],
+     call(("cifar10", "mnist"), None), "1 of 2 failed: cifar10", 1),
+    ("data fetch caltech256 --archive a.tar", fetch, "fetch", [],
+     call(("caltech256",), "a.tar"), "", 0),
+    ("data bundle cifar10 -o all.zip", bundle, "pack", ["a", "b"], call(("cifar10",), "all.zip"),
+     BUNDLED, 0),
+    ("data bundle cifar10", bundle, "pack", [], None, None, 2),
+    ("data unpack all.zip", bundle, "unpack", ["all.zip: 2 files"], call("all.zip"),
+     "all.zip: 2 files", 0),
+    ("batch run b.yaml --workers 3 --copy-to s3://a --retries 0", batch, "run", [FAILED],
+     call("b.yaml", **RUN), "1 failed: lenet-5 mnist plain seed 1", 1),
+    ("batch run b.yaml --workers 3 --scheduler tcp://a:1", batch, "run", [], None, None, 2),
+    ("predict lenet-5 a.png b.png", digits, "describe", ("a 4", []),
+     call("lenet-5", ("a.png", "b.png"), None), "a 4", 0),
+    ("predict lenet-5 a.png --no-invert", digits, "describe", ("a 4", ["it looks empty"]),
+     call("lenet-5", ("a.png",), False), "a 4\nError: it looks empty", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "name", "returns", "given", "printed", "code"),
+    CALLS,
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_calls(monkeypatch, words, module, name, returns, given, printed, code):
+    function = mock.Mock(return_value=returns)
+    monkeypatch.setattr(module, name, function)
+    result = run(*words.split())
+    assert result.exit_code == code and function.call_args == given
+    assert printed is None or result.output.strip() == printed
+
+
 class TestTrain:
-    def test_defaults(self, trained):
-        result = run("train", "lenet-5", "mnist")
-        first, *_ = result.stdout.splitlines()
-        assert first == "lenet-5 mnist plain seed 0: 1.23 % test error in 12 s"
-        assert trained == [("lenet-5", "mnist", "plain", 0, {"train_size": None, "again": False})]
+    @pytest.fixture
+    def train_row(self, monkeypatch):
+        """A training that does not happen."""
+        row = {"run_id": "net-0", "recipe": "plain", "metric": "test_error_percent"}
+        row |= {"value": 1.234, "train_seconds": 12.3}
+        monkeypatch.setattr(experiment, "train_row", mock.Mock(return_value=row))
+        monkeypatch.setattr(experiment, "find", lambda run: None)
+        return experiment.train_row
 
-    def test_options(self, trained):
+    def test_options_and_where_the_row_and_the_net_are(self, train_row):
+        ledgers = f"Row: {results.ledger_file('mnist')} (net-0)"
+        first = "lenet-5 mnist plain seed 0: 1.23 % test error in 12 s"
+        assert run("train", "lenet-5", "mnist").stdout.splitlines() == [first, ledgers]
+        own = {"train_size": None, "again": False}
+        assert train_row.call_args == call("lenet-5", "mnist", "plain", 0, **own)
+        row, net = results.local_file("net-0"), results.local_file("net-0", "nets")
+        for path in (row, net):
+            storage.write_atomically(path, b"")
         options = "--recipe quick --seed 3 --train-size 100 --again"
-        run("train", "lenet-1", "mnist", *options.split())
-        assert trained == [("lenet-1", "mnist", "quick", 3, {"train_size": 100, "again": True})]
+        lines = run("train", "lenet-1", "mnist", *options.split()).stdout.splitlines()
+        assert lines[1:] == [f"Row: {row}", f"Net: {net}"]
+        own = {"train_size": 100, "again": True}
+        assert train_row.call_args == call("lenet-1", "mnist", "quick", 3, **own)
 
-    def test_a_known_row_says_so(self, trained, monkeypatch):
+    def test_a_known_row_says_so(self, train_row, monkeypatch):
         monkeypatch.setattr(experiment, "find", lambda run: {})
         output = run("train", "lenet-5", "mnist").output
         assert "already in the results: --again trains it anew" in output
 
-    def test_it_says_where_the_row_and_the_net_are(self, trained):
-        row, net = results.local_file("lenet-5-0"), results.local_file("lenet-5-0", "nets")
-        storage.write_atomically(row, "{}")
-        storage.write_atomically(net, b"")
-        assert run("train", "lenet-5", "mnist").stdout.splitlines()[1:] == [
-            f"Row: {row}",
-            f"Net: {net}",
-        ]
-        row.unlink()
-        net.unlink()
-        (line,) = run("train", "lenet-5", "mnist").stdout.splitlines()[1:]
-        assert line == f"Row: {results.ledger_file('mnist')} (lenet-5-0)"
-
-    @pytest.mark.parametrize(
-        "option", [("--seed", "-1"), ("--seed", "x"), ("--seed", str(2**32)), ("--train-size", "0")]
-    )
-    def test_wrong_numbers(self, trained, option):
-        assert run("train", "lenet-5", "mnist", *option).exit_code == 2 and trained == []
+    def test_wrong_numbers(self, train_row):
+        for option in ("--seed -1", "--seed x", f"--seed {2**32}", "--train-size 0"):
+            assert run("train", "lenet-5", "mnist", *option.split()).exit_code == 2
+        train_row.assert_not_called()
 
 
-class TestRun:
-    def test_parameters_from_file_and_line(self, notebook, tmp_path):
-        values, output = tmp_path / "values.yaml", tmp_path / "a.ipynb"
-        values.write_text("rate: 0.3\n")
-        for options, printed in (((), "0.3\\n"), (("-p", "rate", "1e-4"), "0.0001\\n")):
-            result = run("run", notebook, "-f", values, *options, "-o", output)
-            assert result.exit_code == 0, result.output
-            assert result.output.splitlines()[-1] == f"Executed notebook: {output}"
-            assert printed in output.read_text()
-
-    def test_failures_have_exit_codes(self, notebook, tmp_path):
-        missing = "Error: no.yaml: No such file or directory\n"
-        for options, code, message in (
-            (("-p", "rte", "1"), 2, "Error: net.ipynb has no parameter 'rte'. Its parameters:\n"),
-            (("-p", "rate", "2"), 1, "Error: net: cell 2, In [3], raised AssertionError"),
-            (("-f", "no.yaml"), 2, missing),
-        ):
-            result = run("run", notebook, *options, "-o", tmp_path / "a.ipynb")
-            assert result.exit_code == code and message in result.output
+@pytest.mark.slow
+def test_run_takes_parameters_from_a_file_and_the_line(write_notebook, tmp_path):
+    values, output = tmp_path / "values.yaml", tmp_path / "a.ipynb"
+    code = "print(rate)\nassert rate < 1"
+    notebook = write_notebook(tmp_path / "net.ipynb", code, parameters="rate = 0.1  # step size")
+    values.write_text("rate: 0.3\n")
+    done = run("run", notebook, "-f", values, "-p", "rate", "1e-4", "-o", output)
+    assert done.output.splitlines()[-1] == f"Executed notebook: {output}"
+    assert "0.0001\\n" in output.read_text() and done.exit_code == 0
+    for options, code, message in (
+        (("-p", "rte", "1"), 2, "Error: net.ipynb has no parameter 'rte'. Its parameters:\n"),
+        (("-p", "rate", "2"), 1, "Error: net: cell 2, In [3], raised AssertionError"),
+        (("-f", "no.yaml"), 2, "Error: no.yaml: No such file or directory\n"),
+    ):
+        result = run("run", notebook, *options, "-o", tmp_path / "a.ipynb")
+        assert result.exit_code == code and message in result.output
 
 
-def test_a_failure_in_the_course_is_in_the_exit_code(monkeypatch):
-    monkeypatch.setattr(course, "run", lambda names, folder: ["03_lenet1"])
-    assert run("course").exit_code == 1
+def test_a_batch_is_planned_and_its_status_shown(tmp_path):
+    file = tmp_path / "batch.yaml"
+    file.write_text("- train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 2}\n")
+    lines = run("batch", "plan", file).output.splitlines()
+    assert len(lines) == 3 and all("lenet-5 mnist plain seed" in line for line in lines[:2])
+    assert run("batch", "status", file).output.splitlines()[-1].startswith("2 runs: ")
 
 
-class TestBatch:
-    @pytest.fixture
-    def file(self, tmp_path):
-        file = tmp_path / "batch.yaml"
-        file.write_text("- train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 2}\n")
-        return file
-
-    def test_plan_and_status(self, file):
-        lines = run("batch", "plan", file).output.splitlines()
-        assert len(lines) == 3 and all("lenet-5 mnist plain seed" in line for line in lines[:2])
-        assert run("batch", "status", file).output.splitlines()[-1].startswith("2 runs: ")
-
-    def test_failures_are_named(self, monkeypatch):
-        failed = runs.TrainingRun("lenet-5", "mnist", "plain", 1)
-        calls = []
-        monkeypatch.setattr(batch, "run", lambda path, **given: calls.append(given) or [failed])
-        result = run(
-            "batch", "run", "batch.yaml", "--workers", 3, "--copy-to", "s3://a", "--retries", 0
-        )
-        assert (result.exit_code, result.output) == (1, "1 failed: lenet-5 mnist plain seed 1\n")
-        both = ("--workers", 3, "--scheduler", "tcp://a:1")  # workers are of this machine
-        assert run("batch", "run", "batch.yaml", *both).exit_code == 2
-        given = {"scheduler": None, "workers": 3, "threads": None, "copies": "s3://a", "retries": 0}
-        assert calls == [given]
+def test_copies_to_work_in(course_folder, write_notebook, monkeypatch, tmp_path):
+    write_notebook(course_folder / "01_net.ipynb")
+    monkeypatch.setattr(editions, "working_folder", lambda: tmp_path / "work")
+    assert run("notebooks", "copy").output == f"Copied to {tmp_path / 'work'}: 01_net\n"
+    assert run("notebooks", "copy").output.splitlines() == [
+        f"Kept as they are in {tmp_path / 'work'}: 01_net",
+        f"Copied to {tmp_path / 'work'}: none",
+    ]
 
 
-class TestResults:
-    def test_show(self):
-        for arguments, name in ((["cifar10"], "cifar10"), ([], "mnist")):
-            output = run("results", "show", *arguments).output
-            assert output == results_listing.text(name) + "\n"
-
-    def test_publish(self, monkeypatch):
-        calls = []
-        monkeypatch.setattr(ledger, "publish", lambda *given: calls.append(given) or ("a", "bc"))
-        assert run("results", "publish").output == "a\n1 rows published, 2 rows left\n"
-        run("results", "publish", "a", "b")
-        run("results", "publish", "--recipe", "plain")
-        assert calls == [((), None), (("a", "b"), None), ((), "plain")]
-
-    def test_readme(self, monkeypatch):
-        for changed, options, text, code in (
-            (True, ["--check"], "out of date", 1),
-            (False, ["--check"], "up to date", 0),
-            (True, [], "rewritten", 0),
-        ):
-            monkeypatch.setattr(readme, "update_readme", lambda check, c=changed: c)
-            result = run("results", "readme", *options)
-            assert (result.exit_code, result.output) == (code, f"README.md is {text}\n")
-
-
-class TestNotebooks:
-    def test_copies_to_work_in(self, notebook, monkeypatch, tmp_path):
-        notebook.rename(notebook.with_name("01_net.ipynb"))
-        monkeypatch.setattr(storage, "NOTEBOOKS", notebook.parent)
-        monkeypatch.setattr(editions, "working_folder", lambda: tmp_path / "work")
-        assert run("notebooks", "copy").output == f"Copied to {tmp_path / 'work'}: 01_net\n"
-        assert run("notebooks", "copy").output.splitlines() == [
-            f"Kept as they are in {tmp_path / 'work'}: 01_net",
-            f"Copied to {tmp_path / 'work'}: none",
-        ]
-
-    @pytest.mark.parametrize("edition", ["student", "teacher"])
-    def test_editions_need_a_folder(self, edition, tmp_path):
-        assert run("notebooks", edition).exit_code == 2
-        result = run("notebooks", edition, "-o", "s3://bucket/a")
-        assert result.exit_code == 2 and "only paths of this machine" in result.output
-        result = run("notebooks", edition, "-o", tmp_path / "edition")
-        assert result.exit_code == 0
-        assert len(result.output.splitlines()) == len(list((tmp_path / "edition").iterdir()))
+@pytest.mark.parametrize("edition", ["student", "teacher"])
+def test_editions_need_a_folder(edition, tmp_path):
+    assert run("notebooks", edition).exit_code == 2
+    result = run("notebooks", edition, "-o", "s3://bucket/a")
+    assert result.exit_code == 2 and "only paths of this machine" in result.output
+    result = run("notebooks", edition, "-o", tmp_path / "edition")
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) == len(list((tmp_path / "edition").iterdir()))
 
 
 def test_clean_says_what_it_removes(tmp_path, monkeypatch):
@@ -276,47 +243,14 @@ def test_clean_says_what_it_removes(tmp_path, monkeypatch):
     assert run("clean").output.splitlines()[-1] == "2.0 MB removed" and not path.exists()
 
 
-class TestData:
-    def test_fetch(self, monkeypatch):
-        calls = []
-        monkeypatch.setattr(fetch, "fetch", lambda *arguments: calls.append(arguments) or [])
-        assert run("data", "fetch", "cifar10", "cifar100").exit_code == 0
-        run("data", "fetch", "caltech256", "--archive", "a.tar")
-        assert calls == [(("cifar10", "cifar100"), None), (("caltech256",), "a.tar")]
-
-    def test_failures_are_named(self, monkeypatch):
-        monkeypatch.setattr(fetch, "fetch", lambda *arguments: ["cifar10"])
-        result = run("data", "fetch", "mnist", "cifar10")
-        assert (result.exit_code, result.output) == (1, "1 of 2 failed: cifar10\n")
-
-    def test_bundle_and_unpack(self, monkeypatch):
-        monkeypatch.setattr(bundle, "pack", lambda names, output: ["a", "b"])
-        monkeypatch.setattr(bundle, "unpack", lambda file: [f"{file}: 2 files"])
-        expected = "all.zip: 2 files. On the other machine: python -m cnnlib data unpack all.zip\n"
-        assert run("data", "bundle", "cifar10", "-o", "all.zip").output == expected
-        assert run("data", "unpack", "all.zip").output == "all.zip: 2 files\n"
-        assert run("data", "bundle", "cifar10").exit_code == 2
-
-    def test_list_has_a_line_for_each_set(self):
-        lines = run("data", "list").output.splitlines()
-        assert lines[0].split()[:5] == ["data", "set", "state", "images", "size"]
-        assert [line.split()[0] for line in lines[1:9]] == [*datasets.names(), "imagenette"]
-        assert [line.split()[1] for line in lines[1:4]] == ["embedded", "sample", "sample"]
-
-
-def test_predict(monkeypatch):
-    bad = []
-    monkeypatch.setattr(
-        digits, "describe", lambda model, images, invert: (f"{model} {images} {invert}", bad)
-    )
-    assert run("predict", "lenet-5", "a.png", "b.png").output == "lenet-5 ('a.png', 'b.png') None\n"
-    bad.append("b.png looks empty")
-    done = run("predict", "lenet-5", "a.png", "--no-invert")
-    assert done.output == "lenet-5 ('a.png',) False\nError: b.png looks empty\n"
-    assert done.exit_code == 1
-
-
-def test_listings_have_one_line_each():
+def test_listings():
     listings = {"models": models.names(), "datasets": datasets.names()}
     for command, names in (listings | {"recipes": training.recipe_names()}).items():
         assert [line.split()[0] for line in run(command).output.splitlines()] == names
+    for arguments, name in ((["cifar10"], "cifar10"), ([], "mnist")):
+        output = run("results", "show", *arguments).output
+        assert output == results_listing.text(name) + "\n"
+    lines = run("data", "list").output.splitlines()
+    assert lines[0].split()[:5] == ["data", "set", "state", "images", "size"]
+    assert [line.split()[0] for line in lines[1:9]] == [*datasets.names(), "imagenette"]
+    assert [line.split()[1] for line in lines[1:4]] == ["embedded", "sample", "sample"]

@@ -5,7 +5,6 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from cnnlab import editions, notebooks
-from cnnlib import storage
 from cnnlib.errors import InputError
 
 
@@ -16,12 +15,9 @@ def code(source, *tags, printed=None):
     return cell
 
 
-@pytest.fixture
-def course_folder(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def course(course_folder):
     """A course of one notebook with three exercises, one of which has no answer cell."""
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    monkeypatch.setattr(storage, "NOTEBOOKS", folder)
     text = "# Title\n[glossary](../docs/glossary.md), [next](02_b.ipynb), [web](https://a.b/../c)"
     cells = [
         new_markdown_cell(text),
@@ -35,25 +31,26 @@ def course_folder(tmp_path, monkeypatch):
         code("def double(x):\n    return x + x", "solution", "exercise-2"),
         code("print('of exercise 3')", "solution", "exercise-3"),
     ]
-    nbformat.write(new_notebook(cells=cells), folder / "01_a.ipynb")
-    return folder
+    nbformat.write(new_notebook(cells=cells), course_folder / "01_a.ipynb")
 
 
 def read(path):
     return nbformat.read(path, as_version=4)
 
 
-def test_students_get_no_solution(course_folder, tmp_path):
+def test_students_get_no_solution_and_links_to_the_repository(tmp_path):
     (path,) = editions.write(tmp_path / "students", editions.without_solutions)
     nb = read(path)
     text = path.read_text(encoding="utf-8")
     assert len(nb.cells) == 6 and "x + x" not in text and "2 * x" not in text
     assert nb.cells[2].source == "answer_1 = None"
     assert nb.cells[3].outputs[0].text == "No answer yet"  # the stored outputs stay
-    assert notebooks.run(path, output=tmp_path / "executed.ipynb")
+    address = notebooks.repository_url()
+    assert f"[glossary]({address}/blob/main/docs/glossary.md)" in nb.cells[0].source
+    assert "[next](02_b.ipynb), [web](https://a.b/../c)" in nb.cells[0].source
 
 
-def test_teachers_get_the_solutions_in_the_answer_cells(course_folder, tmp_path):
+def test_teachers_get_the_solutions_in_the_answer_cells(tmp_path):
     (path,) = editions.write(tmp_path / "teachers", editions.with_answers)
     nb = read(path)
     assert len(nb.cells) == 10
@@ -61,13 +58,6 @@ def test_teachers_get_the_solutions_in_the_answer_cells(course_folder, tmp_path)
     assert nb.cells[4].source == "def double(x):\n    return x + x"
     executed = read(notebooks.run(path, output=tmp_path / "executed.ipynb"))
     assert executed.cells[-1].outputs[0].text == "of exercise 3\n"
-
-
-def test_links_to_the_repository_lead_to_the_web(course_folder, tmp_path):
-    (path,) = editions.write(tmp_path / "students", editions.without_solutions)
-    source = read(path).cells[0].source
-    assert f"[glossary]({notebooks.repository_url()}/blob/main/docs/glossary.md)" in source
-    assert "[next](02_b.ipynb)" in source and "[web](https://a.b/../c)" in source
 
 
 def test_the_course_itself_is_not_overwritten(course_folder):
@@ -85,12 +75,3 @@ def test_working_copies_that_are_there_are_left_alone(course_folder, tmp_path):
     (folder / "01_a.ipynb").write_text("mine")
     assert editions.copy_for_work(folder) == ([], ["01_a"])
     assert (folder / "01_a.ipynb").read_text() == "mine"
-
-
-def test_the_editions_of_the_course(tmp_path):
-    for edit in (editions.without_solutions, editions.with_answers):
-        paths = editions.write(tmp_path / edit.__name__, edit)
-        assert [path.stem for path in paths] == notebooks.names()
-        for path in paths:
-            nbformat.validate(read(path))
-            assert notebooks.parameters(path)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import keras
-import pytest
 
 from cnnlab import environment
 
@@ -21,26 +20,6 @@ def test_versions_name_the_packages_and_the_backend(monkeypatch):
     monkeypatch.delitem(sys.modules, "keras", raising=False)
     monkeypatch.setenv("KERAS_BACKEND", "no-such-backend")
     assert "no-such-backend unknown" in environment.versions()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "same"),
-    [
-        ("models/lenet.py", b"one\r\ntwo\r\n", True),  # a checkout on Windows
-        ("models/lenet.py", b"another", False),
-        ("training.py", b"another", False),
-        ("models/new.py", b"", False),
-    ],
-)
-def test_code_hash_follows_every_source(tmp_path, name, content, same):
-    for folder in ("before", "after"):
-        for source in ("models/lenet.py", "training.py"):
-            path = tmp_path / folder / source
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"one\ntwo\n")
-    (tmp_path / "after" / name).write_bytes(content)
-    before, after = map(environment.code_hash, (tmp_path / "before", tmp_path / "after"))
-    assert (before == after) is same
 
 
 def test_a_commit_says_when_files_were_changed(tmp_path):

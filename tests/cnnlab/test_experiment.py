@@ -12,7 +12,6 @@ from cnnlab import experiment, ledger
 from cnnlib import (
     backend,
     boosting,
-    checkpoints,
     datasets,
     models,
     preprocessing,
@@ -55,48 +54,21 @@ def test_a_row_and_all_that_belongs_to_it_are_those_of_the_plan():
     assert history["epoch"] == 1 and 0 < history["train_error"] < 100
 
 
-def test_the_same_seed_gives_the_same_result_and_a_done_row_is_not_trained_again(monkeypatch):
+def test_a_done_row_is_not_trained_again_unless_asked(monkeypatch):
+    trainings, train = [], training.train
+    monkeypatch.setattr(training, "train", lambda *a, **k: trainings.append(1) or train(*a, **k))
     first = experiment.train_row(*ROW)
     again = experiment.train_row(*ROW, again=True)
     assert (again["value"], again["run_id"]) == (first["value"], first["run_id"])
+    assert len(trainings) == 2
     monkeypatch.setattr(training, "train", None)
     assert experiment.train_row(*ROW) == again
     ledger.publish([first["run_id"]])
     assert experiment.train_row(*ROW) == again
 
 
-def test_a_killed_row_goes_on_from_its_last_epoch(monkeypatch):
-    three = ("linear-20x20", "mnist", recipes.recipe("plain", epochs=3), 0, 500)
-    whole = experiment.train_row(*three)
-    expected = kept_net(whole).get_weights()
-    ledger.remove([whole["run_id"]])
-    saved = checkpoints.save
-
-    def save_and_die(path, model, run, rows):
-        saved(path, model, run, rows)
-        if len(rows) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoints, "save", save_and_die)
-    with pytest.raises(KeyboardInterrupt):
-        experiment.train_row(*three)
-    assert experiment.find(whole["run_id"]) is None
-    epochs = []
-    monkeypatch.setattr(checkpoints, "save", lambda *arguments: epochs.append(len(arguments[3])))
-    row = experiment.train_row(*three)
-    assert epochs == [3] and row["value"] == whole["value"]
-    for a, b in zip(kept_net(row).get_weights(), expected, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 @pytest.mark.parametrize(
-    ("killed_before", "again"),
-    [
-        ("nets", False),
-        ("predictions", False),
-        ("rows", False),
-        ("rows", True),
-    ],
+    ("killed_before", "again"), [("nets", False), ("predictions", False), ("rows", True)]
 )
 def test_a_kill_while_a_row_is_written_leaves_no_row(monkeypatch, killed_before, again):
     if again:
@@ -134,12 +106,12 @@ def test_a_boosted_net_is_one_row_and_one_net_of_three():
 
 
 def test_deslanted_images_are_trained_and_tested_on_deslanted():
-    plain, deslanted = (
-        experiment.train_row("linear-20x20", "mnist", recipes.recipe(name, epochs=3), 0, 5000)
-        for name in ("plain", "deslanted")
-    )
-    assert deslanted["protocol"] == "deslanted"
-    assert deslanted["value"] < plain["value"] - 1  # 4.4 and 7.6 % after full training
+    recipe = recipes.recipe("deslanted", epochs=1)
+    row = experiment.train_row("linear-20x20", "mnist", recipe, 0, 500)
+    test = datasets.load("mnist").test
+    images = preprocessing.prepare(test.images, "20x20", deslanted=True)
+    assert row["protocol"] == "deslanted"
+    assert training.evaluate(kept_net(row), images, test.labels) == pytest.approx(row["value"])
 
 
 @pytest.mark.parametrize(
@@ -149,12 +121,9 @@ def test_deslanted_images_are_trained_and_tested_on_deslanted():
         (("lenet-5", "cifar10", "benchmark"), "benchmark is for the colour images of the cifar10/"),
         (("cifar10/resnet18", "cifar10", "distorted"), "for digits, .* use one of benchmark, fast"),
         (("vgg16", "cifar10", "plain"), "use one of quick-frozen|use one of .*frozen"),
-        (("lenet-5", "mnist", "plian"), "unknown recipe 'plian'. Known: plain"),
-        (("lenet-5", "mnist", "plain", -1), "seed must be"),
         (("boosted-lenet-4", "mnist", "plain", 2**32 - 1), "seed must be a .* to 4292967295"),
         (("lenet-5", "mnist", "plain", 0, 70000), "from 1 to the 60000 training images"),
         (("lenet-1", "fashion_mnist"), "takes MNIST's size-normalised digits"),
-        (("cifar10/resnet18", "mnist", "benchmark"), "images of mnist are 28x28x1: use one of"),
         (("cifar10/vgg16", "cifar10", "short"), "such as short,small_epochs=0$"),
         (("cifar10/fast", "cifar10", "short,small_size=8"), "short,small_size=8,small_epochs=0$"),
     ],
@@ -204,8 +173,7 @@ def test_a_net_trained_in_mixed_precision_is_kept_in_float32(tmp_path):
 
 def test_a_row_says_that_float32_took_the_place_of_bfloat16(monkeypatch):
     monkeypatch.setattr(backend, "has_bfloat16", lambda: False)
-    recipe = recipes.recipe("plain,epochs=1,precision=bfloat16")
-    row = experiment.train_row("linear-20x20", "mnist", recipe, 3, 200)
+    row = experiment.train_row("linear-20x20", "mnist", "plain,epochs=1,precision=bfloat16", 3, 200)
     assert row["device"].endswith("; float32 in the place of bfloat16")
 
 
@@ -247,24 +215,19 @@ def test_record_refuses_a_net_that_was_trained_on_or_stopped(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("trained_as", "recorded_as"),
+    ("trained_as", "recorded_as", "options", "message"),
     [
-        ("lenet-5", "lenet-5-paper"),
-        ("mlp-28x28-300-100", "mlp-28x28-500-150"),
-        ("linear-20x20", "boosted-linear-20x20"),
+        ("lenet-5", "lenet-5-paper", {}, "is not the net lenet-5-paper: its weights"),
+        ("linear-20x20", "boosted-linear-20x20", {}, "is not the net boosted-lin.*: its weights"),
+        # The weights of the declared one, whose activation is tanh.
+        ("lenet-4", "lenet-4", {"activation": "relu"}, "what it computes with them"),
     ],
 )
-def test_no_net_is_recorded_under_the_name_of_another(trained_as, recorded_as):
-    with pytest.raises(InputError, match=f"is not the net {recorded_as}: its weights"):
-        cnnlab.record(recorded_as, *trained(trained_as, "plain,epochs=1", train_size=50))
+def test_no_net_is_recorded_under_the_name_of_another(trained_as, recorded_as, options, message):
+    net = models.build(trained_as, **options)
+    with pytest.raises(InputError, match=message):
+        cnnlab.record(recorded_as, *trained(trained_as, "plain,epochs=1", net, train_size=50))
     assert not files()
-
-
-def test_equal_weights_do_not_make_the_same_net():
-    """LeNet-4 with ReLU has the weights of the declared one, whose activation is tanh."""
-    net = models.LeNet4(activation="relu")
-    with pytest.raises(InputError, match="what it computes with them"):
-        cnnlab.record("lenet-4", *trained("lenet-4", "plain,epochs=1", net, train_size=50))
 
 
 def test_what_changes_a_result_is_in_its_identity():
@@ -292,13 +255,13 @@ def test_the_patterns_of_boosting_are_in_the_identity():
     data = datasets.load("mnist", train_size=200, seed=4)
     images, labels = preprocessing.prepare(data.train.images, "20x20"), data.train.labels
     run_ids = set()
-    for wanted, cap in ((None, None), (20, None), (30, None), (20, 3000)):
+    for wanted, cap in ((None, None), (20, None), (20, 3000)):
         options = {"wanted": wanted, "cap": cap, "progress": False}
         boosted = boosting.train("linear-20x20", images, labels, SHORT, 4, **options)
         row = cnnlab.record("boosted-linear-20x20", boosted.model, boosted, data)
         other = json.loads(row["settings"]).get("other", {})
         assert other.get("patterns") == wanted and other.get("candidates") == cap
         run_ids.add(row["run_id"])
-    assert len(run_ids) == 4
+    assert len(run_ids) == 3
     planned = experiment.plan("boosted-linear-20x20", "mnist", SHORT, 4, 200)
     assert planned["run_id"] in run_ids

@@ -1,6 +1,5 @@
 """Features on disk: computed once, complete or not there, and checked each time they are read."""
 
-import shutil
 import threading
 
 import keras
@@ -90,12 +89,12 @@ def test_a_killed_run_continues_from_its_last_chunk(tiny, calls):
     np.testing.assert_array_equal(cached(tiny).array, found)
 
 
-@pytest.mark.parametrize("damage", ["byte", "header", "end", "log", "no log"])
+@pytest.mark.parametrize("damage", ["byte", "end", "log", "no log"])
 def test_a_damaged_file_is_refused(tiny, damage):
     cached(tiny)
     path, log = files()
     content = bytearray(path.read_bytes())
-    content[3 if damage == "header" else 1000] ^= damage in ("byte", "header")
+    content[1000] ^= damage == "byte"
     path.write_bytes(content[:-4] if damage == "end" else content)
     if damage == "log":
         log.write_bytes(log.read_bytes()[:-9])
@@ -103,13 +102,6 @@ def test_a_damaged_file_is_refused(tiny, damage):
         log.unlink()
     with pytest.raises(InputError, match=r"vgg16-32-\w+\.np[yz] .*: delete (it|them) to"):
         cached(tiny)
-
-
-def test_a_full_disk_is_an_error(tiny, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(9, 0, 9))
-    with pytest.raises(InputError, match="take 256,000 bytes, and the disk has 9: make room"):
-        cached(tiny)
-    assert not files()
 
 
 def test_two_that_want_them_at_once_share_one_computation(tiny, calls):

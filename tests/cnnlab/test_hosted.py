@@ -6,7 +6,6 @@ import pathlib
 import subprocess
 import sys
 import tomllib
-import venv
 
 import pytest
 
@@ -28,31 +27,20 @@ tensorflow-metadata==1.17.3 \\
 """
 
 
-def names(installed):
-    return [entry.split("==")[0] for entry in hosted.missing(LOCK, installed.get)]
+def names(installed, lock=LOCK):
+    return [entry.split("==")[0] for entry in hosted.missing(lock, installed.get)]
 
 
-@pytest.mark.parametrize(
-    ("installed", "expected"),
-    [
-        ({}, ["keras", "papermill", "tensorflow-metadata"]),
-        # whatever their versions, packages stay; only this one breaks an import
-        ({"keras": "3.99", "tensorflow-metadata": "1.21.0"}, ["papermill", "tensorflow-metadata"]),
-        ({"keras": "3.8", "papermill": "1.0", "tensorflow-metadata": "1.17.1"}, []),
-    ],
-)
-def test_only_what_is_missing_is_installed(installed, expected):
-    assert names(installed) == expected
-
-
-def test_an_entry_keeps_its_hashes_and_nothing_else():
+def test_only_what_is_missing_is_installed_with_its_hashes():
+    assert names({}) == ["keras", "papermill", "tensorflow-metadata"]
+    # Whatever their versions, packages stay; only this one breaks an import.
+    some = {"keras": "3.99", "tensorflow-metadata": "1.21.0"}
+    assert names(some) == ["papermill", "tensorflow-metadata"]
+    assert names({"keras": "3.8", "papermill": "1.0", "tensorflow-metadata": "1.17.1"}) == []
     (keras, *_) = hosted.missing(LOCK, {}.get)
     assert keras == f"keras==3.13.2 \\\n    {HASH} \\\n    {HASH}"
-
-
-def test_the_lock_has_what_notebooks_and_commands_import():
-    found = {entry.split("==")[0] for entry in hosted.missing(hosted.LOCK.read_text(), {}.get)}
-    assert {"keras", "papermill", "pydantic", "importlib-resources", "tensorflow-metadata"} <= found
+    needed = {"keras", "papermill", "pydantic", "importlib-resources", "tensorflow-metadata"}
+    assert needed <= set(names({}, hosted.LOCK.read_text()))
 
 
 @pytest.fixture
@@ -88,28 +76,14 @@ def test_preparing_installs_with_hashes_and_twice_is_harmless(session, capsys):
     assert (folder / "cnn_image_classifiers.pth").read_text() == f"{hosted.ROOT}\n"
 
 
-def test_the_line_says_device_versions_and_folder(tmp_path):
-    line = hosted.summary()
-    assert "Keras 3." in line and "TensorFlow 2." in line and str(tmp_path / "results") in line
-    assert "CPU" in line or "GPU" in line
-
-
 @pytest.mark.slow
 class TestFirstCell:
-    @pytest.fixture(scope="class")
-    @staticmethod
-    def python(tmp_path_factory):
-        """A Python without cnnlib."""
-        folder = tmp_path_factory.mktemp("bare")
-        venv.create(folder, with_pip=False)
-        return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-
-    def run(self, python, folder, address):
+    def run(self, folder, address):
+        """Run the cell in a Python without packages."""
         cell = hosted.FIRST_CELL.replace("{repository}", str(address))
         environment = {name: os.environ.get(name, "") for name in ("PATH", "SYSTEMROOT")}
-        return subprocess.run(
-            [python, "-c", cell], cwd=folder, env=environment, capture_output=True, text=True
-        )
+        command = [sys.executable, "-S", "-c", cell]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
     @pytest.fixture
     def repository(self, tmp_path):
@@ -124,19 +98,19 @@ class TestFirstCell:
             subprocess.run([*git, *command], check=True)
         return folder
 
-    def test_clones_once_and_reuses_a_clone_but_not_half_of_one(self, python, repository, tmp_path):
+    def test_clones_once_and_reuses_a_clone_but_not_half_of_one(self, repository, tmp_path):
         work = tmp_path / "work"
         (work / "cnn-image-classifiers" / "cnnlib").mkdir(parents=True)  # a clone that broke off
-        first = self.run(python, work, repository)
+        first = self.run(work, repository)
         assert first.stdout == "prepared False\n", first.stderr
         (repository / "tests" / "x").unlink()
-        again = self.run(python, work, tmp_path / "nowhere")
+        again = self.run(work, tmp_path / "nowhere")
         assert again.stdout == "prepared False\n", again.stderr
 
-    def test_in_a_checkout_it_names_the_kernel_and_clones_nothing(self, python, tmp_path):
+    def test_in_a_checkout_it_names_the_kernel_and_clones_nothing(self, tmp_path):
         (tmp_path / "cnnlib").mkdir()
         (tmp_path / "notebooks").mkdir()
-        result = self.run(python, tmp_path / "notebooks", tmp_path / "nowhere")
+        result = self.run(tmp_path / "notebooks", tmp_path / "nowhere")
         assert "choose that of .venv" in result.stderr
         assert list((tmp_path / "notebooks").iterdir()) == []
 

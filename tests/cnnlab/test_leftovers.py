@@ -24,11 +24,8 @@ def results(monkeypatch, tmp_path):
     return storage.results_folder()
 
 
-def test_nothing_is_left(results):
-    assert leftovers.find() == {} and leftovers.find(checkpoints=True) == {}
-
-
 def test_files_and_data_sets_that_were_not_written_to_their_end(results, tmp_path):
+    assert leftovers.find() == {} and leftovers.find(checkpoints=True) == {}
     left = [
         write(results / "rows" / ".a.json.0a1b2c3d.part"),
         write(results / "nets" / ".a.keras.0a1b2c3d.keras"),

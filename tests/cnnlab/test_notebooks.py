@@ -1,6 +1,7 @@
 """The notebooks' parameters, and strict runs through the real papermill."""
 
 import datetime
+import functools
 import json
 import os
 import re
@@ -10,7 +11,6 @@ import time
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from cnnlab import notebooks
 from cnnlib import storage
@@ -27,14 +27,9 @@ train_size = None  # all
 """
 
 
-def write(path, *cells, parameters=PARAMETERS):
-    """Write a notebook of a parameters cell and these; text that starts with "# " is Markdown."""
-    tagged = [new_code_cell(parameters, metadata={"tags": ["parameters"]})] if parameters else []
-    others = [new_markdown_cell(c) if c.startswith("# ") else new_code_cell(c) for c in cells]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(new_notebook(cells=[*tagged, *others], metadata=metadata), path)
-    return path
+@pytest.fixture
+def write(write_notebook):
+    return functools.partial(write_notebook, parameters=PARAMETERS)
 
 
 def printed(path):
@@ -44,21 +39,15 @@ def printed(path):
 
 
 @pytest.fixture
-def notebook(tmp_path):
+def notebook(tmp_path, write):
     return write(tmp_path / "03_net.ipynb", "print('epochs', epochs, 'rate', learning_rate)")
 
 
-@pytest.fixture
-def course_folder(tmp_path, monkeypatch):
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    monkeypatch.setattr(storage, "NOTEBOOKS", folder)
-    return folder
-
-
 class TestParameters:
-    def test_names_defaults_and_comments_in_order(self, notebook):
-        assert [(p.name, p.default, p.comment) for p in notebooks.parameters(notebook)] == [
+    def test_names_defaults_and_comments_in_order(self, tmp_path, write):
+        more = 'colour = "#fff"  # of ink\nsizes = [\n    1,\n    2,\n]  # two\n'
+        path = write(tmp_path / "a.ipynb", parameters=PARAMETERS + more)
+        assert [(p.name, p.default, p.comment) for p in notebooks.parameters(path)] == [
             ("epochs", 3, "passes over the images"),
             ("learning_rate", 0.001, "step size"),
             ("hidden", (300, 100), "units of each layer"),
@@ -66,43 +55,30 @@ class TestParameters:
             ("dataset", "mnist", "which images"),
             ("augment", False, "distort them"),
             ("train_size", None, "all"),
-        ]
-
-    def test_comment_sign_in_a_string_is_no_comment_and_a_value_may_take_lines(self, tmp_path):
-        path = write(
-            tmp_path / "a.ipynb",
-            parameters='colour = "#fff"  # of ink\nsizes = [\n    1,\n    2,\n]  # two\n',
-        )
-        assert [(p.default, p.comment) for p in notebooks.parameters(path)] == [
-            ("#fff", "of ink"),
-            ([1, 2], "two"),
+            ("colour", "#fff", "of ink"),
+            ("sizes", [1, 2], "two"),
         ]
 
     @pytest.mark.parametrize(
         "line", ["n = epochs * 2", "a = b = 1", "import os", "a.b = 1", "a, b = 1, 2", "a = f()"]
     )
-    def test_anything_but_a_literal_is_refused_with_its_line(self, tmp_path, line):
+    def test_anything_but_a_literal_is_refused_with_its_line(self, tmp_path, write, line):
         path = write(tmp_path / "a.ipynb", parameters=f"epochs = 1\n\n{line}\n")
         message = rf"a\.ipynb, line 3 of the parameters cell: `{re.escape(line)}"
         with pytest.raises(InputError, match=message):
             notebooks.parameters(path)
 
 
-class TestFind:
-    def test_by_name_number_and_path(self, course_folder):
-        path = write(course_folder / "03_lenet1.ipynb")
-        for name in ("03_lenet1", "03", "3", "03_lenet1.ipynb", path, str(path)):
-            assert notebooks.find(name) == path
-
-    def test_a_missing_one_lists_those_that_exist_closest_first(self, course_folder):
-        for name in ("02_linear", "03_lenet1", "05_lenet5"):
-            write(course_folder / f"{name}.ipynb")
-        message = "unknown notebook '05_lenet'. Known: 05_lenet5, 03_lenet1, 02_linear"
-        with pytest.raises(InputError, match=re.escape(message)):
-            notebooks.find("05_lenet")
-        for text in ("", "..", "../notebooks/03", "a/b", "\0", "٣"):
-            with pytest.raises(InputError, match="unknown notebook"):
-                notebooks.find(text)
+def test_notebooks_are_found_by_name_number_and_path(course_folder, write):
+    path, *_ = (write(course_folder / f"{n}.ipynb") for n in ("03_lenet1", "02_net", "05_lenet5"))
+    for name in ("03_lenet1", "03", "3", "03_lenet1.ipynb", path, str(path)):
+        assert notebooks.find(name) == path
+    message = "unknown notebook '05_lenet'. Known: 05_lenet5, 03_lenet1, 02_net"
+    with pytest.raises(InputError, match=re.escape(message)):
+        notebooks.find("05_lenet")
+    for text in ("", "..", "../notebooks/03", "a/b", "\0", "٣"):
+        with pytest.raises(InputError, match="unknown notebook"):
+            notebooks.find(text)
 
 
 class TestValues:
@@ -110,18 +86,13 @@ class TestValues:
         ("text", "default", "value"),
         [
             ("1e-4", 1e-3, 1e-4),
-            ("2", 1e-3, 2),
             ("5", 3, 5),
-            ("-5", 3, -5),
             ("true", False, True),
-            ("False", True, False),
             ("10", "mnist", "10"),
             ("[300, 100]", (20,), [300, 100]),
             ("(300,)", (20,), (300,)),
-            ("1000", None, 1000),
             ("1e-4", None, 1e-4),
             ("None", None, None),
-            ("null", None, None),
             ("cifar10", None, "cifar10"),
         ],
     )
@@ -143,34 +114,24 @@ class TestValues:
             ("augment", [1, "true"]),
             ("dataset", [10]),
             ("hidden", [300, ["a"], "300"]),
+            # What JSON cannot hold.
+            ("train_size", [datetime.date(2026, 1, 1), {1, 2}, b"bytes", 1j, 10**30, {"a": {1}}]),
         ],
     )
     def test_another_type_is_refused(self, notebook, name, values):
         for value in values:
-            message = rf"{name} of 03_net\.ipynb must be .* got {re.escape(repr(value))}"
-            with pytest.raises(InputError, match=message):
+            with pytest.raises(InputError, match=rf"{name} of 03_net\.ipynb must be .*") as error:
                 notebooks.checked(notebook, {name: value})
+            assert name == "train_size" or f"got {value!r}" in str(error.value)
 
-    def test_what_stands_for_the_type_is_taken(self, notebook):
+    def test_what_stands_for_the_type_is_taken(self, notebook, tmp_path):
+        file = tmp_path / "values.yaml"
+        file.write_text("learning_rate: 1e-4\n")  # which YAML 1.1 reads as text
+        values = notebooks.read_values(file)
+        assert values == {"learning_rate": 1e-4} == notebooks.checked(notebook, values)
         given = {"learning_rate": 1, "hidden": (20,), "train_size": "all", "epochs": 2}
         values = json.dumps(notebooks.checked(notebook, given))
         assert values == '{"learning_rate": 1.0, "hidden": [20], "train_size": "all", "epochs": 2}'
-
-    def test_a_number_that_yaml_1_1_reads_as_text(self, notebook, tmp_path):
-        file = tmp_path / "values.yaml"
-        file.write_text("learning_rate: 1e-4\n")
-        values = notebooks.read_values(file)
-        assert values == {"learning_rate": 1e-4} == notebooks.checked(notebook, values)
-
-    @pytest.mark.parametrize(
-        "value",
-        [datetime.date(2026, 1, 1), {1, 2}, b"bytes", 1j, 10**30, {"a": {1}}, ...],
-        ids=repr,
-    )
-    def test_what_json_cannot_hold_is_refused(self, notebook, value):
-        message = r"train_size of 03_net\.ipynb must be text, a number,"
-        with pytest.raises(InputError, match=message):
-            notebooks.checked(notebook, {"train_size": value})
 
     @pytest.mark.parametrize("text", ["!!set {a}", "!!binary eA==", "&a [*a]", "[", "1\n- a"])
     def test_a_file_of_more_than_names_and_values_is_refused_where_it_is(self, tmp_path, text):
@@ -181,12 +142,16 @@ class TestValues:
 
 
 class TestRun:
-    def test_parameters_python_folder_and_figures(self, tmp_path, monkeypatch):
+    def test_parameters_python_folder_figures_and_progress(
+        self, tmp_path, write, monkeypatch, capsys
+    ):
         path = write(
             tmp_path / "{epochs}" / "a{x}{.ipynb",  # braces are no parameters
+            "# First part\ntext",
             "import os, sys, cnnlib; print(sys.executable, os.getcwd(), sep='\\n')",
             "print(epochs, learning_rate, hidden, dataset)",
             "import matplotlib.pyplot as plt; plt.plot([1]); plt.show()",
+            "# Second part",
         )
         # A kernel of the same name stands before this Python's own, and figures would be lost.
         broken = tmp_path / "jupyter" / "kernels" / "python3"
@@ -202,19 +167,14 @@ class TestRun:
         assert [p.name for p in output.parent.iterdir()] == [output.name]
         nb = nbformat.read(output, as_version=4)
         assert str(tmp_path) not in json.dumps(nb.metadata)
-        assert any("image/png" in each.get("data", {}) for each in nb.cells[-1].outputs)
-
-    def test_progress_names_the_sections(self, tmp_path, capsys):
-        notebooks.run(
-            write(tmp_path / "a.ipynb", "# First part\ntext", "x = 1", "# Second part"),
-            output=tmp_path / "b.ipynb",
-        )
+        assert any("image/png" in each.get("data", {}) for each in nb.cells[-2].outputs)
         lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
         assert lines == ["First part", "Second part"]
 
-    def test_a_failing_cell_leaves_the_earlier_output_alone(self, tmp_path):
+    def test_a_failing_cell_leaves_the_earlier_output_alone(self, tmp_path, write):
         output = tmp_path / "out" / "a.ipynb"
-        notebooks.run(write(tmp_path / "a.ipynb", "print('good')"), output=output)
+        output.parent.mkdir()
+        output.write_text("of an earlier run")
         path = write(tmp_path / "a.ipynb", "print('before')", "net = 1\nnet / 0", "print('after')")
         with pytest.raises(notebooks.NotebookError) as error:
             notebooks.run(path, {"epochs": 1}, output)
@@ -222,26 +182,25 @@ class TestRun:
         assert message.startswith("a: cell 3, In [4], raised ZeroDivisionError: division by zero\n")
         assert message.splitlines()[1:3] == ["    net = 1", "    net / 0"]
         failed = output.with_name("a.failed.ipynb")
-        assert str(failed) in message and "good" in printed(output)
+        assert str(failed) in message and output.read_text() == "of an earlier run"
         assert "before" in printed(failed) and "after" not in printed(failed)
         assert sorted(p.name for p in output.parent.iterdir()) == ["a.failed.ipynb", "a.ipynb"]
         notebooks.run(write(tmp_path / "a.ipynb", "print('mended')"), output=output)
         assert "mended" in printed(output) and not failed.exists()
 
-    def test_a_kernel_that_dies(self, tmp_path):
-        path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
-        with pytest.raises(notebooks.NotebookError, match="its Python process ended"):
-            notebooks.run(path, output=tmp_path / "b.ipynb")
-        assert not (tmp_path / "b.ipynb").exists()
-
-    def test_a_kernel_that_cannot_start(self, tmp_path, monkeypatch):
+    @pytest.mark.parametrize(
+        ("at_start", "message"),
+        [("", "its Python process ended"), ("os._exit(3)\n", "^a: its kernel could not start")],
+    )
+    def test_a_kernel_that_dies(self, tmp_path, write, monkeypatch, at_start, message):
         startup = tmp_path / "ipython" / "profile_default" / "startup"
         startup.mkdir(parents=True)
-        (startup / "00.py").write_text("import os\nos._exit(3)\n")
+        (startup / "00.py").write_text(f"import os\n{at_start}")
         monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-        path = write(tmp_path / "a.ipynb", "x = 1")
-        with pytest.raises(notebooks.NotebookError, match=r"^a: its kernel could not start"):
+        path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
+        with pytest.raises(notebooks.NotebookError, match=message):
             notebooks.run(path, output=tmp_path / "b.ipynb")
+        assert not (tmp_path / "b.ipynb").exists()
 
     def test_stored_outputs_can_be_renewed_but_not_with_other_parameters(self, notebook):
         notebooks.run(notebook, output=notebook)
@@ -249,7 +208,7 @@ class TestRun:
         with pytest.raises(InputError, match="is the notebook itself"):
             notebooks.run(notebook, {"epochs": 1}, output=notebook)
 
-    def test_a_killed_run_leaves_nothing_beside_its_output(self, tmp_path):
+    def test_a_killed_run_leaves_nothing_beside_its_output(self, tmp_path, write):
         begun = tmp_path / "begun"
         cell = f"import time\nopen({str(begun)!r}, 'w')\ntime.sleep(99)"
         path, output = write(tmp_path / "a.ipynb", cell), tmp_path / "out.ipynb"
@@ -271,7 +230,6 @@ class TestRun:
         ("04", {"net": "vgg16"}, "the recipe quick is for training from the start"),
         ("02", {"recipe": "frozen-32-all-mlp"}, "is for transfer learning"),
         ("03", {"seed": 2**32}, "seed must be a number from 0 to 4294967295"),
-        ("04", {"train_size": 60001}, "train_size must be a number from 0 to 60000"),
         ("08", {"test_size": 1001}, "test_size must be a number from 0 to 1000"),
         ("05", {"patterns": -1}, "patterns must be a number from 0, got -1"),
         ("07", {"epochs": 0}, "epochs must be a number from 1, got 0"),
@@ -289,24 +247,18 @@ def test_what_the_notebooks_of_the_course_say_themselves_is_not_refused():
     notebooks.check_training("08", {"dataset": "cifar10", "train_size": 50000, "seed": 3})
 
 
-class TestOutput:
-    """Where a notebook may be written."""
-
-    @pytest.fixture(autouse=True)
-    def _nothing_runs(self, monkeypatch):
-        monkeypatch.setattr(notebooks, "_execute", None)
-
-    @pytest.mark.parametrize("output", ["s3://bucket/a.ipynb", "gs://b/a", "https://a/b.ipynb"])
-    def test_an_address_is_refused(self, notebook, tmp_path, monkeypatch, output):
-        monkeypatch.chdir(tmp_path)
+def test_what_cannot_be_written_is_refused_before_anything_runs(notebook, tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "_execute", None)
+    monkeypatch.chdir(tmp_path)
+    for output in ("s3://bucket/a.ipynb", "gs://b/a", "https://a/b.ipynb"):
         with pytest.raises(InputError, match=r"only paths of this machine .*--copy-to"):
             notebooks.run(notebook, output=output)
-        assert [p.name for p in tmp_path.iterdir()] == [notebook.name]
-
-    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
-    def test_devices_pipes_and_folders_are_refused(self, notebook, tmp_path):
+    assert [p.name for p in tmp_path.iterdir()] == [notebook.name]
+    (tmp_path / "folder").mkdir()
+    paths = [tmp_path / "folder", "", "\0"]
+    if sys.platform != "win32":
         os.mkfifo(tmp_path / "pipe")
-        (tmp_path / "folder").mkdir()
-        for path in ("/dev/null", tmp_path / "pipe", tmp_path / "folder", "/dev/null/a", "", "\0"):
-            with pytest.raises(InputError, match="cannot write"):
-                notebooks.run(notebook, output=path)
+        paths += ["/dev/null", tmp_path / "pipe", "/dev/null/a"]
+    for path in paths:
+        with pytest.raises(InputError, match="cannot write"):
+            notebooks.run(notebook, output=path)

@@ -35,7 +35,7 @@ def test_a_cut_has_the_classes_in_proportion():
 
 def test_what_a_seed_draws_is_frozen_and_keeps_labels_and_order():
     whole = datasets.load("mnist")
-    cut = datasets.load("mnist", train_size=5, validation_size=5, test_size=5, seed=1)
+    cut = datasets.load("mnist", train_size=5, validation_size=np.int32(5), test_size=5, seed=1)
     for part, of, places in (
         (cut.train, whole.train, [5312, 23145, 34856, 45677, 54898]),
         (cut.validation, whole.train, [6577, 18394, 18987, 23526, 39704]),
@@ -53,14 +53,6 @@ def test_train_and_validation_share_no_image_and_make_up_the_whole():
     assert train | validation == keys(datasets.load("mnist").train)
 
 
-def test_the_seed_decides_what_is_drawn():
-    sizes = {"train_size": np.int32(100), "validation_size": 100, "test_size": np.uint8(100)}
-    first, again, other = (datasets.load("mnist", **sizes, seed=seed) for seed in (3, 3, 4))
-    for part in PARTS:
-        assert np.array_equal(getattr(first, part).images, getattr(again, part).images)
-        assert keys(getattr(first, part)) != keys(getattr(other, part))
-
-
 def test_one_size_does_not_change_what_another_draws():
     small = datasets.load("mnist", train_size=100, validation_size=500, test_size=100)
     large = datasets.load("mnist", train_size=40_000, validation_size=500)
@@ -76,14 +68,12 @@ def test_one_size_does_not_change_what_another_draws():
         ({"name": "mnits"}, "'mnits'. Known: mnist"),
         ({"name": "caltech101"}, "use datasets.stream('caltech101', image_size=...)"),
         ({"train_size": 0}, "train_size for mnist is 0, expected a whole number from 1 to 60000"),
-        ({"train_size": 10.0}, "train_size "),
         ({"test_size": 10_001}, "from 1 to 10000"),
         ({"validation_size": -1}, "validation_size for mnist is -1"),
         ({"validation_size": 60_000}, "from 0 to 59999"),
         ({"train_size": 55_000, "validation_size": 5_001}, "exceed the 60000 training images"),
         ({"seed": 2**32}, "seed"),
         ({"sample": "no"}, "sample "),
-        ({"size": 10}, "size"),
         ({"sample": True}, "no sample of mnist: the repository carries it whole"),
         ({"name": "fashion_mnist", "sample": True, "train_size": 2501}, "from 1 to 2500"),
     ],

@@ -9,26 +9,13 @@ import pytest
 import tensorflow as tf
 
 from cnnlib import datasets
-from cnnlib.datasets import caltech, download, streams
+from cnnlib.datasets import caltech, streams
 from cnnlib.errors import InputError
 
 
-@pytest.fixture(scope="module")
-def both(archives, tmp_path_factory):
-    """A data folder with both Caltech sets, prepared in part from the small archives."""
-    folder = tmp_path_factory.mktemp("data")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CNNLIB_DATA", str(folder))
-        patch.setattr(download, "_check_archive", lambda *given: None)
-        for name, path in archives.items():
-            datasets.prepare(name, path)
-    return folder
-
-
 @pytest.fixture
-def prepared(both, published, monkeypatch):
-    monkeypatch.setenv("CNNLIB_DATA", str(both))
-    return both / "tfds"
+def prepared(prepared_archives, published, monkeypatch):
+    monkeypatch.setenv("CNNLIB_DATA", str(prepared_archives))
 
 
 def contents(dataset):
@@ -124,33 +111,16 @@ def test_the_middle_is_taken():
     assert resized(wide.transpose(1, 0, 2), (5, 5)).min() == 200
 
 
-def test_a_flipped_bit_is_never_an_image(archives, published):
-    folder = datasets.prepare("caltech101", archive=archives["caltech101"])
-    (shard,) = folder.glob("*-train.tfrecord-*")
-    content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 1
-    shard.write_bytes(content)
-    with pytest.raises(tf.errors.DataLossError):
-        contents(single("caltech101", "train"))
-    shard.write_bytes(content[:-100])
-    with pytest.raises(datasets.Damaged, match=shard.name):
-        single("caltech101", "test")
-    assert datasets.status("caltech101").state == "damaged"
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"split": "val"}, "split "),
         ({"image_size": 0}, "image_size "),
-        ({"image_size": "224"}, "image_size "),
         ({"image_size": 10**9}, "image_size"),
         ({"batch_size": 0}, "batch_size "),
         ({"shuffle": "no"}, "shuffle "),
-        ({"seed": -1}, "seed "),
         ({"name": "imagenet", "sample": True}, "there is no sample of imagenet"),
         ({"sample": True, "split": "test"}, "there are no test images of caltech101 in the sample"),
-        ({"name": "cifar100", "sample": True}, "there are no train images of cifar100"),
     ],
 )
 def test_bad_arguments(options, says):
@@ -159,26 +129,26 @@ def test_bad_arguments(options, says):
     assert says in str(caught.value)
 
 
-class TestBatchesOfArrays:
-    @pytest.mark.parametrize(("n", "sizes"), [(10, [4, 4, 2]), (8, [4, 4]), (3, [3])])
-    def test_they_are_the_arrays_in_their_order(self, n, sizes):
-        images, labels = np.random.RandomState(0).rand(n, 2, 3).astype("float32"), np.arange(n)
-        found = list(streams.batches(images, labels, 4).as_numpy_iterator())
-        assert [len(batch) for batch, _ in found] == sizes == [len(batch) for _, batch in found]
-        np.testing.assert_array_equal(np.concatenate([batch for batch, _ in found]), images)
-        np.testing.assert_array_equal(np.concatenate([batch for _, batch in found]), labels)
+@pytest.mark.parametrize(("n", "sizes"), [(10, [4, 4, 2]), (8, [4, 4]), (3, [3])])
+def test_batches_of_arrays_are_the_arrays_in_their_order(n, sizes):
+    images, labels = np.random.RandomState(0).rand(n, 2, 3).astype("float32"), np.arange(n)
+    found = list(streams.batches(images, labels, 4).as_numpy_iterator())
+    assert [len(batch) for batch, _ in found] == sizes == [len(batch) for _, batch in found]
+    np.testing.assert_array_equal(np.concatenate([batch for batch, _ in found]), images)
+    np.testing.assert_array_equal(np.concatenate([batch for _, batch in found]), labels)
 
-    def test_a_pass_copies_nothing_and_leaves_nothing_in_memory(self):
-        images, labels = np.ones((1_000, 12_500), "float32"), np.zeros(1_000, "int64")  # 50 MB
-        used = psutil.Process().memory_info
-        gc.collect()
-        gc.disable()  # what is left in cycles stays, as it does in a loop that makes few objects
-        try:
+
+def test_a_pass_over_arrays_copies_nothing_and_leaves_nothing_in_memory():
+    images, labels = np.ones((1_000, 12_500), "float32"), np.zeros(1_000, "int64")  # 50 MB
+    used = psutil.Process().memory_info
+    gc.collect()
+    gc.disable()  # what is left in cycles stays, as it does in a loop that makes few objects
+    try:
+        for _ in streams.batches(images, labels, 128):
+            pass
+        before = used().rss
+        for _ in range(8):
             for _ in streams.batches(images, labels, 128):
-                pass
-            before = used().rss
-            for _ in range(8):
-                for _ in streams.batches(images, labels, 128):
-                    assert used().rss - before < images.nbytes
-        finally:
-            gc.enable()
+                assert used().rss - before < images.nbytes
+    finally:
+        gc.enable()

@@ -9,7 +9,7 @@ from scipy import signal, stats
 from cnnlib import models
 from cnnlib.models import winograd
 from cnnlib.models.cifar10 import DualPath, GroupedConv2D, Whitening
-from cnnlib.models.layers import RBFLoss, RBFOutput, TableConvolution, TrainableSubsampling
+from cnnlib.models.layers import TableConvolution, TrainableSubsampling
 from cnnlib.models.norm import BatchNorm, gelu
 from cnnlib.models.winograd import FastConv2D
 
@@ -102,44 +102,21 @@ class TestWinograd:
         FastConv2D(4, 3, padding="same")(normal(1, 8, 8, 128), training=True)
         assert not taken
 
-    @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-    @pytest.mark.parametrize("shape", [(4, 4, 256), (2, 2, 256), (8, 8, 128)])
-    def test_it_learns_in_half_precision(self, dtype, shape):
-        """As near to the changes in float32 as the library's own convolution in half precision."""
-        maps, directions = normal(4, *shape), normal(4, *shape[:2], 256, seed=1)
-        kinds = [(FastConv2D, f"mixed_{dtype}"), (keras.layers.Conv2D, f"mixed_{dtype}")]
-        changes = []
-        for kind, policy in (*kinds, (keras.layers.Conv2D, "float32")):
-            layer = kind(256, 3, padding="same", use_bias=False, dtype=policy)
-            _, weights = learned(layer, maps, directions)
-            changes.append(weights[1] - np.random.RandomState(2).normal(1, 0.5, weights[1].shape))
-        own, other = (np.abs(found - changes[2]).max() for found in changes[:2])
-        assert own <= max(1.5 * other, 0.02 * np.abs(changes[2]).max())
-
     def test_vgg16_is_made_of_it(self):
         net = models.VGG16(include_top=False, input_shape=(32, 32, 3))
         assert {type(layer) for layer in net.layers if layer.name[0] == "C"} == {FastConv2D}
 
 
-class TestGroups:
-    @pytest.mark.parametrize("groups", [2, 4, 8])
-    @pytest.mark.parametrize("padding", ["same", "valid"])
-    def test_grouped_equals_that_of_keras(self, groups, padding):
-        options = {"strides": 2, "padding": padding, "bias_initializer": "ones", "groups": groups}
-        images = normal(3, 9, 9, 8)
-        own, other = GroupedConv2D(8, 3, **options), keras.layers.Conv2D(8, 3, **options)
-        own.build(images.shape)
-        other.build(images.shape)
-        assert own.kernel.shape == other.kernel.shape == (3, 3, 8 // groups, 8)
-        other.set_weights(own.get_weights())
-        np.testing.assert_allclose(own(images), other(images), atol=1e-5)
-
-    def test_it_learns_as_keras_layer_does(self):
-        maps, directions = normal(2, 6, 6, 4), normal(2, 4, 4, 6)
-        kinds = (GroupedConv2D, keras.layers.Conv2D)
-        own, other = (learned(kind(6, 3, groups=2), maps, directions)[1] for kind in kinds)
-        for found, expected in zip(own, other, strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize(("groups", "padding", "side"), [(2, "valid", 4), (4, "same", 6)])
+def test_groups_learn_as_keras_layer_does(groups, padding, side):
+    maps, directions = normal(2, 6, 6, 4), normal(2, side, side, 8)
+    options = {"groups": groups, "padding": padding, "bias_initializer": "ones"}
+    own = learned(GroupedConv2D(8, 3, **options), maps, directions)
+    other = learned(keras.layers.Conv2D(8, 3, **options), maps, directions)
+    for found, expected in zip(own[1], other[1], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    outputs = [net.predict_on_batch(maps) for net, _ in (own, other)]
+    np.testing.assert_allclose(*outputs, rtol=1e-3, atol=1e-4)
 
 
 class TestBatchNorm:
@@ -167,15 +144,6 @@ class TestBatchNorm:
         layer.trainable = False
         np.testing.assert_allclose(layer(2 * maps, training=True), layer(2 * maps), atol=1e-5)
         np.testing.assert_allclose(layer.moving_mean, mean, rtol=1e-5)
-
-    def test_half_precision_keeps_its_maps_and_adds_up_in_float32(self):
-        layer = BatchNorm(dtype="mixed_bfloat16", momentum=0.0)
-        maps = keras.ops.cast(self.MAPS + 100, "bfloat16")
-        outputs = layer(maps, training=True)
-        assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
-        np.testing.assert_allclose(layer.moving_mean, array(maps).mean(axis=(0, 1, 2)), rtol=1e-5)
-        variance = array(maps).var(axis=(0, 1, 2))
-        np.testing.assert_allclose(layer.moving_variance, variance, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 1 / 128)])
@@ -226,31 +194,16 @@ def test_half_precision_and_maps_of_any_size_have_the_result_rounded(name, polic
         np.testing.assert_allclose(array(rounded), array(exact), atol=allowed, rtol=0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("mlp-28x28-300-100", "lenet-1", "lenet-4-paper", "lenet-5-paper"),
-        *("boosted-linear-28x28", "cifar10/fast"),
-    ],
-)
-def test_a_net_in_half_precision_gives_whole_logits_and_learns(name, policy):
-    keras.utils.set_random_seed(0)
+@pytest.mark.parametrize("name", ["lenet-1", "lenet-5-paper", "boosted-linear-28x28"])
+def test_a_net_in_half_precision_gives_whole_logits(name):
     whole = models.build(name)
-    keras.config.set_dtype_policy(policy)
+    keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         half = models.build(name)
     finally:
         keras.config.set_dtype_policy("float32")
     half.set_weights(whole.get_weights())
     images = np.random.RandomState(0).uniform(-0.1, 1.2, (8, *whole.input_shape[1:]))
-    images, labels = images.astype("float32"), np.arange(8)
-    expected, found = whole.predict_on_batch(images), half.predict_on_batch(images)
+    expected, found = (net.predict_on_batch(images.astype("float32")) for net in (whole, half))
     assert found.dtype == np.float32
-    tolerance = 0.02 if policy == "mixed_float16" else 0.1
-    assert np.abs(found - expected).max() <= tolerance * max(1, np.abs(expected).max())
-    rbf = isinstance(half.layers[-1], RBFOutput)
-    loss = RBFLoss() if rbf else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    half.compile(keras.optimizers.SGD(1e-3), loss)
-    assert np.isfinite(half.train_on_batch(images, labels))
+    assert np.abs(found - expected).max() <= 0.1 * max(1, np.abs(expected).max())

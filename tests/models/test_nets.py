@@ -15,12 +15,6 @@ NAMES = [
 ]
 
 
-def batch(model, n=8, classes=10):
-    random = np.random.RandomState(0)
-    images = random.uniform(-0.1, 1.175, (n, *model.input_shape[1:])).astype("float32")
-    return images, random.randint(0, classes, n)
-
-
 def loss_of(model):
     rbf = model.name == "lenet-5-paper"
     return models.RBFLoss() if rbf else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -44,19 +38,6 @@ def test_every_net_takes_its_input_format_and_its_gradient_reaches_every_weight(
         assert gradient is not None and np.all(gradient.numpy() != 0), weight.path
 
 
-@pytest.mark.parametrize("name", ["mlp-28x28-300-100", "lenet-1", "lenet-4-paper", "lenet-5-paper"])
-def test_a_net_is_the_same_after_saving_and_learns_on(name, tmp_path):
-    model = models.build(name)
-    images, labels = batch(model)
-    model.compile(keras.optimizers.SGD(0.001), loss_of(model))
-    assert np.isfinite(model.train_on_batch(images, labels))
-    model.save(tmp_path / "net.keras")
-    loaded = keras.saving.load_model(tmp_path / "net.keras")
-    np.testing.assert_array_equal(loaded.predict_on_batch(images), model.predict_on_batch(images))
-    assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
-    assert np.isfinite(loaded.train_on_batch(images, labels))
-
-
 @pytest.mark.parametrize(
     ("function", "layers"),
     [
@@ -74,69 +55,44 @@ def test_layers_are_named_as_in_the_paper(function, layers):
     assert set(squashing) <= {keras.activations.tanh}
 
 
-@pytest.mark.parametrize("connections", ["full", "paper"])
-@pytest.mark.parametrize("name", ["lenet-1", "lenet-4", "lenet-5"])
-def test_lenets_take_colour_images_other_sizes_and_other_classes(name, connections):
+@pytest.mark.parametrize(
+    ("name", "connections"), [("lenet-1", "paper"), ("lenet-4", "paper"), ("lenet-5", "full")]
+)
+def test_nets_take_colour_images_other_sizes_and_other_classes(name, connections):
     options = {"connections": connections, "subsampling": "trainable", "classes": 17}
-    for shape in ((32, 32, 3), [45, 38, 3], np.array([32, 40, 1])):
+    for shape in ((32, 32, 3), np.array([32, 40, 1])):
         assert models.build(name, input_shape=shape, **options).output_shape == (None, 17)
+    model = models.build("mlp-28x28-300", hidden=[5, 4], activation="relu", classes=np.int64(2))
+    dense = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    assert dense == [5, 4, 2] and model.get_layer("X2").activation is keras.activations.relu
 
 
 def test_maximum_pooling_takes_the_largest_of_four():
     model = models.build("lenet-1", subsampling="maximum")
-    images, _ = batch(model, n=2)
+    images = np.random.RandomState(0).uniform(size=(2, *model.input_shape[1:])).astype("float32")
     ends = [model.get_layer(layer).output for layer in ("X1", "S2")]
     before, after = map(np.asarray, keras.Model(model.input, ends)(images))
     expected = before.reshape(2, 12, 2, 12, 2, 4).max(axis=(2, 4))
     np.testing.assert_array_equal(after, expected)
 
 
-def test_mlp_takes_relu_and_a_list():
-    model = models.build("mlp-28x28-300", hidden=[5, 4], activation="relu", classes=np.int64(2))
-    dense = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    assert dense == [5, 4, 2]
-    assert model.get_layer("X2").activation is keras.activations.relu
-
-
-def test_nets_start_equal_for_equal_seeds_only():
-    def start(seed):
-        keras.utils.set_random_seed(seed)
-        return models.build("lenet-5-paper").get_weights()
-
-    assert all(np.array_equal(a, b) for a, b in zip(start(1), start(1), strict=True))
-    assert not np.array_equal(start(1)[0], start(2)[0])
-
-
-def test_scores_are_larger_for_the_better_class():
-    outputs = np.float32([[1, 3], [5, 2]])
-    found = models.scores(models.LeNet5(output="rbf", classes=2), outputs)
-    np.testing.assert_array_equal(found.argmax(axis=1), [0, 1])
-    found = models.scores(models.LeNet5(classes=2), outputs)
-    np.testing.assert_array_equal(found.argmax(axis=1), [1, 0])
-
-
 SHAPE = r"expected \(height, width, channels\)"
 BAD = [
     ("lenet5", {}, "unknown model 'lenet5'. Known: lenet-5, .*linear-20x20"),
     ("cifar10/resnet34", {}, "unknown model 'cifar10/resnet34'. Known: cifar10/resnet"),
-    (None, {}, "unknown model None"),
     ("lenet-5", {"input_shape": (28, 28, 1)}, r"input_shape=\(28, 28, 1\): .*negative"),
     ("lenet-1", {"input_shape": (9, 32, 1)}, "lenet-1 cannot be built with"),
     ("lenet-1", {"input_shape": (28, 28)}, rf"input_shape is \(28, 28\), {SHAPE}"),
-    ("lenet-1", {"input_shape": (28, 28.0, 1)}, SHAPE),
     ("linear-28x28", {"input_shape": (28, 0, 1)}, SHAPE),
-    ("mlp-28x28-300", {"input_shape": 28}, f"input_shape is 28, {SHAPE}"),
     ("mlp-28x28-300", {"hidden": (300, 0)}, "mlp-28x28-300 cannot be built with hidden="),
     ("mlp-28x28-300", {"hidden": 300}, "hidden must be"),
     ("mlp-28x28-300", {"units": 3}, "unknown option of mlp-28x28-300 'units'. Known: hidden"),
     ("lenet-5", {"classes": 10.5}, "classes must be"),
-    ("lenet-5", {"connections": "table"}, "connections must be 'full'"),
     ("lenet-5", {"activation": "tanhh"}, "activation must be 'tanh', 'scaled_tanh' or 'relu'"),
     ("lenet-4", {"connections": "paper"}, 'needs subsampling="trainable"'),
     ("lenet-5-paper", {"classes": 11}, "10 codes"),
     ("cifar10/vgg16", {"input_shape": (28, 28, 3)}, "cifar10/vgg16 cannot be built with"),
     ("cifar10/resnet18", {"widths": (1, 2)}, "Known: input_shape, classes"),
-    ("cifar10/dpn92", {"classes": "ten"}, "classes must be"),
     ("vgg16", {"include_top": "no"}, "include_top must be"),
 ]
 

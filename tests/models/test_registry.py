@@ -1,8 +1,5 @@
 """The declarations of the nets: what they promise, and that they are read without Keras."""
 
-import subprocess
-import sys
-
 import numpy as np
 
 from cnnlib import models, preprocessing, recipes, registry, results
@@ -22,16 +19,6 @@ ROWS = {
 }
 
 
-def test_names_and_plans_do_not_wait_for_keras():
-    program = (
-        "import sys; from cnnlib import registry; "
-        "assert registry.input_format('lenet-5') == '32x32'; "
-        "assert not {'keras', 'tensorflow', 'pandas'} & set(sys.modules), 'not light'"
-    )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-
-
 def test_each_net_is_compared_with_the_row_of_the_lecture():
     for row, nets in ROWS.items():
         assert registry.nets_of_row(row) == nets, row
@@ -41,19 +28,6 @@ def test_each_net_is_compared_with_the_row_of_the_lecture():
     assert cifar10["models"].tolist() == cifar10["row_id"].tolist()  # the names agree
     known = {*ROWS, *cifar10["row_id"]}
     assert {models.net(name).row for name in models.names()} - {None} == known
-
-
-def test_only_nets_for_digits_are_boosted():
-    boosted = {net.members for net in registry.NETS.values() if net.training == "boosting"}
-    digits = {
-        name
-        for name in models.names()
-        if models.net(name).training == "gradient" and models.input_format(name) != "cifar10"
-    }
-    assert boosted == digits and len(boosted) == 15
-    for member in boosted:
-        assert models.input_format(f"boosted-{member}") == models.input_format(member)
-    assert [n for n in models.names() if models.net(n).training == "transfer"] == ["vgg16"]
 
 
 def test_a_boosted_net_is_built_of_three_members_that_vote():

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import datasets, models, preprocessing, recipes, training
+from cnnlib import models
 from cnnlib.errors import InputError
 from cnnlib.models import trained
 
@@ -36,13 +36,6 @@ def test_the_logits_are_those_of_the_whole_file(name, recipe):
     if models.net(name).members:
         first, of_file = (models.members(each)[0].get_layer("C1").kernel for each in (net, whole))
         np.testing.assert_array_equal(first, of_file)
-
-
-def test_a_trained_net_knows_the_digits():
-    test = datasets.load("mnist").test
-    images = preprocessing.prepare_for("lenet-5", recipes.recipe("plain"), test.images[:500])
-    error = training.evaluate(models.load_trained("lenet-5"), images, test.labels[:500])
-    assert error < 2
 
 
 @pytest.mark.parametrize("name", ["cifar10/small", "lenet-5-paper"])
@@ -103,37 +96,29 @@ def test_a_net_of_another_keras_is_read_by_its_weights_or_its_version_is_named(
         models.load(path)
 
 
-@pytest.mark.parametrize("damage", ["empty", "text", "cut", "other"])
+@pytest.mark.parametrize("damage", ["cut", "other"])
 def test_a_damaged_file_is_named(damage, tmp_path, monkeypatch):
-    content = models.trained_path("lenet-5", "plain").read_bytes()
-    if damage == "other":
-        content = models.trained_path("lenet-4", "plain").read_bytes()
-    content = {"empty": b"", "text": b"<html>", "cut": content[:-2000]}.get(damage, content)
+    name = "lenet-4" if damage == "other" else "lenet-5"
+    content = models.trained_path(name, "plain").read_bytes()
     monkeypatch.setattr(trained, "FOLDER", tmp_path)
-    models.trained_path("lenet-5", "plain").write_bytes(content)
+    path = models.trained_path("lenet-5", "plain")
+    path.write_bytes(content[:-2000] if damage == "cut" else content)
     with pytest.raises(InputError, match=r"lenet-5-plain\.keras is not a net .*git checkout"):
         models.load_trained("lenet-5")
-    if damage != "other":
+    if damage == "cut":
         with pytest.raises(InputError, match=r"lenet-5-plain\.keras is not a net"):
-            models.load(tmp_path / "lenet-5-plain.keras")
+            models.load(path)
     with pytest.raises(InputError, match=r"there is no file .*none\.keras"):
         models.load(tmp_path / "none.keras")
 
 
-LACKING = "no trained lenet-5 by the recipe {}. It has: .*lenet-5 by plain"
-
-
-@pytest.mark.parametrize(
-    ("name", "recipe", "message"),
-    [
-        ("lenet5", "plain", "unknown model 'lenet5'. Known: lenet-5"),
-        ("lenet-5", "quick", LACKING.format("'quick'")),
-        ("lenet-5", "../nets/plain", LACKING.format("'../nets/plain'")),
-    ],
-)
-def test_a_net_that_the_course_lacks_is_refused(name, recipe, message):
-    with pytest.raises(InputError, match=message):
-        models.load_trained(name, recipe)
+def test_a_net_that_the_course_lacks_is_refused():
+    with pytest.raises(InputError, match="unknown model 'lenet5'"):
+        models.load_trained("lenet5", "plain")
+    for recipe in ("quick", "../nets/plain"):
+        message = f"no trained lenet-5 by the recipe '{recipe}'. It has: .*lenet-5 by plain"
+        with pytest.raises(InputError, match=message):
+            models.load_trained("lenet-5", recipe)
 
 
 def test_keras_opens_every_saved_net_in_a_fresh_process(tmp_path, net):

@@ -117,12 +117,3 @@ def test_each_result_in_a_sentence_has_its_evidence(path):
     excepted = EXCEPTIONS.get(path.stem, {})
     assert not [text for written, text in missing.items() if written not in excepted]
     assert not excepted.keys() - missing.keys(), "exceptions that nothing needs"
-
-
-def test_what_counts_as_a_result():
-    text = "LeNet-5 of 1998 sees 28x28 pixels: 0.95 %, `0.3`, 61,706 weights, 24 · 24 = 576 places."
-    assert list(claims(text)) == ["0.95", "61,706", "576"]
-    assert computed(text) == {Decimal(576)} and not computed("24 · 24 = 577")
-    shown = numbers("error 7.43 %, 51,050 parameters")
-    assert all(is_shown(each, shown) for each in ("7.43", "7.4", "7", "51,050", "51,000"))
-    assert not any(is_shown(each, shown) for each in ("7.5", "7.44", "51,060", "50,000"))

@@ -47,13 +47,7 @@ def test_mcnemar_of_nets_that_err_on_the_same_images():
     assert results.mcnemar(correct, correct) == (1.0, 0, 0, 2, 1)
 
 
-@pytest.mark.parametrize(
-    "a, b",
-    [
-        (np.ones(3, bool), np.ones(4, bool)),
-        (np.ones(3, int), np.ones(3, bool)),  # labels instead of "right or wrong"
-    ],
-)
-def test_mcnemar_refuses(a, b):
-    with pytest.raises(InputError, match="bool arrays"):
-        results.mcnemar(a, b)
+def test_mcnemar_refuses_other_lengths_and_labels_instead_of_right_or_wrong():
+    for a in (np.ones(4, bool), np.ones(3, int)):
+        with pytest.raises(InputError, match="bool arrays"):
+            results.mcnemar(a, np.ones(3, bool))

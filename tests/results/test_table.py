@@ -6,9 +6,8 @@ import math
 import numpy as np
 import pandas
 import pytest
-from PIL import Image
 
-from cnnlab import experiment, ledger, manifest, notebooks, readme, results_listing
+from cnnlab import experiment, ledger, manifest, readme, results_listing
 from cnnlab.readme import BEGIN, END
 from cnnlab.site import result_pages
 from cnnlib import datasets, results, storage
@@ -63,7 +62,6 @@ def test_settings_are_kept_apart_in_the_lectures_order(run):
         {"model": "lenet-5-paper"},
         {"protocol": "distorted", "train_images": 600000},
         {"recipe": "quick", "train_images": 6000, "epochs": 3},
-        {"recipe": "quick", "epochs": 3},
         {"epochs": 1},
         {},
         {"model": "lenet-1"},
@@ -73,7 +71,6 @@ def test_settings_are_kept_apart_in_the_lectures_order(run):
     assert [[line[name] for name in names] for line in lines_of("LeNet-5")] == [
         ["lenet-5", "distorted", "standard", 600000, 20],
         ["lenet-5", "plain", "quick", 6000, 3],
-        ["lenet-5", "plain", "quick", 60000, 3],
         ["lenet-5", "plain", "standard", 60000, 1],
         ["lenet-5", "plain", "standard", 60000, 20],
         ["lenet-5-paper", "plain", "standard", 60000, 20],
@@ -113,14 +110,6 @@ def test_runs_of_this_machine_have_lines_of_their_own_in_every_form(run, tmp_pat
     assert f"**{published}**" in (tmp_path / "site" / page).read_text(encoding="utf-8")
 
 
-def test_an_error_is_brought_to_the_published_metric(run):
-    net = CIFAR | {"model": "cifar10/resnet18"}
-    ledger.record(**run(**net | {"seed": 0, "value": 94.0}))
-    ledger.record(**run(**net | {"seed": 1, "value": 5.0, "metric": "test_error_percent"}))
-    (line,) = lines_of("ResNet18", "cifar10")
-    assert (line["published"], line["measured_mean"]) == (93.02, 94.5)
-
-
 def test_a_net_that_the_lecture_does_not_have_comes_last(run):
     for seed, value in enumerate([93.0, 94.0]):
         ledger.record(**run(**CIFAR, model="cifar10/fast", seed=seed, value=value))
@@ -146,9 +135,10 @@ def test_what_a_net_kept_in_float16_reaches_stands_below_the_table(tmp_path, mon
 
 def test_what_is_not_measured_names_the_command_that_measures_it():
     for benchmark in ("mnist", "cifar10"):
+        table = results.recap_markdown(benchmark)
         for line in results.lines(benchmark):
             command = results.command(line["model"], benchmark)
-            assert f"| not measured here | `{command}` |" in results.recap_markdown(benchmark)
+            assert f"| not measured here | `{command}` |" in table
             *_, net, dataset, _, recipe = command.split()
             assert experiment.plan(net, dataset, recipe)["recipe"] == recipe
 
@@ -177,7 +167,7 @@ def test_markdown(run):
     assert "published accuracy %" in results.recap_markdown("cifar10")
 
 
-@pytest.mark.parametrize("name", datasets.names())
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100"])
 def test_the_listing_fits_a_terminal(name, run, monkeypatch):
     monkeypatch.setattr(results, "MEASURED", storage.DATA / "measured")
     ledger.record(**run(recipe="plain,epochs=123,learning_rate=0.00123456789"))
@@ -272,14 +262,3 @@ def test_update_readme_writes_the_ledger_between_the_markers(run, path):
     path.write_text(text.replace(END, ""), encoding="utf-8")
     with pytest.raises(InputError, match=f"lacks the line {END}"):
         readme.update_readme(path)
-
-
-def test_every_notebook_has_a_thumbnail_in_the_readme(tmp_path):
-    shown = (storage.ROOT / "README.md").read_text(encoding="utf-8")
-    paths = readme.make_thumbnails(tmp_path)
-    assert [path.stem for path in paths] == [name[:2] for name in notebooks.names()]
-    for path in paths:
-        with Image.open(path) as picture:
-            assert max(picture.width / 220, picture.height / 140) == pytest.approx(1, abs=0.01)
-            assert len(np.unique(np.asarray(picture.convert("L")))) > 10
-        assert f"{readme.THUMBNAILS}/{path.name}" in shown

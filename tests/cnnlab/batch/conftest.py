@@ -1,8 +1,6 @@
 """A batch file and a notebook beside it."""
 
-import nbformat
 import pytest
-from nbformat import v4
 
 
 @pytest.fixture
@@ -18,13 +16,8 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def new_notebook(tmp_path):
+def new_notebook(tmp_path, write_notebook):
     """A function that writes net.ipynb: a cell of parameters, and one cell of code."""
-
-    def write(parameters, code):
-        cells = [v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})]
-        nb = v4.new_notebook(cells=[*cells, v4.new_code_cell(code)])
-        nbformat.write(nb, tmp_path / "net.ipynb")
-        return tmp_path / "net.ipynb"
-
-    return write
+    return lambda parameters, code: write_notebook(
+        tmp_path / "net.ipynb", code, parameters=parameters
+    )

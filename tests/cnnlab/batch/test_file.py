@@ -49,6 +49,8 @@ def test_notebooks_of_the_course_go_by_their_names(write):
     for given, found in (("all", names), ("01", names[:1]), (path, names[:1])):
         runs_of = batch.read(write(f"- notebook: {{path: {given}}}\n"))
         assert [run.notebook for run in runs_of] == found
+    for path in (storage.ROOT / "batches").glob("*.yaml"):
+        assert batch.read(path)
 
 
 def test_limits_hold_for_the_items_below_and_an_item_may_have_its_own(write):
@@ -91,12 +93,10 @@ MISTAKES = [
         for value, got in [("0", "0"), ("true", "True"), ("[]", "[]"), ("0x10", "'0x10'")]
     ),
     (train("\n  [0, x]"), ":2: seeds: expected a valid integer, got 'x'"),
-    (train("[4294967296]"), ":1: train: seed must be a whole number from 0 to"),
     (train("2, train_size: 60001"), ":1: train: train_size must be a whole number from 1 to the"),
     (train("[1, 1]"), ":1: train: lenet-5 mnist plain seed 1 is already in the file"),
     (TRAIN.replace("mnist", "caltech101"), ":1: train: lenet-5 takes images of 28x28 or 32x32"),
     (TRAIN + "- notebook:\n    path: nett\n", ":3: path: unknown notebook 'nett'"),
-    (NOTEBOOK + "    grid:\n      epochs: 1\n", ":4: epochs: expected a valid list, got 1"),
     (NOTEBOOK + "    grid:\n      epochs: []\n", ":4: epochs: List should have at least 1 item"),
     (NOTEBOOK + "    grid:\n      epoch: [1]\n", ":4: epoch: net.ipynb has no parameter 'epoch'. "),
     (NOTEBOOK + "    grid:\n      rate: [1, x]\n", ":4: rate: rate of net.ipynb must be a number"),
@@ -141,13 +141,6 @@ def test_mistakes_say_where_and_what_within_a_second(write, notebook, text, mess
     assert len(str(error.value)) < len(str(path)) + 1500 and time.process_time() - started < 1
 
 
-@pytest.mark.parametrize(
-    "path", sorted((storage.ROOT / "batches").glob("*.yaml")), ids=lambda path: path.name
-)
-def test_the_batch_files_of_the_repository(path):
-    assert batch.read(path)
-
-
 def test_an_id_has_what_determines_the_result_and_nothing_else(write, notebook, monkeypatch):
     path = write(NOTEBOOK + "    parameters: {epochs: 5}\n")
     (run,) = batch.read(path)
@@ -169,18 +162,6 @@ def test_an_id_has_what_determines_the_result_and_nothing_else(write, notebook, 
     nb.cells[1].source += "\nprint(1)"
     nbformat.write(nb, notebook)
     assert id_is_new()
-
-
-def test_two_notebooks_of_one_file_name_are_two_runs_unless_they_are_equal(write, notebook):
-    """An id names the executed notebook, and its copy."""
-    other = notebook.parent / "b" / "net.ipynb"
-    other.parent.mkdir()
-    path = write("- notebook: {path: net.ipynb}\n- notebook: {path: b/net.ipynb}\n")
-    other.write_text(notebook.read_text().replace("step", "another step"))
-    assert len({run.id for run in batch.read(path)}) == 2
-    other.write_text(notebook.read_text())
-    with pytest.raises(InputError, match=r":2: notebook: net is already in the file"):
-        batch.read(path)
 
 
 def test_a_thousand_runs_are_planned_without_keras(write, notebook):
