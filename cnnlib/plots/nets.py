@@ -349,8 +349,8 @@ def _draw_block(axis: Axes, model: Any) -> tuple[str, int]:
             axis.plot([0, right, right], y, color=EDGE, linewidth=1, marker="")
             edge = 0.06 * max(map(len, lines)) + 0.15
             axis.annotate("", (edge, -end), (right, -end), arrowprops=ARROW)
-            text = "\n".join(beside).replace(", ", "\n") or "as it is"
-            axis.text(right + 0.1, sum(y[1:]) / 2, text, va="center", fontsize=8)
+            text = "\n".join(beside).replace(", ", "\n")
+            axis.text(right + 0.1, -start - 0.8, text, va="top", fontsize=8)
             right += 0.3
             origin = f"box {start}" if start else "the block's input"
             words[-1] += f" with {origin} by {', '.join(beside)}" if beside else f" with {origin}"
@@ -391,12 +391,9 @@ def _rows(layers: Sequence[Any]) -> list[tuple[str, list[str], list[tuple[int, l
                     beside.insert(0, _words_in_box(named[other], side))
                 other = _formers(named[other])[0]
             rows[-1][2].append((at.get(other, 0), beside))
-    return [(kind, _folded(lines), sides) for kind, lines, sides in rows]
-
-
-def _folded(lines: list[str]) -> list[str]:
-    """Return the words of a layer on a line, and those of what follows it on another."""
-    return [lines[0], ", ".join(lines[1:])] if len(lines) > 1 else lines
+    for _, lines, _ in rows:
+        lines[1:] = [", ".join(lines[1:])] * (len(lines) > 1)  # what follows a layer, on one line
+    return rows
 
 
 def _inputs(layer: Any) -> list[Any]:
