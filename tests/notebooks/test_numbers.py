@@ -50,7 +50,6 @@ EXCEPTIONS = {
         "48": "half of 96",
     },
     "09_benchmark_recap": {
-        "5,000": "the limit that the capstone sets",
         "25,000": "training images that Tan & Le (2019) set aside",
     },
 }
