@@ -10,7 +10,7 @@ batches of CIFAR-10's images: 30 steps. Rows go to data/measured/costs.csv, whic
 each as soon as it is measured: a run that was stopped goes on where it was. `--again` measures anew
 what is there. `busy_cores` says how many cores other programs kept busy in the three seconds
 before: above about 0.5, only the order of magnitude of a speed says something. Needs CIFAR-10
-(README.md, "Where the bytes come from"). Not for Windows."""
+(README.md, "Where the data comes from"). Not for Windows."""
 
 import argparse
 import csv
