@@ -148,3 +148,12 @@ def test_what_a_page_shows_of_a_notebook():
     nb = new_notebook(cells=cells)
     assert notebook_pages.title_of(nb, "name") == "A | B"
     assert notebook_pages.title_of(new_notebook(), "name") == "name"
+
+
+def test_checks_and_set_up_are_folded_and_marks_for_tests_are_gone(tmp_path):
+    sources = ["# NBVAL_CHECK_OUTPUT\nx", "exercises.check(answer_1, 'sealed')"]
+    path = tmp_path / "n.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(each) for each in sources]), path)
+    title, plain, check = notebook_pages.prepared(path, "n").cells
+    assert (title.source, plain.source) == ("# n", "x") and "tags" not in plain.metadata
+    assert check.metadata["tags"] == ["hide-input"]
