@@ -148,7 +148,9 @@ def test_rbf_loss_stays_finite_for_far_codes_and_is_saved_with_its_constant():
     np.testing.assert_allclose(loss, [2000 - 0.1, np.log(np.exp(-0.1) + 1)], rtol=1e-6)
 
 
-def test_lenet4_table_is_as_its_comment_says():
+def test_tables_connect_each_map_as_often_as_any_other():
+    """Table I of the paper has ten crosses in each row; LeNet-4's table is as its comment says."""
+    assert np.bincount(np.concatenate(LENET5_TABLE)).tolist() == [10] * 6
     assert len(LENET4_TABLE) == len({tuple(inputs) for inputs in LENET4_TABLE}) == 16
     assert all(len(set(inputs)) == 3 for inputs in LENET4_TABLE)
     assert np.bincount(np.ravel(LENET4_TABLE)).tolist() == [6] * 8
