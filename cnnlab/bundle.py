@@ -95,9 +95,7 @@ def _opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
     Raises:
         InputError: it is no zip, or one that `pack` has not written.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is not a file: give the path of the bundle")
-    size = path.stat().st_size
+    size = storage.existing_file(path).stat().st_size
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:  # whatever zipfile makes of an altered directory

@@ -107,6 +107,9 @@ def run(
 
     defaults = {p.name: p.default for p in notebooks.parameters(notebook)}
     parameters = notebooks.read_values(file) if file else {}
+    given = [name for name, _ in values]
+    if twice := [name for name in given if given.count(name) > 1]:
+        raise InputError(f"the parameter {twice[0]} is given twice")
     parameters |= {name: notebooks.parse(text, defaults.get(name)) for name, text in values}
     click.echo(f"Executed notebook: {notebooks.run(notebook, parameters, output)}")
 

@@ -154,7 +154,7 @@ def _check_images(net, recipe, info):
         raise InputError(
             f"the recipe {recipe.name} begins with images of {recipe.small_size}x"
             f"{recipe.small_size} pixels, which {net.name} cannot take: set small_epochs=0, such "
-            f"as {recipe.name},small_epochs=0"
+            f"as {recipe.changed(small_epochs=0).name}"
         )
     if recipe.protocol == "deslanted" and info.image_shape[2] != 1:
         raise InputError(

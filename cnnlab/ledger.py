@@ -114,7 +114,8 @@ def remove(run_ids: Iterable[str]) -> list[pathlib.Path]:
     run that this machine does not have.
     """
     local = results.read_local()
-    removed = [path for run in run_ids for path in files_of(check_name("run", run, local))]
+    runs = [check_name("run", run, local) for run in dict.fromkeys(run_ids)]
+    removed = [path for run in runs for path in files_of(run)]
     for path in removed:
         path.unlink()
     return removed
@@ -162,7 +163,7 @@ def publish(run_ids: Iterable[str] = (), recipe: str | None = None) -> tuple[lis
 def _chosen(local, run_ids, recipe):
     """Return the run_ids that `publish` takes."""
     if run_ids:
-        return [check_name("run", run, local) for run in run_ids]
+        return [check_name("run", run, local) for run in dict.fromkeys(run_ids)]
     if recipe is not None:
         check_name("recipe", recipe, {row["recipe"] for row in local.values()})
     found = []

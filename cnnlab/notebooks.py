@@ -139,7 +139,7 @@ def _assignments(source: str, where: str) -> list[Parameter]:
         line = getattr(error, "lineno", None) or line
         text = "".join(source.splitlines()[line - 1 : line])
         raise InputError(
-            f"{where}, line {line} of the parameters cell: `{text}` must be `name = literal`"
+            f"{where}, line {line} of the parameters cell: {shown(text)} must be `name = literal`"
         ) from error
     return found
 
@@ -259,8 +259,9 @@ def check_training(notebook: str | os.PathLike[str], values: dict[str, Any]) -> 
         info = datasets.info(dataset.removesuffix("-sample"))
         counts = embedded.find(info, dataset.endswith("-sample")) or info
         most = {"train_size": counts.train_count, "test_size": counts.test_count, "seed": 2**32 - 1}
+        least = {"large": 32, "epochs": int("recipe" not in known)}
         for name, value in known.items():
-            low = 1 if name == "epochs" and "recipe" not in known else 0
+            low = least.get(name, 0)
             if isinstance(value, int | float) and not low <= value <= most.get(name, value):
                 limit = f" to {most[name]}" if name in most else ""
                 raise InputError(f"{name} must be a number from {low}{limit}, got {value}")

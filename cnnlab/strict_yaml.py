@@ -5,12 +5,12 @@ numbers in other notations (0x10, 010, 1:30) stay text, which a check of types t
 """
 
 import os
-import pathlib
 import re
 from typing import Any
 
 import yaml
 
+from cnnlib import storage
 from cnnlib.errors import InputError, shown
 
 MAX_DEPTH = 20  # mappings and lists inside each other
@@ -32,7 +32,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Any, Lines]:
         InputError: the file is not valid, with `file:line:` and the reason.
         OSError: the file cannot be read.
     """
-    text = pathlib.Path(path).read_bytes()
+    text = storage.existing_file(path).read_bytes()
     lines: Lines = {(): 1}
     try:
         depth = 0  # is looked at beforehand: libyaml's composer recurses without a limit

@@ -47,11 +47,18 @@ def prepare() -> None:
 
 def load_keras() -> None:
     """Import Keras without the notes that TensorFlow's C++ code writes to stderr meanwhile."""
-    if "keras" not in sys.modules:
+    if "keras" in sys.modules:
+        return
+    try:
         with without_stderr():
             import keras
 
             keras.distribution.list_devices()  # "no CUDA driver" is among the notes
+    except Exception as error:  # what the user's settings make of it
+        raise InputError(
+            f"Keras cannot start ({type(error).__name__}: {error}): look at the variable "
+            "KERAS_BACKEND, and at keras.json in ~/.keras or in the folder KERAS_HOME"
+        ) from error
 
 
 @contextlib.contextmanager

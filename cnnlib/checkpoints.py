@@ -39,7 +39,7 @@ def read(
     Raises:
         InputError: if the file is damaged or cannot be read, or is of another run.
     """
-    path = pathlib.Path(path)
+    path = storage.existing_file(path)
     if not path.exists():
         return None
     again = "delete it to train from the start"

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from cnnlib import datasets, preprocessing, registry, results
+from cnnlib import datasets, preprocessing, registry, results, storage
 from cnnlib.errors import InputError, check_name
 
 if TYPE_CHECKING:
@@ -99,9 +99,10 @@ def decode(path: str | os.PathLike) -> np.ndarray:
     16-bit and float pictures are scaled by their range. Transparent pixels become paper: white
     behind dark ink, black behind bright ink. Raises InputError as `read_picture`.
     """
+    storage.existing_file(path)
     try:
         with open(path, "rb") as file:
-            if file.read(12)[4:] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"):
+            if file.read(10)[4:] in (b"ftyphe", b"ftypmi", b"ftypms"):  # heic, hevc, mif1, ...
                 raise ValueError("it is a HEIC file, as telephones make them: save it as JPEG")
         with warnings.catch_warnings():  # Pillow warns at half of its size limit
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -129,6 +130,8 @@ def _levels(picture: Image.Image) -> np.ndarray:
         picture = ImageOps.exif_transpose(picture)
     if picture.mode[0] in "FI":  # more than eight bits a pixel
         deep = np.asarray(picture, np.float64)
+        if not np.isfinite(deep).all():
+            raise ValueError("some of its levels are no finite numbers")
         scaled = 255 * (deep - deep.min()) / (np.ptp(deep) or 1)
         picture = Image.fromarray(scaled.astype(np.float32))
     elif "transparency" in picture.info or picture.mode.lower().endswith("a"):

@@ -17,7 +17,7 @@ NAME = "SHA256SUMS"
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Return the content of a file; one of data/ that is not as published raises Damaged."""
-    path = pathlib.Path(path)
+    path = storage.existing_file(path)
     name = name_of(path)
     if name is None:
         return path.read_bytes()

@@ -128,7 +128,7 @@ def read_local() -> dict[str, dict[str, Any]]:
     # Not what macOS writes beside a file on a foreign disk, ._<name>.
     for path in sorted(local_file("any").parent.glob("[!.]*.json")):
         try:
-            row = check_row(json.loads(path.read_text(encoding="utf-8")))
+            row = check_row(json.loads(integrity.read_text(path)))
             if row["run_id"] != path.stem:
                 raise InputError(f"it holds the run {row['run_id']}")
         except FileNotFoundError:  # another process has just published it
@@ -176,7 +176,10 @@ def read_predictions(dataset: str, run_id: str) -> np.ndarray | None:
         if integrity.exists(path):
             try:
                 with np.load(io.BytesIO(integrity.read_bytes(path)), allow_pickle=False) as arrays:
-                    return arrays["predictions"].astype(np.int64)
+                    found = arrays["predictions"]
+                    if found.dtype.kind != "u" or found.ndim != 1:
+                        raise ValueError(f"{found.dtype} {found.shape} is no class of each image")
+                    return found.astype(np.int64)
             except (ValueError, KeyError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as e:
                 raise _damaged("predictions", path, e) from e
     return None

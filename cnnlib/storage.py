@@ -25,7 +25,10 @@ ABANDONED = 3600
 def folder_from(variable: str) -> pathlib.Path | None:
     """Return the folder that a variable names; a relative path starts at the checkout."""
     text = os.environ.get(variable)
-    return ROOT / pathlib.Path(text).expanduser() if text else None
+    try:
+        return ROOT / pathlib.Path(text).expanduser() if text else None
+    except RuntimeError as error:  # ~somebody
+        raise InputError(f"{variable} is {text!r}, and there is no such home folder") from error
 
 
 def results_folder() -> pathlib.Path:
@@ -47,6 +50,16 @@ def make_folder(folder: str | os.PathLike[str]) -> pathlib.Path:
             "CNNLIB_RESULTS is where results go, CNNLIB_DATA where data sets go."
         ) from error
     return folder
+
+
+def existing_file(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Return the path of a file to be read; reading a pipe or a device may never end.
+
+    Raises InputError if something else is there. That nothing is there, reading will say.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path} is a folder, a pipe or a device: give the path of a file")
+    return pathlib.Path(path)
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> pathlib.Path:

@@ -175,6 +175,13 @@ def test_progress_is_told_and_a_folder_of_another_run_is_refused(images, labels,
         train(images, labels, folder=tmp_path, wanted=120)
     with pytest.raises(InputError, match=r"net-1.npz is of another net, recipe, seed or data"):
         train(images, labels, folder=tmp_path, seed=6)
+    path = tmp_path / "patterns-2.npz"
+    content = path.read_bytes()
+    flipped = content[:99] + bytes([content[99] ^ 1]) + content[100:]
+    for damaged in (b"", b"{}", content[:-40], flipped, (tmp_path / "net-1.npz").read_bytes()):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"patterns-2.npz (cannot be read|is of another)"):
+            train(images, labels, folder=tmp_path)
 
 
 def test_nets_2_and_3_are_asked_only_where_net_1_is_not_confident(nets, images):

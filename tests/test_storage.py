@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from cnnlib import storage
+from cnnlab import batch, bundle, notebooks
+from cnnlib import checkpoints, datasets, digits, integrity, models, results, storage
 from cnnlib.datasets.prepared import data_folder
 from cnnlib.errors import InputError
 
@@ -91,3 +92,35 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path):
         os.utime(path, (hours_ago, hours_ago))
     storage.write_atomically(tmp_path / "row.json", "{}")
     assert sorted(each.name for each in tmp_path.iterdir()) == [fresh.name, "row.json", other.name]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        integrity.read_text,
+        batch.read,
+        notebooks.read_values,
+        digits.read_picture,
+        models.load,
+        lambda path: bundle.unpack(path),
+        lambda path: checkpoints.read(path, {}),
+        lambda path: datasets.prepare("caltech256", path),
+    ],
+)
+def test_no_door_waits_for_a_pipe(read, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for path in tmp_path.iterdir():
+        with pytest.raises(InputError, match=f"{path.name} is a folder, a pipe or a device"):
+            read(path)
+
+
+def test_a_row_in_the_results_may_begin_with_a_byte_order_mark_and_may_not_be_a_pipe(tmp_path):
+    assert (
+        integrity.read_text(storage.write_atomically(tmp_path / "a", "\ufeffairplane"))
+        == "airplane"
+    )
+    storage.make_folder(results.local_file("any").parent)
+    os.mkfifo(results.local_file("any"))
+    with pytest.raises(InputError, match="is a folder, a pipe or a device"):
+        results.read_local()

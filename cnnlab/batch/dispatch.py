@@ -136,11 +136,17 @@ def _outcome(future, run, copies):
 @contextlib.contextmanager
 def _client(scheduler, workers, count):
     """Yield (Dask client, runs at a time, bytes for all or None, address of the dashboard)."""
-    import dask
-    import distributed
-    from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
-
+    try:  # both read the user's files and variables
+        import dask
+        import distributed
+        from dask.system import CPU_COUNT
+        from distributed.system import MEMORY_LIMIT
+    except Exception as error:
+        reason = str(error).partition(", original")[0]
+        raise InputError(
+            f"Dask does not take its own configuration ({reason}): mend or remove that file, in "
+            "~/.config/dask, /etc/dask or DASK_CONFIG, or the variables DASK_..."
+        ) from error
     # That a run was killed, or a scheduler lost, is told by this command itself.
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

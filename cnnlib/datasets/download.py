@@ -144,8 +144,8 @@ def _check_archive(info: Info, archive: str | os.PathLike[str]) -> None:
     if info.name not in DIGESTS:
         known = " and ".join(DIGESTS)
         raise InputError(f"{info.name} is not made of an archive of yours: only {known} are")
-    if not os.path.isfile(archive):
-        raise InputError(f"{archive} is not a file: give the path of the archive")
+    if not storage.existing_file(archive).exists():
+        raise InputError(f"there is no file {archive}")
     if problem := _problem(archive, DIGESTS[info.name]):
         raise InputError(
             f"{archive} is not the published archive of {info.title}: {problem}. Download it again "

@@ -85,7 +85,7 @@ def load_trained(name: str, recipe: str = "plain") -> keras.Model:
 
 def load(path: str | os.PathLike) -> keras.Model:
     """Return the net saved in a .keras file, or raise InputError."""
-    path = pathlib.Path(path)
+    path = storage.existing_file(path)
     if not integrity.exists(path):
         raise InputError(f"there is no file {path}")
     with _readable(path):

@@ -205,7 +205,7 @@ def test_a_full_disk_leaves_nothing_behind(path, packed, monkeypatch):
 def test_what_is_not_packed_and_paths_that_are_no_bundle(path, tmp_path):
     os.mkfifo(tmp_path / "pipe.zip")
     for each in (tmp_path / "pipe.zip", tmp_path):
-        with pytest.raises(InputError, match="is not a file"):
+        with pytest.raises(InputError, match="is a folder, a pipe or a device"):
             bundle.unpack(each)
     with pytest.raises(FileNotFoundError):
         bundle.unpack(tmp_path / "no.zip")

@@ -125,7 +125,8 @@ def test_deslanted_images_are_trained_and_tested_on_deslanted():
         (("lenet-5", "mnist", "plain", 0, 70000), "from 1 to the 60000 training images"),
         (("lenet-1", "fashion_mnist"), "takes MNIST's size-normalised digits"),
         (("cifar10/vgg16", "cifar10", "short"), "such as short,small_epochs=0$"),
-        (("cifar10/fast", "cifar10", "short,small_size=8"), "short,small_size=8,small_epochs=0$"),
+        (("lenet-1", "mnist", "plain,small_epochs=5"), "small_epochs=0, such as plain$"),
+        (("cifar10/fast", "cifar10", "short,small_size=8"), "short,small_epochs=0,small_size=8$"),
     ],
 )
 def test_bad_arguments_leave_nothing_behind(arguments, message):

@@ -103,13 +103,35 @@ def test_a_damaged_file_is_named(damage, tmp_path, monkeypatch):
     monkeypatch.setattr(trained, "FOLDER", tmp_path)
     path = models.trained_path("lenet-5", "plain")
     path.write_bytes(content[:-2000] if damage == "cut" else content)
-    with pytest.raises(InputError, match=r"lenet-5-plain\.keras is not a net .*git checkout"):
+    with pytest.raises(InputError, match=r"lenet-5-plain\.keras is not a net"):
         models.load_trained("lenet-5")
     if damage == "cut":
         with pytest.raises(InputError, match=r"lenet-5-plain\.keras is not a net"):
             models.load(path)
     with pytest.raises(InputError, match=r"there is no file .*none\.keras"):
         models.load(tmp_path / "none.keras")
+
+
+def test_a_file_names_no_module_to_import(tmp_path, monkeypatch):
+    (tmp_path / "foreign_module.py").write_text("class Layer: pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    foreign = {"module": "foreign_module", "class_name": "Layer", "registered_name": "a>Layer"}
+    with zipfile.ZipFile(models.trained_path("lenet-5", "plain")) as whole:
+        files = {name: whole.read(name) for name in whole.namelist()}
+    for where in ((), ("config", "layers", 1), ("config", "layers", 1, "config", "activation")):
+        config = json.loads(files["config.json"])
+        part = config
+        for key in where:
+            part[key] = part[key] if isinstance(part[key], dict | list) else {"config": {}}
+            part = part[key]
+        part |= foreign
+        path = tmp_path / "net.keras"
+        with zipfile.ZipFile(path, "w") as file:
+            for name, content in (files | {"config.json": json.dumps(config)}).items():
+                file.writestr(name, content)
+        with pytest.raises(InputError, match="is not a net that Keras can read"):
+            models.load(path)
+    assert "foreign_module" not in sys.modules
 
 
 def test_a_net_that_the_course_lacks_is_refused():

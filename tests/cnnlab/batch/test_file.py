@@ -118,6 +118,7 @@ MISTAKES = [
     # What would take a machine's time or memory.
     (train("10000000"), ":1: train: more than 10,000 runs"),
     (TRAIN + train("9998").replace("plain", "quick"), None),
+    ("\ufeff" + TRAIN, None),  # as Windows' editors write it
     (TRAIN + train("9999").replace("plain", "quick"), ":2: train: more than 10,000 runs"),
     (
         NOTEBOOK + f"    grid: {{epochs: {[*range(999)]}, rate: {[*range(999)]}}}",
