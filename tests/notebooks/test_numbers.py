@@ -31,7 +31,6 @@ NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?")
 
 # notebook -> number: why it needs no evidence there
 EXCEPTIONS = {
-    "04_lenet1": {"25": "weights of a 5x5 kernel"},
     "05_lenet4_and_boosting": {
         "600": "1 % of 60,000",
         "34,000": "50,698 less the paper's 17,000",
