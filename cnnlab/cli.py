@@ -37,7 +37,7 @@ class Commands(click.Group):
         except (click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
-            kept = ctx.invoked_subcommand in ("train", "batch", "transfer", "data")
+            kept = ctx.find_root().invoked_subcommand in ("train", "batch", "transfer", "data")
             click.echo(f"Stopped.{KEPT if kept else ''}", err=True)
             ctx.exit(130)
         except (InputError, OSError, RuntimeError) as error:

@@ -119,7 +119,7 @@ def test_deslanted_images_are_trained_and_tested_on_deslanted():
     [
         (("lenet-6", "mnist"), "unknown model 'lenet-6'. Known: lenet-5"),
         (("lenet-5", "cifar10", "benchmark"), "benchmark is for the colour images of the cifar10/"),
-        (("cifar10/resnet18", "cifar10", "distorted"), "for digits, .* use one of benchmark, fast"),
+        (("cifar10/resnet18", "cifar10", "distorted"), "for digits, .* use one of benchmark"),
         (("vgg16", "cifar10", "plain"), "use one of quick-frozen|use one of .*frozen"),
         (("boosted-lenet-4", "mnist", "plain", 2**32 - 1), "seed must be a .* to 4292967295"),
         (("lenet-5", "mnist", "plain", 0, 70000), "from 1 to the 60000 training images"),

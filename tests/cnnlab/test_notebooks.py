@@ -64,7 +64,7 @@ class TestParameters:
     )
     def test_anything_but_a_literal_is_refused_with_its_line(self, tmp_path, write, line):
         path = write(tmp_path / "a.ipynb", parameters=f"epochs = 1\n\n{line}\n")
-        message = rf"a\.ipynb, line 3 of the parameters cell: `{re.escape(line)}"
+        message = rf"a\.ipynb, line 3 of the parameters cell: '{re.escape(line)}'"
         with pytest.raises(InputError, match=message):
             notebooks.parameters(path)
 
