@@ -36,18 +36,11 @@ EXCEPTIONS = {
         "34,000": "50,698 less the paper's 17,000",
         "260,000": "the paper's words, section III-C.6",
     },
-    "06_lenet5": {"1.175": "the paper's level of full ink, section II-B"},
     "07_cifar10_from_scratch": {
-        "25": "weights of a 5x5 kernel",
         "99": "100 less the error of notebook 06",
-        "55.0": "measured with 30 epochs",
-        "63.5": "measured with 30 epochs",
-        "1.4e-7": "measured with 30 epochs",
+        "2,500": "photographs of the sample: 2,000 and 500 held back",
     },
-    "08_vgg16_transfer": {
-        "1.28": "million training images of ImageNet: 1,281,167",
-        "48": "half of 96",
-    },
+    "08_vgg16_transfer": {"1,280": "256 + 512 + 512 maps"},
     "09_benchmark_recap": {
         "25,000": "training images that Tan & Le (2019) set aside",
     },
