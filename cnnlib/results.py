@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import numpy as np
 import pydantic
 
-from cnnlib import datasets, integrity, recipes, registry, storage
+from cnnlib import datasets, integrity, registry, storage
 from cnnlib.errors import InputError, check_name, invalid
 
 if TYPE_CHECKING:
@@ -400,35 +400,8 @@ def _frame(chosen):
 
 
 def _transfer_lines(dataset, local):
-    """The lines, each with its recipe's `transfer`, None if it has no recipe of today's."""
     found = [line for line in lines(dataset, local) if line["is_transfer"]]
-    for line in found:
-        try:
-            line["transfer"] = recipes.recipe(line["recipe"]).transfer
-        except InputError:
-            line["transfer"] = None
     return sorted(found, key=lambda line: line["measured_mean"])
-
-
-def transfer_grid(dataset: str = "cifar10", local: bool = True) -> "pandas.DataFrame":
-    """Return the mean accuracy in % of heads on a frozen base, as a grid.
-
-    The rows say what a head sees (the means of whole feature maps of some blocks) and what it is,
-    the columns are image sizes in pixels. NaN where nothing was measured, empty where nothing at
-    all. Of several numbers of training images the largest counts.
-    """
-    import pandas
-
-    cells = []
-    for line in sorted(_transfer_lines(dataset, local), key=lambda line: line["train_images"]):
-        transfer = line["transfer"]
-        if transfer and transfer.is_frozen and transfer.pool_grid == 1:
-            blocks = "block " + transfer.blocks if len(transfer.blocks) == 1 else "blocks 3 to 5"
-            head = "hidden layer" if transfer.hidden else "linear"
-            cells.append((f"{blocks}, {head}", transfer.image_size, line["measured_mean"]))
-    table = pandas.DataFrame(cells, columns=["row", "size", "accuracy"])
-    table = table.drop_duplicates(["row", "size"], keep="last")
-    return table.pivot(index="row", columns="size", values="accuracy")
 
 
 def recap_table(benchmark: str = "mnist", local: bool = True) -> "pandas.DataFrame":
@@ -461,19 +434,15 @@ def command(model: str, benchmark: str) -> str:
     return f"python -m cnnlib train {model} {benchmark} --recipe {recipe}"
 
 
-def transfer_table(
-    dataset: str = "cifar10", local: bool = True, grid: bool = True
-) -> "pandas.DataFrame":
-    """Return `transfer_recap` as text; without the `grid`, heads on a single block are left out."""
+def transfer_table(dataset: str = "cifar10", local: bool = True) -> "pandas.DataFrame":
+    """Return `transfer_recap` as text for a reader."""
     import pandas
 
     cells = []
     for line in _transfer_lines(dataset, local):
-        transfer = line["transfer"]
-        if grid or not transfer or not transfer.is_frozen or len(transfer.blocks) > 1:
-            minutes = time_text(line["seconds"] / 60, line["on_gpu"], digits=1)
-            recipe, weights = line["recipe"] + images_text(line), f"{line['parameters']:,}"
-            cells.append([recipe, measured_text(line), weights, minutes])
+        minutes = time_text(line["seconds"] / 60, line["on_gpu"], digits=1)
+        recipe, weights = line["recipe"] + images_text(line), f"{line['parameters']:,}"
+        cells.append([recipe, measured_text(line), weights, minutes])
     headings = ["recipe", "accuracy % (mean ± sd, n)", "trained weights", "minutes"]
     return pandas.DataFrame(cells, columns=headings)
 
@@ -511,7 +480,7 @@ def float16_nets() -> list[dict[str, Any]]:
 
 def transfer_markdown(dataset: str = "cifar10", local: bool = True) -> str:
     """Return the recipes that see all blocks, or train them, as a table for GitHub."""
-    return markdown(transfer_table(dataset, local, grid=False), numeric=(2, 3))
+    return markdown(transfer_table(dataset, local), numeric=(2, 3))
 
 
 def keras_applications() -> "pandas.DataFrame":

@@ -6,14 +6,13 @@ and an alt text to each figure that a notebook shows (`set_alt`).
 
 from cnnlib.plots.comparison import accuracy_against_costs, published_beside_measured
 from cnnlib.plots.images import (
-    connection_table,
     feature_maps,
     image_grid,
     image_rows,
     mistakes,
     weights_as_images,
 )
-from cnnlib.plots.learning import confusion_matrix, heat_map, learning_curves
+from cnnlib.plots.learning import confusion_matrix, learning_curves
 from cnnlib.plots.nets import architecture, blocks
 from cnnlib.plots.style import PROTOCOLS, alt_text, save, set_alt, use
 

@@ -131,23 +131,6 @@ def feature_maps(maps: Sequence[np.ndarray], names: Sequence[str]) -> Figure:
     return style.set_alt(figure, f"Feature maps of one image, by layer: {listed}.")
 
 
-def connection_table(table: Sequence[Sequence[int]], inputs: int, title: str) -> Figure:
-    """Draw a table of connections as the paper prints it: for each output map its input maps."""
-    figure, axis = plt.subplots(figsize=(0.42 * len(table) + 1.5, 0.38 * inputs + 1.2))
-    axis.grid(False)
-    seen = np.array([[row in group for group in table] for row in range(inputs)])
-    axis.imshow(seen, cmap="Blues", vmin=0, vmax=2, aspect="auto")
-    for row, column in np.argwhere(seen):
-        axis.text(column, row, "X", ha="center", va="center", fontsize=10)
-    axis.set(title=title, xlabel="output map", ylabel="input map")
-    axis.set(xticks=range(len(table)), yticks=range(inputs))
-    return style.set_alt(
-        figure,
-        f"{title}: {int(seen.sum())} of {seen.size} connections between "
-        f"{inputs} input maps and {len(table)} output maps.",
-    )
-
-
 def _grid(
     pictures: np.ndarray,
     captions: Sequence[object] | None,

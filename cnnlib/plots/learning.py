@@ -95,32 +95,3 @@ def confusion_matrix(
         text += f"; most often the label {names[row]} got the answer {names[column]}"
         text += f", {wrong.max():,} times"
     return style.set_alt(figure, f"{text}.")
-
-
-def heat_map(table: "pd.DataFrame", title: str, xlabel: str) -> Figure:
-    """Draw accuracies in % as coloured squares with the numbers in them: the larger, the darker.
-
-    Args:
-        table: what is NaN stays empty.
-        title: over the squares.
-        xlabel: what the columns are.
-    """
-    values = table.to_numpy(dtype=float)
-    low, high = np.nanmin(values), np.nanmax(values)
-    figure, axis = plt.subplots(figsize=(1.1 * values.shape[1] + 4.5, 0.45 * len(values) + 1.4))
-    axis.grid(False)
-    picture = axis.imshow(values, cmap="viridis_r", aspect="auto")
-    for row, column in np.argwhere(np.isfinite(values)):
-        colour = "white" if values[row, column] > (low + high) / 2 else "black"
-        text = f"{values[row, column]:.1f}"
-        axis.text(column, row, text, ha="center", va="center", color=colour)
-    axis.set_xticks(range(values.shape[1]), [str(name) for name in table.columns])
-    axis.set_yticks(range(len(values)), [str(name) for name in table.index])
-    axis.set(title=title, xlabel=xlabel)
-    figure.colorbar(picture, ax=axis, label="accuracy in %")
-    row, column = np.argwhere(values == high)[0]
-    return style.set_alt(
-        figure,
-        f"{title}: accuracy in % from {low:.1f} to {high:.1f}, the largest for "
-        f"{table.index[row]} at {table.columns[column]} {xlabel}.",
-    )
