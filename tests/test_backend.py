@@ -35,13 +35,17 @@ def test_a_setting_of_the_program_is_refused_before_a_training(name):
         getattr(keras.config, f"set_{name}")(usual)
 
 
-def test_a_command_refuses_settings_of_keras_json_and_records_nothing(tmp_path):
-    (tmp_path / "keras.json").write_text('{"floatx": "float16"}')
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [('{"floatx": "float16"}', "Keras' floatx is 'float16' here"), ("[]", "Keras cannot start")],
+)
+def test_a_command_refuses_settings_of_keras_json_and_records_nothing(tmp_path, settings, told):
+    (tmp_path / "keras.json").write_text(settings)
     words = "train linear-28x28 mnist --recipe quick --train-size 100"
     own = {"KERAS_HOME": str(tmp_path), "CNNLIB_RESULTS": str(tmp_path / "results")}
     command = [sys.executable, "-m", "cnnlib", *words.split()]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | own)
-    assert done.returncode == 2 and "Keras' floatx is 'float16' here" in done.stderr, done.stderr
+    assert done.returncode == 2 and told in done.stderr, done.stderr
     assert "Traceback" not in done.stderr and not list((tmp_path / "results").rglob("*.json"))
 
 

@@ -93,6 +93,24 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         assert run("results", "show").exception is error
 
 
+def test_a_parameter_that_is_given_twice_runs_nothing(monkeypatch):
+    monkeypatch.setattr(notebooks, "run", mock.Mock())
+    result = run("run", "04_lenet1", "-p", "epochs", "1", "-p", "epochs", "2")
+    assert (result.exit_code, result.output) == (2, "Error: the parameter epochs is given twice\n")
+    assert not notebooks.run.called
+
+
+def test_malformed_settings_of_dask_are_told_in_one_line(tmp_path):
+    (tmp_path / "dask.yaml").write_text("distributed: [")
+    file = tmp_path / "batch.yaml"
+    file.write_text("- train: {model: linear-20x20, dataset: mnist, recipe: quick, seeds: 1}\n")
+    own = {"DASK_CONFIG": str(tmp_path / "dask.yaml"), "CNNLIB_RESULTS": str(tmp_path / "results")}
+    command = [sys.executable, "-m", "cnnlib", "batch", "run", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | own)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "Dask does not take its own configuration" in done.stderr and "dask.yaml" in done.stderr
+
+
 def test_a_terminal_that_is_not_utf_8_gets_escapes_not_an_error():
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     command = [sys.executable, "-m", "cnnlib", "results", "show"]
