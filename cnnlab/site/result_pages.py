@@ -18,6 +18,7 @@ def write(folder: pathlib.Path, local: bool) -> None:
 
     Those of published runs or, with `local`, of this machine's.
     """
+    _histories.cache_clear()  # of another results folder, or before a training
     folder.mkdir(parents=True, exist_ok=True)
     parts = [
         "# Results\n\nThe lecture's results beside those measured here: mean and standard "

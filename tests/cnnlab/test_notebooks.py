@@ -233,7 +233,6 @@ class TestRun:
         ("08", {"test_size": 1001}, "test_size must be a number from 0 to 1000"),
         ("05", {"patterns": -1}, "patterns must be a number from 0, got -1"),
         ("07", {"epochs": 0}, "epochs must be a number from 1, got 0"),
-        ("08", {"large": 31}, "large must be a number from 32, got 31"),
         ("05", {"net": "cifar10/small"}, "unknown model 'boosted-cifar10/small'"),
     ],
 )

@@ -222,7 +222,6 @@ def test_the_pages_draw_curves_and_mistakes(run, tmp_path):
     history = pandas.DataFrame({"epoch": [1], "loss": [0.5], "train_error": [12.0]})
     ledger.record(**run(value=0.25), predictions=wrong, history=history)
     ledger.publish()
-    result_pages._histories.cache_clear()
     result_pages.write(tmp_path, local=False)
     page = (tmp_path / "mnist-lenet-5-standard.md").read_text(encoding="utf-8")
     assert "the training error ends at 12.00 %" in page and "25 of 10,000 test images" in page
