@@ -259,9 +259,8 @@ def check_training(notebook: str | os.PathLike[str], values: dict[str, Any]) -> 
         info = datasets.info(dataset.removesuffix("-sample"))
         counts = embedded.find(info, dataset.endswith("-sample")) or info
         most = {"train_size": counts.train_count, "test_size": counts.test_count, "seed": 2**32 - 1}
-        least = {"epochs": int("recipe" not in known)}
         for name, value in known.items():
-            low = least.get(name, 0)
+            low = int(name == "epochs" and "recipe" not in known)
             if isinstance(value, int | float) and not low <= value <= most.get(name, value):
                 limit = f" to {most[name]}" if name in most else ""
                 raise InputError(f"{name} must be a number from {low}{limit}, got {value}")
