@@ -58,6 +58,7 @@ def test_sections(nb):
     text = "\n".join(cell.source for cell in cells(nb, "markdown"))
     headings = re.findall(r"^#+ (Summary|Exercises|Solutions) *$", text, re.MULTILINE)
     assert headings == ["Summary", "Exercises", "Solutions"]
+    assert not re.search(r"^[A-Z]{3,}$", text, re.MULTILINE), "a line that waits for its text"
 
 
 def test_code_is_plain_python_in_short_cells(nb):
