@@ -44,7 +44,7 @@ def random_batch(batch: int):
 
 
 def run_course(batch: int, precision: str) -> tuple[float, float]:
-    from cnnlib import models, training, tricks
+    from cnnlib import models, optimization, training
     from cnnlib.recipes import recipe
 
     images, labels = random_batch(batch)
@@ -52,8 +52,8 @@ def run_course(batch: int, precision: str) -> tuple[float, float]:
     with training.precision(settings):
         net = models.build("cifar10/fast")
     net.compile(
-        tricks.TorchSGD(RATE, MOMENTUM, DECAY, nesterov=True),
-        tricks.loss_of(net, SMOOTHING),
+        optimization.TorchSGD(RATE, MOMENTUM, DECAY, nesterov=True),
+        optimization.loss_of(net, SMOOTHING),
         jit_compile=training.jit_compile(),
     )
     return timed(lambda: net.train_on_batch(images, labels), batch)

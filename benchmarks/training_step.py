@@ -41,7 +41,7 @@ def built(name, recipe, own):
     """The net of that name, compiled and with its graph built; if `own`, of Keras' own layers."""
     import keras
 
-    from cnnlib import models, training, tricks
+    from cnnlib import models, optimization, training
     from cnnlib.models import norm, winograd
     from cnnlib.models.cifar10 import fast, parts
 
@@ -57,7 +57,9 @@ def built(name, recipe, own):
     keras.utils.set_random_seed(0)
     with training.precision(recipe):
         net = models.build(name)
-    net.compile(tricks.TorchSGD(0.001, 0.9, 5e-4), tricks.loss_of(net), jit_compile=False)
+    net.compile(
+        optimization.TorchSGD(0.001, 0.9, 5e-4), optimization.loss_of(net), jit_compile=False
+    )
     net.train_on_batch(*batch_of(recipe.batch_size))
     for (owner, part, _), value in zip(course, before, strict=True):
         setattr(owner, part, value)

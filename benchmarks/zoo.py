@@ -63,13 +63,15 @@ def measure(name):
 
     import keras
 
-    from cnnlib import models, preprocessing, training, tricks
+    from cnnlib import models, optimization, preprocessing, training
 
     train = datasets.load("cifar10", train_size=BATCH * BATCHES).train
     images, labels = preprocessing.prepare(train.images, models.input_format(name)), train.labels
     keras.utils.set_random_seed(0)
     model = models.build(name)
-    model.compile(tricks.TorchSGD(0.002, 0.9, 5e-4), tricks.loss_of(model), jit_compile=False)
+    model.compile(
+        optimization.TorchSGD(0.002, 0.9, 5e-4), optimization.loss_of(model), jit_compile=False
+    )
     # As one graph, as a training step is.
     forward = [
         seconds(lambda: model.predict_on_batch(images[:BATCH]))[0] for _ in range(1 + FORWARD)

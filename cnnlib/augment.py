@@ -1,7 +1,8 @@
-"""Vary the training images at random: distort digits; crop and mirror colour images.
+"""Vary the training images at random: distort digits; crop and mirror colour images. And the views
+of a test image.
 
-Both functions take images as `preprocessing.prepare` returns them, and return new ones that are the
-same on every machine for the same seed. Neither changes its argument.
+The functions take images as `preprocessing.prepare` returns them, and return new ones that are the
+same on every machine for the same seed. None changes its argument.
 """
 
 import numpy as np
@@ -102,3 +103,17 @@ def crop_and_flip(
             columns[i : i + step][:, None, :],
         ]
     return result
+
+
+def views(images: np.ndarray, count: int) -> list[tuple[float, np.ndarray]]:
+    """Return the views of test images whose logits `training.predict` averages: [(weight, images)].
+
+    Images float32 (n, h, w, c); `count` is 1, 2 or 6, see there.
+    """
+    if count == 1:
+        return [(1, images)]
+    both = [(images, 1 / 2)]
+    if count == 6:
+        wide = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        both = [(images, 1 / 4), (wide[:, 2:, 2:], 1 / 8), (wide[:, :-2, :-2], 1 / 8)]
+    return [(weight, view) for seen, weight in both for view in (seen, seen[:, :, ::-1])]

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from cnnlib import augment, backend, checkpoints, models, tricks
+from cnnlib import augment, backend, checkpoints, models, optimization
 from cnnlib.datasets import streams
 from cnnlib.errors import InputError
 from cnnlib.models import trainable_parameters as trainable_parameters
@@ -88,11 +88,11 @@ def train(
     for layer in model.layers:
         if isinstance(layer, models.cifar10.Whitening):
             layer.adapt(images)
-    _compile(model, recipe, tricks.optimizer(recipe, steps))
+    _compile(model, recipe, optimization.optimizer(recipe, steps))
     model.optimizer.build(model.trainable_variables)
     small = model  # for the smaller images of the first epochs: it learns together with the other
     if recipe.small_epochs:
-        small = tricks.at_size(model, recipe.small_size)
+        small = optimization.at_size(model, recipe.small_size)
         _compile(small, recipe, model.optimizer)
     data = fingerprint(images, labels)
     run = {"recipe": recipe.settings(), "seed": int(seed), "data": data}
@@ -108,8 +108,8 @@ def train(
         start = time.perf_counter()
         averages = []
         if recipe.lookahead:
-            decays = tricks.decays(recipe.lookahead, steps, epoch, recipe.epochs)
-            averages.append(tricks.Lookahead(model, decays))
+            decays = optimization.decays(recipe.lookahead, steps, epoch, recipe.epochs)
+            averages.append(optimization.Lookahead(model, decays))
         found = (small if epoch < recipe.small_epochs else model).fit(
             **_batches(images, labels, recipe, seed, epoch),
             shuffle=False,
@@ -140,7 +140,10 @@ def train(
 
 
 def _compile(model, recipe, optimizer):
-    loss, metrics = tricks.loss_of(model, recipe.label_smoothing), [tricks.error_metric(model)]
+    loss, metrics = (
+        optimization.loss_of(model, recipe.label_smoothing),
+        [optimization.error_metric(model)],
+    )
     model.compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile())
 
 
@@ -150,7 +153,7 @@ def _batches(images, labels, recipe, seed, epoch):
     order = np.random.RandomState((seed, epoch)).permutation(len(images))
     inputs = epoch_images(images, order, recipe, seed, epoch)
     if epoch < recipe.small_epochs:
-        inputs = tricks.smaller(inputs, recipe.small_size)
+        inputs = optimization.smaller(inputs, recipe.small_size)
     if keras.backend.backend() == "tensorflow":
         return {"x": streams.batches(inputs, labels[order], recipe.batch_size)}
     return {"x": inputs, "y": labels[order], "batch_size": recipe.batch_size}
@@ -201,7 +204,7 @@ def predict(model: keras.Model, images: np.ndarray, views: int = 1) -> np.ndarra
 def _probabilities(model, images, views):
     outputs, batch_size = [], _images_at_a_time(model, len(images))
     for i in range(0, len(images), batch_size):
-        seen = _views(images[i : i + batch_size], views)
+        seen = augment.views(images[i : i + batch_size], views)
         outputs.append(sum(weight * _scores_of(model, view) for weight, view in seen))
     scores = models.scores(model, np.concatenate(outputs))
     return keras.ops.convert_to_numpy(keras.ops.softmax(scores, axis=-1))
@@ -228,17 +231,6 @@ def _scores_of(model, images):
     if keras.backend.backend() == "jax":  # which is slow at one operation after the other
         return model.predict_on_batch(images)
     return keras.ops.convert_to_numpy(model(images, training=False))
-
-
-def _views(images, views):
-    """Return [(weight, images)]: what `predict` averages."""
-    if views == 1:
-        return [(1, images)]
-    both = [(images, 1 / 2)]
-    if views == 6:
-        wide = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-        both = [(images, 1 / 4), (wide[:, 2:, 2:], 1 / 8), (wide[:, :-2, :-2], 1 / 8)]
-    return [(weight, view) for seen, weight in both for view in (seen, seen[:, :, ::-1])]
 
 
 def evaluate(model: keras.Model, images: np.ndarray, labels: np.ndarray, views: int = 1) -> float:

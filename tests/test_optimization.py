@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cnnlib import models, recipes, training, tricks
+from cnnlib import models, optimization, recipes, training
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,12 @@ RATES = {
 
 @pytest.mark.parametrize("name", RATES)
 def test_the_rates_of_a_recipe_by_step(name):
-    rate = tricks.optimizer(recipes.recipe(name, epochs=10), steps=7)._learning_rate
+    rate = optimization.optimizer(recipes.recipe(name, epochs=10), steps=7)._learning_rate
     found = [float(rate(step) if callable(rate) else rate) for step in STEP]
     np.testing.assert_allclose(found, RATES[name], atol=1e-6)
     if name == "benchmark":  # changes between epochs: stays the same in a single one
         recipe = recipes.recipe("benchmark,epochs=1")
-        assert tricks.learning_rate(recipe, steps=10) == recipe.learning_rate
+        assert optimization.learning_rate(recipe, steps=10) == recipe.learning_rate
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -59,7 +59,7 @@ def test_sgd_is_pytorchs(nesterov):
     w, v = random.normal(size=5), np.zeros(5)
     weight = keras.Variable(w.astype("float32"))
     rate = keras.optimizers.schedules.PiecewiseConstantDecay([1, 2], [0.5, 0.1, 0.02])
-    optimizer = tricks.TorchSGD(rate, 0.9, 0.05, nesterov=nesterov)
+    optimizer = optimization.TorchSGD(rate, 0.9, 0.05, nesterov=nesterov)
     for rate in [0.5, 0.5, 0.1, 0.02]:
         gradient = random.normal(size=5)
         optimizer.apply([keras.ops.convert_to_tensor(gradient.astype("float32"))], [weight])
@@ -98,7 +98,7 @@ def test_label_smoothing_shares_a_part_of_the_target():
     logits, labels = random.normal(size=(6, 10)).astype("float32"), random.randint(0, 10, 6)
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     expected = -(0.8 * log_p[np.arange(6), labels] + 0.2 * log_p.mean(axis=1))
-    loss = tricks.loss_of(small_net(), 0.2)
+    loss = optimization.loss_of(small_net(), 0.2)
     np.testing.assert_allclose(loss(labels[:, None], logits), expected.mean(), rtol=1e-5)
 
 
@@ -107,12 +107,12 @@ def test_the_error_is_of_the_largest_score_or_the_smallest_distance(name, smalle
     scores = np.random.RandomState(0).normal(size=(50, 10)).astype("float32")
     answers = scores.argmin(axis=1) if smallest else scores.argmax(axis=1)
     labels = np.where(np.arange(50) < 40, answers, (answers + 1) % 10)
-    assert float(tricks.error_metric(models.build(name))(labels, scores)) == pytest.approx(20)
+    assert float(optimization.error_metric(models.build(name))(labels, scores)) == pytest.approx(20)
 
 
 def test_names_in_keras_files_stay_the_same():
     for name in ("TorchSGD", "LinearDecay", "SmoothedCrossEntropy", "error_percent"):
-        assert keras.saving.get_registered_name(getattr(tricks, name)) == f"cnnlib>{name}"
+        assert keras.saving.get_registered_name(getattr(optimization, name)) == f"cnnlib>{name}"
 
 
 def test_the_net_ends_as_the_average_of_where_it_was():
@@ -121,7 +121,9 @@ def test_the_net_ends_as_the_average_of_where_it_was():
     net = type("Net", (), {"variables": [weight]})()
     value, average = np.zeros(2), np.zeros(2)
     for epoch in range(2):
-        walk = tricks.Lookahead(net, tricks.decays(every=2, steps=5, epoch=epoch, epochs=2))
+        walk = optimization.Lookahead(
+            net, optimization.decays(every=2, steps=5, epoch=epoch, epochs=2)
+        )
         walk.on_train_begin()
         for batch in range(5):
             weight.assign(weight.numpy() + 1)
@@ -140,12 +142,12 @@ def test_smaller_images_are_means_of_areas(size):
     images = np.random.RandomState(0).normal(size=(2, 16, 16, 3)).astype("float32")
     fine = images.repeat(size, axis=1).repeat(size, axis=2)  # each pixel as size x size parts
     expected = fine.reshape(2, size, 16, size, 16, 3).mean(axis=(2, 4))
-    np.testing.assert_allclose(tricks.smaller(images, size), expected, atol=1e-5)
+    np.testing.assert_allclose(optimization.smaller(images, size), expected, atol=1e-5)
 
 
 def test_smaller_images_teach_the_same_weights(data):
     net = small_net()
-    before, small = net.get_weights(), tricks.at_size(net, 8)
+    before, small = net.get_weights(), optimization.at_size(net, 8)
     assert small.input_shape == (None, 8, 8, 3)
     assert [id(v) for v in small.trainable_variables] == [id(v) for v in net.trainable_variables]
     recipe = recipes.recipe("benchmark", **ONE_STEP, small_epochs=1, small_size=8)
@@ -159,6 +161,6 @@ def test_the_smallest_side_that_a_net_declares_is_the_smallest_that_it_takes(nam
     net = models.build(f"cifar10/{name}")
     if declared is None:
         with pytest.raises(ValueError):
-            tricks.at_size(net, 24)
+            optimization.at_size(net, 24)
     else:
-        assert tricks.at_size(net, declared).output_shape == (None, 10)
+        assert optimization.at_size(net, declared).output_shape == (None, 10)
