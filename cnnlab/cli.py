@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import io
+import pkgutil
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -72,6 +74,25 @@ def examples(*commands: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  python -m cnnlib {each}" for each in commands)])
 
 
+def one_of(names: str) -> Callable[..., list[str]]:
+    """Return what completes a name in a shell: those that a function lists."""
+
+    def complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+        return [name for name in pkgutil.resolve_name(names)() if name.startswith(typed)]
+
+    return complete
+
+
+def start(text: str) -> None:
+    """Say what begins before Keras is loaded, which takes seconds."""
+    from cnnlib import backend
+
+    click.echo(f"{text} ...", err=True)
+    backend.load_keras()
+
+
+NET, DATASET = one_of("cnnlib.registry:names"), one_of("cnnlib.datasets:names")
+NOTEBOOK, RECIPE = one_of("cnnlab.notebooks:names"), one_of("cnnlib.recipes:recipe_names")
 AT_LEAST_1 = click.IntRange(min=1)
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 
@@ -84,7 +105,7 @@ def cli(traceback: bool) -> None:
 
 
 @cli.command("course", epilog=examples("course", "course 02 04 -o report"))
-@click.argument("notebooks", nargs=-1)
+@click.argument("notebooks", nargs=-1, shell_complete=NOTEBOOK)
 @folder_option("Write the report there.  [default: results/course]")
 def course(notebooks: tuple[str, ...], folder: str | None) -> None:
     """Run all notebooks, or those named, and write a report."""
@@ -95,7 +116,7 @@ def course(notebooks: tuple[str, ...], folder: str | None) -> None:
 
 
 @cli.command("run", epilog=examples("run 04_lenet1 -p epochs 20 -o long.ipynb"))
-@click.argument("notebook")
+@click.argument("notebook", shell_complete=NOTEBOOK)
 @click.option("-p", "values", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter.")
 @click.option("-f", "file", type=click.Path(), help="Read parameters from a YAML file; -p wins.")
 @click.option("-o", "output", type=click.Path(dir_okay=False), help="Write the notebook there.")
@@ -151,9 +172,9 @@ def notebooks_teacher(folder: str) -> None:
 
 
 @cli.command("train", epilog=examples("train lenet-5 mnist --recipe plain,epochs=3 --seed 1"))
-@click.argument("model")
-@click.argument("dataset")
-@click.option("--recipe", default="plain", help="Train by this recipe.")
+@click.argument("model", shell_complete=NET)
+@click.argument("dataset", shell_complete=DATASET)
+@click.option("--recipe", default="plain", help="Train by this recipe.", shell_complete=RECIPE)
 @click.option("--seed", type=SEED, default=0, help="Decide first weights and order of images.")
 @click.option("--train-size", type=AT_LEAST_1, help="Train on so many images.  [default: all]")
 @click.option("--again", is_flag=True, help="Train it although the results have it.")
@@ -162,13 +183,12 @@ def train(
 ) -> None:
     """Train one net, test it once, record the row."""
     from cnnlab import experiment
-    from cnnlib import backend, results
+    from cnnlib import results
 
     run = experiment.plan(model, dataset, recipe, seed, train_size)["run_id"]
     known = not again and experiment.find(run) is not None
     if not known:
-        click.echo(f"Training {model} on {dataset} by {recipe}, seed {seed} ...", err=True)
-        backend.load_keras()
+        start(f"Training {model} on {dataset} by {recipe}, seed {seed}")
     row = experiment.train_row(model, dataset, recipe, seed, train_size=train_size, again=again)
     note = " (already in the results: --again trains it anew)" if known else ""
     measure = row["metric"].removesuffix("_percent").replace("_", " ")
@@ -184,16 +204,14 @@ def train(
 
 
 @cli.command("predict", epilog=examples("predict lenet-5 my_seven.png"))
-@click.argument("model")
+@click.argument("model", shell_complete=NET)
 @click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option(
-    "--invert/--no-invert", default=None, show_default=False, help="Say if the ink is dark."
-)
+@click.option("--invert/--no-invert", default=None, help="Say if the ink is dark.")
 def predict(model: str, images: tuple[str, ...], invert: bool) -> None:
     """Show what a trained net reads in pictures of digits: files or folders."""
-    from cnnlib import backend, digits
+    from cnnlib import digits
 
-    backend.load_keras()
+    start(f"Asking {model}")
     text, bad = digits.describe(model, images, invert)
     click.echo(text)
     for message in bad:
@@ -218,18 +236,11 @@ def batch_plan(file: str) -> None:
 
 @batch.command("run", epilog=examples("batch run batches/mnist.yaml --workers 2"))
 @click.argument("file", type=click.Path())
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="Use the Dask cluster there, such as tcp://host:8786.  [default: this machine]",
-)
+@click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster there: tcp://host:8786.")
 @click.option("--workers", type=AT_LEAST_1, help="So many runs at a time.  [default: one a core]")
 @click.option("--threads", type=AT_LEAST_1, help="Threads of each run.  [default: an equal part]")
 @click.option(
-    "--copy-to",
-    "copies",
-    metavar="PLACE",
-    help="Put executed notebooks there as well: a folder, s3://..., gs://..., abs://...",
+    "--copy-to", "copies", metavar="PLACE", help="Copy notebooks there: s3://..., gs://..."
 )
 @click.option("--retries", type=click.IntRange(0), default=2, help="Start a killed run again.")
 def batch_run(file: str, **options: Any) -> None:
@@ -273,11 +284,12 @@ def transfer() -> None:
 
 
 @transfer.command("features", epilog=examples("transfer features cifar10 --image-size 64"))
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=DATASET)
 @click.option("--image-size", type=click.IntRange(32), default=32, help="Side in pixels.")
 @click.option("--train-size", type=AT_LEAST_1, help="Take so many training images.  [default: all]")
 def transfer_features(dataset: str, image_size: int, train_size: int | None) -> None:
     """Compute and keep the features of frozen VGG16, resumably."""
+    start(f"Features of {dataset}")
     from cnnlab import feature_cache
 
     for split, seen in feature_cache.features_of(dataset, image_size, train_size).items():
@@ -290,7 +302,7 @@ def results() -> None:
 
 
 @results.command("show", epilog=examples("results show", "results show cifar10"))
-@click.argument("benchmark", default="mnist")
+@click.argument("benchmark", default="mnist", shell_complete=DATASET)
 def results_show(benchmark: str) -> None:
     """Show the lecture's results beside those measured here."""
     from cnnlab import results_listing
@@ -300,7 +312,7 @@ def results_show(benchmark: str) -> None:
 
 @results.command("publish", epilog=examples("results publish --recipe plain"))
 @click.argument("run_ids", nargs=-1)
-@click.option("--recipe", help="Publish the rows of this recipe.")
+@click.option("--recipe", help="Publish the rows of this recipe.", shell_complete=RECIPE)
 def results_publish(run_ids: tuple[str, ...], recipe: str) -> None:
     """Move rows of this machine into data/measured/, and nets into data/nets/."""
     from cnnlab import ledger
@@ -358,9 +370,9 @@ def models() -> None:
 @cli.command("datasets", epilog=examples("datasets"))
 def datasets() -> None:
     """List the data sets."""
-    from cnnlib import datasets
+    from cnnlib.datasets.catalogue import CATALOGUE
 
-    for info in map(datasets.info, datasets.names()):
+    for info in CATALOGUE.values():
         shape = "x".join(map(str, info.image_shape)) if info.image_shape else "of many sizes"
         click.echo(
             f"{info.name:15} {info.train_count:,} + {info.test_count:,} images {shape}, "
@@ -374,12 +386,8 @@ def data() -> None:
 
 
 @data.command("fetch", epilog=examples("data fetch cifar10 cifar100"))
-@click.argument("names", nargs=-1, required=True)
-@click.option(
-    "--archive",
-    type=click.Path(dir_okay=False),
-    help="Take this archive of Caltech-101 or Caltech-256 instead of a download.",
-)
+@click.argument("names", nargs=-1, required=True, shell_complete=DATASET)
+@click.option("--archive", type=click.Path(dir_okay=False), help="Take this Caltech archive.")
 def data_fetch(names: tuple[str, ...], archive: str | None) -> None:
     """Download and prepare data sets; an interrupted download continues."""
     from cnnlab import fetch
@@ -390,7 +398,7 @@ def data_fetch(names: tuple[str, ...], archive: str | None) -> None:
 
 
 @data.command("bundle", epilog=examples("data bundle cifar10 -o course.zip"))
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=DATASET)
 @click.option(
     "-o", "output", required=True, type=click.Path(dir_okay=False), help="Write the bundle there."
 )
@@ -426,6 +434,7 @@ def data_list() -> None:
 @folder_option("Write the site there.  [default: site/ in the checkout]")
 def site(folder: str | None) -> None:
     """Build the course as a web site that opens without a network."""
+    start("Building the site")
     from cnnlab import site
 
     click.echo(f"Site: {site.build_site(folder)}")
@@ -438,6 +447,7 @@ def draw(folder: str | None, browser: bool) -> None:
     """Open a page on which you draw a digit and nets of the course answer."""
     import webbrowser
 
+    start("Preparing the page")
     from cnnlab import output_paths
     from cnnlab.site import draw_page
 

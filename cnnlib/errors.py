@@ -22,16 +22,16 @@ class Damaged(Unavailable):
 
 
 def check_name(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return `name` if it is one of `known`, else raise InputError with these, closest first."""
+    """Return `name` if it is one of `known`, else raise InputError with the closest of these."""
     known = list(known)
     if isinstance(name, str) and name in known:
         return name
     folded = {str(each).lower(): each for each in known}
     text = name if isinstance(name, str) else shown(name)
-    matches = difflib.get_close_matches(text[:100].lower(), folded, n=3, cutoff=0.4)
-    near = [folded[match] for match in matches]
-    others = [each for each in known if each not in near]
-    raise InputError(f"unknown {kind} {shown(name)}. Known: {', '.join(map(str, near + others))}")
+    near = difflib.get_close_matches(text[:100].lower(), folded, n=3, cutoff=0.45)
+    listed = ", ".join(str(folded[each]) for each in near or folded)
+    hint = f"Did you mean {listed}?" if near else f"Known: {listed or 'none'}"
+    raise InputError(f"unknown {kind} {shown(name)}. {hint}")
 
 
 def shown(value: object) -> str:

@@ -118,7 +118,7 @@ def test_colour_images_and_rgb():
         (
             np.zeros((2, 28, 28, 1), np.uint8),
             "30x30",
-            "unknown input format '30x30'. Known: .*20x2",
+            "unknown input format '30x30'. Did you mean .*20x2",
         ),
     ],
 )

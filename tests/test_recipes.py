@@ -42,8 +42,8 @@ def test_numbers_of_numpy_are_those_of_python(name, changes, plain):
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("plian", {}, "unknown recipe 'plian'. Known: plain"),
-        ("plain", {"rate": 1}, "unknown recipe field 'rate'. Known: .*learning_rate"),
+        ("plian", {}, "unknown recipe 'plian'. Did you mean plain"),
+        ("plain", {"rate": 1}, "unknown recipe field 'rate'. Did you mean .*learning_rate"),
         ("plain,epochs=two", {}, "epochs must be a valid integer, got 'two'"),
         ("plain,name=x", {}, "unknown recipe field 'name'"),
         ("plain,pool_grid=2", {}, "unknown recipe field 'pool_grid'"),

@@ -23,19 +23,8 @@ TITLE = "CNN image classifiers"
 PICTURE = "docs/at_a_glance.webp"  # made by benchmarks/at_a_glance.py
 PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "README.ko.md")  # beside README
 # The modules whose docstrings are the API reference, in the order in which data flows.
-MODULES = (
-    "datasets",
-    "preprocessing",
-    "models",
-    "recipes",
-    "training",
-    "boosting",
-    "transfer",
-    "results",
-    "plots",
-    "exercises",
-    "digits",
-)
+MODULES: tuple[str, ...] = ("datasets", "preprocessing", "models", "recipes", "training")
+MODULES += ("boosting", "transfer", "results", "plots", "exercises", "digits")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnlib import datasets, models, registry, results
-from cnnlib.models import members
+from cnnlib import datasets, registry, results
 
 SOURCES = pathlib.Path(__file__).parent / "draw"
 # Nets of data/nets, the oldest first: name, recipe, title.
@@ -46,6 +45,9 @@ def write_page(folder: pathlib.Path, has_site: bool = False) -> pathlib.Path:
 
 def exported(name: str, recipe: str, title: str) -> dict[str, Any]:
     """Return a trained net as draw/nets.js takes it: its layers with their weights in base64."""
+    from cnnlib import models
+    from cnnlib.models import members
+
     net = models.load_trained(name, recipe)
     is_boosted = bool(registry.net(name).members)
     rows = results.measured("mnist", local=False)

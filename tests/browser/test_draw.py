@@ -162,5 +162,6 @@ def test_pages_are_readable_in_both_themes_and_on_a_phone(tab, page, axe, name, 
         tab.run("window.pad.showExample(0); window.pad.answer()")
         touch = "return getComputedStyle(document.getElementById('pad')).touchAction"
         assert tab.run(touch) == "none"
+    assert not tab.find("#home .site, a[href*=notebooks]")  # only the site has these pages
     assert tab.overflow() == 0
     assert tab.violations(axe) == []

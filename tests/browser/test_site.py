@@ -68,6 +68,18 @@ def test_search_leads_from_a_korean_word_to_its_entry(tab, folder, term, entry):
     assert tab.run(f"return {target}.closest('section').id") == entry
 
 
+@pytest.mark.parametrize(
+    "name, numbers", [("index", []), ("watch", ["02", "03", "04"]), ("look", ["04", "06"])]
+)
+def test_pages_to_draw_watch_and_look_lead_back(tab, folder, name, numbers):
+    tab.screen()
+    tab.open((folder / f"draw/{name}.html").as_uri())
+    for link, number in zip(tab.find("a[href^='../notebooks']"), numbers, strict=True):
+        assert link.text == number
+        assert (folder / "draw" / link.get_dom_attribute("href")).resolve().is_file()
+    assert tab.find("#home .site")[0].get_dom_attribute("href") == "../index.html"
+
+
 @pytest.mark.parametrize("device", ["DESKTOP", "PHONE"])
 @pytest.mark.parametrize("name", ["02_how_a_net_learns", "07_cifar10_from_scratch"])
 def test_code_fits_and_solutions_are_folded(tab, folder, name, device):

@@ -117,7 +117,7 @@ def test_deslanted_images_are_trained_and_tested_on_deslanted():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("lenet-6", "mnist"), "unknown model 'lenet-6'. Known: lenet-5"),
+        (("lenet-6", "mnist"), "unknown model 'lenet-6'. Did you mean lenet-5"),
         (("lenet-5", "cifar10", "benchmark"), "benchmark is for the colour images of the cifar10/"),
         (("cifar10/resnet18", "cifar10", "distorted"), "for digits, .* use one of benchmark"),
         (("vgg16", "cifar10", "plain"), "use one of quick-frozen|use one of .*frozen"),

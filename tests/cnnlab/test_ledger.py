@@ -37,7 +37,7 @@ def test_record_writes_one_row_and_it_is_read(run, local_files):
 BAD = [
     ({"value": math.nan}, "value"),
     ({"value": 100.5}, "value"),
-    ({"dataset": "minst"}, "unknown data set 'minst'. Known: mnist"),
+    ({"dataset": "minst"}, "unknown data set 'minst'. Did you mean mnist"),
     ({"row_id": "mnist/lenet-4"}, "unknown net of the row mnist/lenet-4 'lenet-5'"),
     ({"metric": "error"}, "metric must be 'test_error_percent' or"),
     ({"seed": None}, "seed must be a valid integer, got None"),
@@ -135,7 +135,7 @@ def test_publish_takes_what_is_named_else_neither_quick_nor_partial_runs(run):
     assert ledger.publish(recipe="quick") == ([quick], [changed])
     for arguments, message in (
         ({"run_ids": ["nothing"]}, "unknown run 'nothing'"),
-        ({"recipe": "pain,epochs=3"}, "unknown recipe .* Known: plain,epochs=3"),
+        ({"recipe": "pain,epochs=3"}, "unknown recipe .* Did you mean plain,epochs=3"),
     ):
         with pytest.raises(InputError, match=message):
             ledger.publish(**arguments)

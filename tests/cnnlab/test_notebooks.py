@@ -73,7 +73,7 @@ def test_notebooks_are_found_by_name_number_and_path(course_folder, write):
     path, *_ = (write(course_folder / f"{n}.ipynb") for n in ("03_lenet1", "02_net", "05_lenet5"))
     for name in ("03_lenet1", "03", "3", "03_lenet1.ipynb", path, str(path)):
         assert notebooks.find(name) == path
-    message = "unknown notebook '05_lenet'. Known: 05_lenet5, 03_lenet1, 02_net"
+    message = "unknown notebook '05_lenet'. Did you mean 05_lenet5, 03_lenet1"
     with pytest.raises(InputError, match=re.escape(message)):
         notebooks.find("05_lenet")
     for text in ("", "..", "../notebooks/03", "a/b", "\0", "٣"):

@@ -65,7 +65,7 @@ def test_one_size_does_not_change_what_another_draws():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"name": "mnits"}, "'mnits'. Known: mnist"),
+        ({"name": "mnits"}, "'mnits'. Did you mean mnist"),
         ({"name": "caltech101"}, "use datasets.stream('caltech101', image_size=...)"),
         ({"train_size": 0}, "train_size for mnist is 0, expected a whole number from 1 to 60000"),
         ({"test_size": 10_001}, "from 1 to 10000"),

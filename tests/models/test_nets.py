@@ -78,8 +78,8 @@ def test_maximum_pooling_takes_the_largest_of_four():
 
 SHAPE = r"expected \(height, width, channels\)"
 BAD = [
-    ("lenet5", {}, "unknown model 'lenet5'. Known: lenet-5, .*linear-20x20"),
-    ("cifar10/resnet34", {}, "unknown model 'cifar10/resnet34'. Known: cifar10/resnet"),
+    ("lenet5", {}, "unknown model 'lenet5'. Did you mean lenet-5, "),
+    ("cifar10/resnet34", {}, "unknown model 'cifar10/resnet34'. Did you mean cifar10/resnet"),
     ("lenet-5", {"input_shape": (28, 28, 1)}, r"input_shape=\(28, 28, 1\): .*negative"),
     ("lenet-1", {"input_shape": (9, 32, 1)}, "lenet-1 cannot be built with"),
     ("lenet-1", {"input_shape": (28, 28)}, rf"input_shape is \(28, 28\), {SHAPE}"),

@@ -525,16 +525,7 @@
     get("drawing").addEventListener("click", () => show(bytes(drawn), "What you drew last, in MNIST's size.", get("drawing")));
   }
 
-  // Only the site has the notebooks' pages.
-  if (!hasSite) document.querySelector("#home .site").remove();
-  else {
-    document.querySelectorAll("[data-notebook]").forEach((part) => {
-      const link = document.createElement("a");
-      link.href = `../notebooks/${part.dataset.notebook}.html`;
-      link.textContent = part.textContent;
-      part.replaceWith(link);
-    });
-  }
+  window.linkSite(hasSite);
 
   const look = {
     get map() { return map; },

@@ -344,7 +344,7 @@
     button.addEventListener("click", () => showExample(number));
     document.querySelector(".examples").append(button);
   });
-  if (!window.course.hasSite) document.querySelector("#home .site").remove();
+  window.linkSite(window.course.hasSite);
   window.pad = {
     ink, clear, undo, showExample, answer, latest: () => latest, count: () => items.length,
     points: () => items.reduce((sum, item) => sum + (item.points || []).length, 0),

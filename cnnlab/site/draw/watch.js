@@ -173,16 +173,7 @@
   get("step").addEventListener("click", () => { run(false); worker.postMessage({ run: 1 }); });
   get("restart").addEventListener("click", start);
 
-  // Only the site has the notebooks' pages.
-  if (!window.sheet.hasSite) document.querySelector("#home .site").remove();
-  else {
-    document.querySelectorAll("[data-notebook]").forEach((text) => {
-      const link = document.createElement("a");
-      link.href = `../notebooks/${text.dataset.notebook}.html`;
-      link.textContent = text.textContent;
-      text.replaceWith(link);
-    });
-  }
+  window.linkSite(window.sheet.hasSite);
   window.watch = {
     ready: unpack().then(() => {
       worker.postMessage({ digits, held });

@@ -86,8 +86,11 @@ MISTAKES = [
     (TRAIN + "- tran: {}\n", ":2: tran: is no key here; the keys are train, notebook, limits"),
     (TRAIN + "- train:\n    modle: x\n", ":3: modle: is no key here; the keys are model, dataset"),
     (TRAIN + "- train:\n    model: lenet-6\n", ":2: train: dataset is missing; the keys are model"),
-    (TRAIN.replace("lenet-5", "lenet-6"), ":1: model: unknown model 'lenet-6'. Known: lenet-5"),
-    (TRAIN.replace("plain", "plane"), ":1: recipe: unknown recipe 'plane'. Known: plain"),
+    (
+        TRAIN.replace("lenet-5", "lenet-6"),
+        ":1: model: unknown model 'lenet-6'. Did you mean lenet-5",
+    ),
+    (TRAIN.replace("plain", "plane"), ":1: recipe: unknown recipe 'plane'. Did you mean plain"),
     *(
         (train(value), f":1: seeds: expected how many (5: 0 to 4) or a list like [0, 7], got {got}")
         for value, got in [("0", "0"), ("true", "True"), ("[]", "[]"), ("0x10", "'0x10'")]
