@@ -18,6 +18,7 @@ import cnnlib
 # Files whose tests train nets, execute notebooks or start processes that do: `make test-fast`
 # leaves them out. A single test elsewhere is marked with `@pytest.mark.slow`.
 SLOW_FILES = (
+    "browser/test_site.py",
     "cnnlab/batch/test_batch.py",
     "cnnlab/test_course.py",
     "cnnlab/test_editions.py",

@@ -14,19 +14,18 @@ from cnnlib.errors import InputError
 IMAGES, LABELS = np.zeros((4, 28, 28, 1), np.float32), np.zeros(4, int)
 
 
-CHANGES = {
-    "floatx": ("float16", "float32"),
-    "image_data_format": ("channels_first", "channels_last"),
-    "epsilon": (1e-3, 1e-7),
-    "max_epochs": (1, None),
-    "max_steps_per_epoch": (2, None),
-}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_setting_of_the_program_is_refused_before_a_training(name):
+@pytest.mark.parametrize(
+    ("name", "changed", "usual"),
+    [
+        ("floatx", "float16", "float32"),
+        ("image_data_format", "channels_first", "channels_last"),
+        ("epsilon", 1e-3, 1e-7),
+        ("max_epochs", 1, None),
+        ("max_steps_per_epoch", 2, None),
+    ],
+)
+def test_a_setting_of_the_program_is_refused_before_a_training(name, changed, usual):
     net = models.build("linear-28x28")
-    changed, usual = CHANGES[name]
     getattr(keras.config, f"set_{name}")(changed)
     try:
         with pytest.raises(InputError, match=rf"Keras' {name} is .*keras\.config\.set_{name}"):

@@ -125,10 +125,6 @@ def test_each_net_is_trained_by_the_recipe_on_its_own_patterns_as_they_are(boost
     assert boosted.model.name == "boosted-linear-28x28" and boosted.is_of(boosted.model)
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize(
     ("when", "epochs_left", "filters_left"), [("in its filter", 4, 2), ("in its last epoch", 3, 1)]
 )
@@ -143,17 +139,17 @@ def test_a_run_killed_at_net_2_goes_on_to_the_same_weights(
         saved(path, model, run, rows)
         epochs.append((path.stem, len(rows)))
         if when == "in its last epoch" and epochs[-1] == ("net-2", 1):
-            raise Killed
+            raise KeyboardInterrupt
 
     def judge_some(nets, images, labels):
         filters.append(len(nets) + 1)
         if when == "in its filter" and filters.count(2) == 2:
-            raise Killed
+            raise KeyboardInterrupt
         return judge(nets, images, labels)
 
     monkeypatch.setattr(checkpoints, "save", save)
     monkeypatch.setattr(boosting, "_judge", judge_some)
-    with pytest.raises(Killed):
+    with pytest.raises(KeyboardInterrupt):
         train(images, labels, folder=tmp_path)
     when = "the second time"
     epochs.clear()

@@ -131,12 +131,13 @@ BROKEN.append(b"Exif\0\0MM\0*\0\0\0\x08\0\x05" + b"\xff" * 30)
 def test_a_camera_that_was_turned_and_broken_exif_data(suffix, tmp_path):
     four, path = Image.fromarray(large_four()), tmp_path / f"exif.{suffix}"
     plain = digits.read_picture(saved(large_four(), tmp_path / "plain.png"))
+    cases = [(four, exif) for exif in BROKEN]
     for orientation, turned in TURNED.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
-        assert difference(digits.read_picture(saved(turned(four), path, exif=exif)), plain) < 12
-    for exif in BROKEN:
-        assert difference(digits.read_picture(saved(four, path, exif=exif)), plain) < 12
+        cases.append((turned(four), exif))
+    for picture, exif in cases:
+        assert difference(digits.read_picture(saved(picture, path, exif=exif)), plain) < 12
 
 
 # Size
@@ -210,22 +211,10 @@ def test_an_empty_page_is_refused_whatever_its_noise(tmp_path):
 # Nets
 
 
-def test_the_nets_of_the_course_are_found_by_name():
-    for name, file, recipe in (
-        ("lenet-5", "lenet-5-plain", "plain"),
-        ("lenet-5-distorted", "lenet-5-distorted", "distorted"),
-        ("linear-20x20", "linear-20x20-deslanted-small", "deslanted-small"),
-    ):
-        path, row = digits.find_net(name)
-        assert path == trained.FOLDER / f"{file}.keras"
-        assert (row["recipe"], row["dataset"]) == (recipe, "mnist")
-        assert digits.find_net(str(path))[1]["run_id"] == row["run_id"]
-
-
 def test_a_trial_does_not_replace_the_net_of_the_course(four):
     given = {"recipe": training.recipe("quick", epochs=1), "train_size": 200}
     trial = experiment.train_row("linear-20x20", "mnist", **given)
-    assert digits.find_net("linear-20x20")[0].parent == trained.FOLDER
+    assert digits.find_net("linear-20x20")[0].name == "linear-20x20-deslanted-small.keras"
     path, row = digits.find_net(trial["run_id"])
     assert path == results.local_file(trial["run_id"], "nets") and row["run_id"] == trial["run_id"]
     text, _ = digits.describe(trial["run_id"], [four])
@@ -241,14 +230,6 @@ def test_a_net_of_other_pictures_is_refused(run, four):
     for asked in (row["run_id"], str(path)):
         with pytest.raises(InputError, match=r"was trained on fashion_mnist.*trained on mnist"):
             digits.describe(asked, [four])
-
-
-def test_without_a_net_of_the_course_the_one_that_saw_most_images_is_taken(run):
-    for epochs, images in ((3, 300), (1, 500)):
-        given = {"model": "linear-28x28", "recipe": "quick", "epochs": epochs}
-        row = ledger.record(**run(**given, train_images=images))
-        storage.write_atomically(results.local_file(row["run_id"], "nets"), b"a net")
-    assert digits.find_net("linear-28x28")[1]["epochs"] == 3
 
 
 def test_a_bad_picture_does_not_discard_the_answers_to_the_others(four, tmp_path):
@@ -268,26 +249,29 @@ def test_a_bad_picture_does_not_discard_the_answers_to_the_others(four, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("model", "content", "message"),
+    ("content", "message"),
     [
-        ("lenet-5", b"<html>", "not a picture that Pillow can read .*PNG, JPEG"),
-        ("lenet-5", b"\0\0\0\x18ftypheic", "it is a HEIC file.*save it as JPEG"),
-        ("cifar10/fast", "digit", "no cifar10/fast that was trained on mnist.*such as lenet-5"),
-        ("lenet-5", "blank", r"own\.png looks empty"),
-        ("lenet-4-paper", "digit", "no lenet-4-paper that was trained on mnist .*cnnlib train"),
-        ("no/such.keras", "digit", r"there is no file .*such\.keras"),
+        (b"<html>", "not a picture that Pillow can read .*PNG, JPEG"),
+        (b"\0\0\0\x18ftypheic", "it is a HEIC file.*save it as JPEG"),
     ],
 )
-def test_what_cannot_be_read_is_said(tmp_path, four, model, content, message):
-    path = tmp_path / "own.png"
-    if content == "digit":
-        path = four
-    elif content == "blank":
-        Image.new("L", (50, 50), 200).save(path)
-    elif content:
-        path.write_bytes(content)
+def test_what_is_no_picture_is_said(tmp_path, content, message):
+    (tmp_path / "own.png").write_bytes(content)
     with pytest.raises(InputError, match=message):
-        digits.describe(model, [path])
+        digits.describe("lenet-5", [tmp_path / "own.png"])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("cifar10/fast", "no cifar10/fast that was trained on mnist.*such as lenet-5"),
+        ("lenet-4-paper", "no lenet-4-paper that was trained on mnist .*cnnlib train"),
+        ("no/such.keras", r"there is no file .*such\.keras"),
+    ],
+)
+def test_a_net_that_is_not_here_is_said(four, model, message):
+    with pytest.raises(InputError, match=message):
+        digits.describe(model, [four])
 
 
 def test_a_net_given_by_its_path_is_one_of_digits(four, tmp_path):

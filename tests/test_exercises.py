@@ -84,20 +84,14 @@ def test_wrong_answers(sealed, answers, capsys):
         assert printed.endswith("Count again.\n")
 
 
-@pytest.mark.parametrize(
-    ("sealed", "kind"),
-    [
+def test_without_an_answer_the_kind_and_the_tolerance_are_told(capsys):
+    for sealed, kind in (
         (GIGABYTES, "a number in GB, right within 0.1"),
-        (PARAMETERS, "a whole number"),
         (PAIR, "2 numbers in any order"),
-        (THIRDS, "2 numbers, each right within 0.005"),
-        (exercises.seal("tanh"), "a text"),
         (SAME, "one of 'about the same', 'much larger'"),
-    ],
-)
-def test_without_an_answer_the_kind_and_the_tolerance_are_told(sealed, kind, capsys):
-    assert exercises.check(None, sealed) is None
-    assert capsys.readouterr().out == f"{exercises.NO_ANSWER} The answer is {kind}.\n"
+    ):
+        assert exercises.check(None, sealed) is None
+        assert capsys.readouterr().out == f"{exercises.NO_ANSWER} The answer is {kind}.\n"
 
 
 def test_the_answer_cannot_be_read_in_the_notebook():
@@ -109,15 +103,7 @@ def test_the_answer_cannot_be_read_in_the_notebook():
 
 
 def test_a_damaged_seal_and_a_missing_tolerance_are_refused():
-    for sealed in (
-        "",
-        "a753b128",
-        "eNqrVkrMKy5PLVKyMjQyMNOtBQA",
-        GIGABYTES[:-2],
-        GIGABYTES.swapcase(),
-        None,
-        5,
-    ):
+    for sealed in ("", "a753b128", GIGABYTES[:-2], GIGABYTES.swapcase(), None):
         with pytest.raises(InputError, match="is no sealed answer"):
             exercises.check(1, sealed)
     with pytest.raises(InputError, match="is not whole: give the tolerance"):
@@ -151,11 +137,9 @@ def test_functions_that_are_right(capsys):
 @pytest.mark.parametrize(
     ("function", "remark"),
     [
-        (lambda images, pixels: shifted(images, 3), "differs at 2,"),
         (lambda images, pixels: np.roll(images, pixels, 2), "places, first at [0, 0, 0, 0]"),
         (lambda images, pixels: None, "returns None: end with return"),
         (lambda images, pixels: images[0], "returns the shape (28, 28, 1)"),
-        (lambda images: images, "raises TypeError"),
         (lambda images, pixels: 1 / 0, "raises ZeroDivisionError"),
         (lambda images, pixels: "moved", "which is not numbers"),
         (in_place, "changes its argument"),
@@ -203,16 +187,6 @@ def lenet5(pool=MEAN, again=("tanh",), c5=C5, activation="tanh", end=()):
     return net((32, 32, 1), *blocks, *c5, 84, activation, 10, *end)
 
 
-def mlp(activation="tanh", units=1000, end=()):
-    hidden = [layer for size in (units, 150) for layer in (size, activation)]
-    return net((28, 28, 1), FLAT, *hidden, 10, *end)
-
-
-def colour(pool=LARGEST, activation="relu", output=((10, 5), FLAT)):
-    blocks = [(4, 5), activation, pool(2), (12, 5), activation, pool(2)]
-    return net((32, 32, 3), *blocks, *output)
-
-
 def stages(maps=(16, 32), norm=False, pool_first=False):
     x = images = keras.Input((16, 16, 3))
     for each in maps:
@@ -247,40 +221,13 @@ NETS = {
             "look at the activation after dense": lambda: net((28, 28, 1), FLAT, 10, "relu"),
         },
     ),
-    "03": (
-        mlp,
-        [lambda: mlp(end=["softmax"])],
-        {
-            "the activation after dense": lambda: mlp("linear"),
-            ": relu.": lambda: mlp("relu"),
-            "the units of dense": lambda: mlp(units=500),
-            ": tanh.": lambda: mlp(end=["tanh"]),
-        },
-    ),
-    "04": (
-        colour,
-        [lambda: colour(output=(FLAT, 10)), lambda: colour(output=((10, 5), FLAT, "softmax"))],
-        {
-            "the activation after conv2d": lambda: colour(MEAN, "linear"),
-            "the kind of average_pooling2d": lambda: colour(MEAN),
-            "its output is [1, 1, 10], and [10] was": lambda: colour(output=[(10, 5)]),
-        },
-    ),
-    "06": (
-        lambda: lenet5(LARGEST, ()),
-        [lambda: lenet5(LARGEST, (), DENSE_C5)],
-        {
-            "the activation after max_pooling2d": lambda: lenet5(LARGEST),
-            "the kind of S2: AveragePooling2D": lambda: models.build("lenet-5"),
-            "the kind of average_pooling2d": lambda: lenet5(MEAN, ()),
-            ": sigmoid": lambda: lenet5(LARGEST, (), activation="sigmoid"),
-        },
-    ),
     "lenet-5": (
         lambda: models.build("lenet-5"),
         [lenet5, lambda: lenet5(c5=DENSE_C5), lambda: net((32, 32, 1), lenet5(end=["softmax"]))],
         {
             "after average_pooling2d": lambda: lenet5(again=()),
+            "the kind of max_pooling2d": lambda: lenet5(LARGEST),
+            ": sigmoid": lambda: lenet5(activation="sigmoid"),
             "the filters of C1: 4": lambda: models.build("lenet-4"),
             "its output is [5], and [10] was": lambda: models.build("lenet-5", classes=5),
         },
@@ -344,15 +291,10 @@ def test_a_measured_error_below_a_limit(capsys):
     for value, remark in (
         (1.5, "Not yet: 1.5 % is not below 1.5 %."),
         (98.9, "Is it the share of right answers?"),
-        (0.012, "a share"),
         (0.1187, "a share"),  # of a net that errs too often
-        (-1, "a number in %"),
         (float("nan"), "a number in %"),
         ("little", "a number in %"),
     ):
         assert exercises.check_below(value, 1.5) is False
         assert remark in capsys.readouterr().out
-    assert exercises.check_below(0.5, 45) is False  # a share
-    assert exercises.check_below(66, 65, hint="Longer.") is False
-    assert "Not yet: 66 % is not below 65 %. Longer." in capsys.readouterr().out
     assert exercises.check_below(0.37, 0.38, unit="cross-entropy") is True

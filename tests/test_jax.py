@@ -33,6 +33,7 @@ def data():
 
 
 def small_net():
+    keras.utils.set_random_seed(0)
     images = keras.Input((SIDE, SIDE, 3))
     x = keras.layers.Conv2D(4, 3, strides=2, use_bias=False)(images)
     x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
@@ -51,7 +52,6 @@ def trained(changes, weights):
 
 @pytest.mark.slow
 def test_jax_trains_as_tensorflow_does(tmp_path):
-    keras.utils.set_random_seed(0)
     weights, file = small_net().get_weights(), tmp_path / "weights.npz"
     np.savez(file, *weights)
     environment = os.environ | {"KERAS_BACKEND": "jax"}

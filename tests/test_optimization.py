@@ -5,21 +5,13 @@ import numpy as np
 import pytest
 
 from cnnlib import models, optimization, recipes, training
+from tests import test_jax
+from tests.test_jax import small_net
 
 
 @pytest.fixture(scope="module")
 def data():
-    random = np.random.RandomState(0)
-    return random.normal(size=(40, 16, 16, 3)).astype("float32"), random.randint(0, 10, 40)
-
-
-def small_net():
-    keras.utils.set_random_seed(0)
-    images = keras.Input((16, 16, 3))
-    x = keras.layers.Conv2D(4, 3, strides=2, use_bias=False)(images)
-    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(images, keras.layers.Dense(10, dtype="float32")(x))
+    return test_jax.data()
 
 
 def cosine(part):

@@ -7,7 +7,6 @@ import tomllib
 
 import pytest
 import yaml
-from importlinter.cli import lint_imports
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -15,10 +14,6 @@ import cnnlib
 from cnnlab import notebooks, readme
 from cnnlab.site import result_pages
 from cnnlib import storage
-
-MODULES = sorted(
-    path for room in ("cnnlib", "cnnlab") for path in (storage.ROOT / room).rglob("*.py")
-)
 
 
 def read(name):
@@ -28,18 +23,12 @@ def read(name):
 REPOSITORY = tomllib.loads(read("pyproject.toml"))["project"]["urls"]["Repository"]
 
 
-def test_imports_keep_to_the_contracts_of_pyproject():
-    assert lint_imports(config_filename=str(storage.ROOT / "pyproject.toml")) == 0
-
-
 def test_the_page_on_architecture_says_what_each_module_is_for():
     page = read("docs/architecture.md")
     for folder in ("cnnlib", "cnnlab"):
         for path in (storage.ROOT / folder).iterdir():
             if path.suffix in ("", ".py") and re.match("[a-z]", path.name):
-                assert re.search(rf"[ (]{path.stem}(\.py|/)[ :)]", page), (
-                    f"it lacks {folder}/{path.name}"
-                )
+                assert re.search(rf"[ (]{path.stem}(\.py|/)[ :)]", page), path
 
 
 @pytest.mark.skipif(not (storage.ROOT / ".git").exists(), reason="no checkout")
@@ -107,11 +96,7 @@ def test_nothing_is_installed_by_code_without_a_hash(name):
 
 
 def test_the_address_of_pyproject_is_the_same_everywhere():
-    owner_and_name = REPOSITORY.removeprefix("https://github.com/")
     readme, citation = read("README.md"), yaml.safe_load(read("CITATION.cff"))
-    colab = r"(?:colab\.research\.google\.com/github/|colab/github/)([\w.-]+/[\w.-]+)/blob"
-    for name in ("README.md", *(f"notebooks/{n}.ipynb" for n in notebooks.names())):
-        assert set(re.findall(colab, read(name))) == {owner_and_name}, name
     assert f"git clone {REPOSITORY}\n" in readme
     assert f"{REPOSITORY}/actions/workflows/ci.yml/badge.svg" in readme
     assert citation["repository-code"] == REPOSITORY and citation["cff-version"] == "1.2.0"

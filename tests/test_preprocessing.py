@@ -110,21 +110,11 @@ def test_colour_images_and_rgb():
     assert np.array_equal(grey, np.repeat(colour[..., :1], 3, axis=3))
 
 
-@pytest.mark.parametrize(
-    ("images", "input_format", "message"),
-    [
-        (np.zeros((2, 28, 28, 1), np.float32), "32x32", "must be uint8 .* got float32"),
-        (np.zeros((28, 28), np.uint8), "28x28", r"got uint8 \(28, 28\)"),
-        (
-            np.zeros((2, 28, 28, 1), np.uint8),
-            "30x30",
-            "unknown input format '30x30'. Did you mean .*20x2",
-        ),
-    ],
-)
-def test_prepare_says_what_is_wrong(images, input_format, message):
-    with pytest.raises(InputError, match=message):
-        preprocessing.prepare(images, input_format)
+def test_prepare_says_what_is_wrong():
+    with pytest.raises(InputError, match=r"must be uint8 .* got float32"):
+        preprocessing.prepare(np.zeros((2, 28, 28, 1), np.float32), "32x32")
+    with pytest.raises(InputError, match=r"unknown input format '30x30'. Did you mean .*20x2"):
+        preprocessing.prepare(np.zeros((2, 28, 28, 1), np.uint8), "30x30")
 
 
 # Distortions, crops and mirrored images

@@ -52,14 +52,13 @@ def test_a_file_is_replaced_whole_or_stays(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
-def test_a_new_file_has_the_permissions_of_the_umask(umask, mode, tmp_path):
-    before = os.umask(umask)
+def test_a_new_file_has_the_permissions_of_the_umask(tmp_path):
+    before = os.umask(0o022)
     try:
         path = storage.write_atomically(tmp_path / "file", "x")
     finally:
         os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
     path.chmod(0o640)
     storage.write_atomically(path, "y")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
@@ -116,10 +115,8 @@ def test_no_door_waits_for_a_pipe(read, tmp_path):
 
 
 def test_a_row_in_the_results_may_begin_with_a_byte_order_mark_and_may_not_be_a_pipe(tmp_path):
-    assert (
-        integrity.read_text(storage.write_atomically(tmp_path / "a", "\ufeffairplane"))
-        == "airplane"
-    )
+    path = storage.write_atomically(tmp_path / "a", "\ufeffairplane")
+    assert integrity.read_text(path) == "airplane"
     storage.make_folder(results.local_file("any").parent)
     os.mkfifo(results.local_file("any"))
     with pytest.raises(InputError, match="is a folder, a pipe or a device"):

@@ -204,17 +204,6 @@ def test_half_precision_is_for_machines_that_have_it(has, expected, monkeypatch)
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_types_of_numbers_make_no_other_training(images, data):
-    """Labels of another type are the same labels: the fingerprint is part of a row's proof."""
-    labels = data.train.labels
-    expected = training.fingerprint(images, labels)
-    for dtype in ("uint8", "int32", ">i8"):
-        assert training.fingerprint(images, labels.astype(dtype)) == expected
-    assert training.fingerprint(images.astype(">f4"), list(labels)) == expected
-    assert training.fingerprint(images[::-1], labels) != expected
-    assert training.fingerprint(images, labels[::-1]) != expected
-
-
 @pytest.mark.parametrize("stopped_by", ["train", "fit"])
 def test_predictions_of_a_half_trained_net_say_so(data, images, stopped_by, monkeypatch, capsys):
     def stop(*arguments, **options):

@@ -58,8 +58,7 @@ def moved(trained, weights):
 
 
 def same_weights(one, other):
-    for a, b in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_equal(one.model.get_weights(), other.model.get_weights())
 
 
 class TestBackbone:
@@ -207,8 +206,7 @@ class TestTraining:
         with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
             patch.setattr(checkpoints, "save", save_and_die)
             train(recipe, n=8, start=start, checkpoint=path)
-        for a, b in zip(before, start.model.get_weights(), strict=True):
-            np.testing.assert_array_equal(a, b)  # `start` stays as it was
+        np.testing.assert_equal(start.model.get_weights(), before)  # `start` stays as it was
         resumed = train(recipe, n=8, checkpoint=path)  # trains its start again
         assert len(resumed.epochs) == 2 and resumed.seconds > resumed.epochs["seconds"].sum()
         same_weights(resumed, whole)

@@ -83,11 +83,18 @@ class Tab:
         sent = [each["params"] for each in log if each["method"] == "Network.requestWillBeSent"]
         return [each["request"]["url"] for each in sent]
 
-    def wait(self, css, seconds=60):
+    def wait(self, css):
         """Wait until the page has an element."""
         from selenium.webdriver.support.ui import WebDriverWait
 
-        return WebDriverWait(self.browser, seconds).until(lambda _: self.find(css))
+        return WebDriverWait(self.browser, 120).until(lambda _: self.find(css))
+
+    def until(self, condition):
+        """Wait until an expression of JavaScript is true."""
+        look = (
+            f"const done = arguments[0], look = () => {condition} ? done() : setTimeout(look, 50)"
+        )
+        self.browser.execute_async_script(f"{look}; look()")
 
     def overflow(self):
         """Return how many pixels the page is wider than the screen."""

@@ -138,7 +138,8 @@ def test_a_stroke_is_announced_once(drawing):
         "document.getElementById('announced'), {childList: true, subtree: true})"
     )
     drawing.run(REPLAY, [[[140, y] for y in range(40, 240, 4)]])
-    drawing.browser.execute_async_script("setTimeout(arguments[0], 1200)")
+    drawing.until("window.said")
+    drawing.browser.execute_async_script("setTimeout(arguments[0], 700)")  # no second one follows
     assert drawing.run("return window.said") == 1
     assert drawing.find("#announced")[0].get_attribute("textContent").startswith("This is a 1")
 

@@ -158,10 +158,9 @@ def test_pointers_move_the_frame_and_choose_a_unit(tab, page, kind):
         press(tab.find("#image")[0], 10.5 / 28, 20.5 / 28)
         assert tab.run("return window.look.corner()") == [8, 18]
         press(tab.find(".layer.of16 canvas")[3], 0.55, 0.05)
-        tab.browser.execute_async_script("setTimeout(arguments[0], 400)")
+        tab.until("document.getElementById('unit').getBoundingClientRect().top < 844")
         chosen = tab.run("return window.look.chosen()")
         assert chosen == {"stage": "C3", "map": 3, "row": 5, "column": 0}
-        assert tab.run("return document.getElementById('unit').getBoundingClientRect().top") < 844
     finally:
         tab.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
@@ -169,8 +168,8 @@ def test_pointers_move_the_frame_and_choose_a_unit(tab, page, kind):
 def test_it_takes_the_last_drawing(tab, page):
     tab.screen()
     tab.open(page.replace("look.html", "index.html"))
-    tab.run("window.pad.showExample(5); window.pad.answer()")
-    tab.browser.execute_async_script("setTimeout(arguments[0], 1000)")
+    tab.run("localStorage.clear(); window.pad.showExample(5); window.pad.answer()")
+    tab.until("localStorage.getItem('drawing')")
     drawn = tab.run("return Array.from(window.pad.latest().image)")
     tab.open(page)
     pixels = tab.run("return Array.from(window.look.layers.input.maps)")

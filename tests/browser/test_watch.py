@@ -115,16 +115,10 @@ def test_a_net_learns_is_stopped_and_starts_again(watch):
     watch.wait("#weights canvas")
     for _ in range(3):
         watch.find("#step")[0].click()
-    watch.browser.execute_async_script(
-        "const done = arguments[0], look = () => window.watch.latest.steps >= 3 ? done() : "
-        "setTimeout(look, 50); look()"
-    )
+    watch.until("window.watch.latest.steps >= 3")
     assert steps() == 3 and len(watch.find("#weights canvas")) == 10
     watch.find("#run")[0].click()
-    watch.browser.execute_async_script(
-        "const done = arguments[0], look = () => window.watch.latest.error[1] < 30 ? done() : "
-        "setTimeout(look, 50); look()"
-    )
+    watch.until("window.watch.latest.error[1] < 30")
     watch.find("#run")[0].click()
     assert "epochs" in watch.find("#status")[0].text and watch.find("#mistakes figure")
     watch.run(

@@ -116,17 +116,14 @@ TFDS = b"tensorflow_datasets.core.features.image_feature"
         *[
             (named(name), "does not belong into a bundle")
             for name in (
-                *("../outside", "/etc/outside", "C:\\outside", "notes.txt"),
+                *("../outside", "/etc/outside", "notes.txt", "tfds/unknown/1.0.0/file", SET),
                 *(f"{SET}../../../../outside", f"{SET}..\\outside", f"{SET}.hidden", f"{SET}a/b"),
                 *("tfds/caltech101/../3.0.2/outside", "tfds/caltech101/999.0.0/features.json"),
-                *("tfds/unknown/1.0.0/file", SET),
             )
         ],
         (lambda contents: contents | {f"{SET}more": b"x"}, "its files are not those"),
         (without("caltech101-train"), "its files are not those"),
         (without("SHA256SUMS"), "it has no SHA256SUMS"),
-        (lambda contents: contents | {"SHA256SUMS": b"nonsense"}, "its files are not those"),
-        (lambda contents: {"SHA256SUMS": b""}, "its files are not those"),
         (lambda contents: contents | {f"{SET}features.json": b"?"}, "features.json in "),
         (lambda contents: with_sums({f"{SET}stray.txt": b"x"}), "holds no whole caltech101"),
         (named(f"{SET}stray.txt"), "stray.txt is none of its files"),
@@ -148,14 +145,10 @@ def test_contents_that_are_refused(change, says, path):
 # ---- bytes of the zip
 
 
-def at_first_member(offset, number):
-    """Change two bytes of the first entry in the zip's directory."""
-
-    def change(content):
-        at = content.index(b"PK\x01\x02") + offset
-        return content[:at] + number.to_bytes(2, "little") + content[at + 2 :]
-
-    return change
+def compressed(content):
+    """The first entry in the zip's directory says that its file is compressed."""
+    at = content.index(b"PK\x01\x02") + 10
+    return content[:at] + b"\x08\x00" + content[at + 2 :]
 
 
 def overlapping(content):
@@ -175,14 +168,11 @@ def flipped(content):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (at_first_member(10, 8), "is compressed or encrypted"),
-        (at_first_member(8, 1), "is compressed or encrypted"),
+        (compressed, "is compressed or encrypted"),
         (overlapping, "its files would have more bytes than it has itself"),
         (flipped, "is damaged"),
         (lambda content: content[: len(content) // 2], "opy"),
-        (lambda content: content[len(content) // 2 :], "opy"),
         (lambda content: b"<html>Please log in</html>", "is not a whole bundle"),
-        (lambda content: b"", "is not a whole bundle"),
     ],
 )
 def test_bytes_that_are_refused(change, says, path):
@@ -202,17 +192,9 @@ def test_a_full_disk_leaves_nothing_behind(path, packed, monkeypatch):
     assert not list(path.parent.glob("*b.zip*"))
 
 
-def test_what_is_not_packed_and_paths_that_are_no_bundle(path, tmp_path):
-    os.mkfifo(tmp_path / "pipe.zip")
-    for each in (tmp_path / "pipe.zip", tmp_path):
-        with pytest.raises(InputError, match="is a folder, a pipe or a device"):
-            bundle.unpack(each)
-    with pytest.raises(FileNotFoundError):
-        bundle.unpack(tmp_path / "no.zip")
+def test_what_cannot_be_packed(path, tmp_path):
     with pytest.raises(datasets.Unavailable, match="data fetch cifar10` first"):
         bundle.pack(["cifar10"], tmp_path / "a.zip")
-    with pytest.raises(InputError, match="unknown data set"):
-        bundle.pack(["cifar"], tmp_path / "a.zip")
     with pytest.raises(InputError, match="nothing to pack"):
         bundle.pack(["mnist"], tmp_path / "a.zip")
     bundle.unpack(path)

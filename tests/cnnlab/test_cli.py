@@ -39,12 +39,12 @@ def commands(group, prefix=()):
             yield from commands(command, (*prefix, name))
 
 
-@pytest.mark.parametrize("path", [path for path, _ in commands(cli)], ids=" ".join)
-def test_every_command_has_help_of_one_line(path):
-    result = run(*path, "--help")
-    assert result.exit_code == 0
-    description = result.output.split("\n\n")[1]
-    assert description.strip().endswith(".") and "\n" not in description
+def test_every_command_has_help_of_one_line():
+    for path, _ in commands(cli):
+        result = run(*path, "--help")
+        description = result.output.split("\n\n")[1].strip()
+        assert result.exit_code == 0, path
+        assert description.endswith(".") and "\n" not in description, path
 
 
 def test_help_listings_and_completions_import_nothing_heavy():
@@ -138,9 +138,7 @@ CALLS = [
     ("course 03", course, "run", ["03_lenet1"], call(("03",), None), "", 1),
     ("results publish", ledger, "publish", (["a"], ["b", "c"]), call((), None),
      "a\n1 rows published, 2 rows left", 0),
-    ("results publish a b", ledger, "publish", ([], []), call(("a", "b"), None),
-     "0 rows published, 0 rows left", 0),
-    ("results publish --recipe plain", ledger, "publish", ([], []), call((), "plain"),
+    ("results publish a b --recipe plain", ledger, "publish", ([], []), call(("a", "b"), "plain"),
      "0 rows published, 0 rows left", 0),
     ("results readme", readme, "update_readme", True, call(check=False),
      "README.md is rewritten", 0),
@@ -154,7 +152,6 @@ CALLS = [
      call(("caltech256",), "a.tar"), "", 0),
     ("data bundle cifar10 -o all.zip", bundle, "pack", ["a", "b"], call(("cifar10",), "all.zip"),
      BUNDLED, 0),
-    ("data bundle cifar10", bundle, "pack", [], None, None, 2),
     ("data unpack all.zip", bundle, "unpack", ["all.zip: 2 files"], call("all.zip"),
      "all.zip: 2 files", 0),
     ("batch run b.yaml --workers 3 --copy-to s3://a --retries 0", batch, "run", [FAILED],
@@ -181,40 +178,31 @@ def test_calls(monkeypatch, words, module, name, returns, given, printed, code):
     assert printed is None or result.output.strip() == printed
 
 
-class TestTrain:
-    @pytest.fixture
-    def train_row(self, monkeypatch):
-        """A training that does not happen."""
-        row = {"run_id": "net-0", "recipe": "plain", "metric": "test_error_percent"}
-        row |= {"value": 1.234, "train_seconds": 12.3}
-        monkeypatch.setattr(experiment, "train_row", mock.Mock(return_value=row))
-        monkeypatch.setattr(experiment, "find", lambda run: None)
-        return experiment.train_row
-
-    def test_options_and_where_the_row_and_the_net_are(self, train_row):
-        ledgers = f"Row: {results.ledger_file('mnist')} (net-0)"
-        first = "lenet-5 mnist plain seed 0: 1.23 % test error in 12 s"
-        assert run("train", "lenet-5", "mnist").stdout.splitlines() == [first, ledgers]
-        own = {"train_size": None, "again": False}
-        assert train_row.call_args == call("lenet-5", "mnist", "plain", 0, **own)
-        row, net = results.local_file("net-0"), results.local_file("net-0", "nets")
-        for path in (row, net):
-            storage.write_atomically(path, b"")
-        options = "--recipe quick --seed 3 --train-size 100 --again"
-        lines = run("train", "lenet-1", "mnist", *options.split()).stdout.splitlines()
-        assert lines[1:] == [f"Row: {row}", f"Net: {net}"]
-        own = {"train_size": 100, "again": True}
-        assert train_row.call_args == call("lenet-1", "mnist", "quick", 3, **own)
-
-    def test_a_known_row_says_so(self, train_row, monkeypatch):
-        monkeypatch.setattr(experiment, "find", lambda run: {})
-        output = run("train", "lenet-5", "mnist").output
-        assert "already in the results: --again trains it anew" in output
-
-    def test_wrong_numbers(self, train_row):
-        for option in ("--seed -1", "--seed x", f"--seed {2**32}", "--train-size 0"):
-            assert run("train", "lenet-5", "mnist", *option.split()).exit_code == 2
-        train_row.assert_not_called()
+def test_train_says_where_the_row_and_the_net_are(monkeypatch):
+    """Of a training that does not happen."""
+    row = {"run_id": "net-0", "recipe": "plain", "metric": "test_error_percent"}
+    row |= {"value": 1.234, "train_seconds": 12.3}
+    train_row = mock.Mock(return_value=row)
+    monkeypatch.setattr(experiment, "train_row", train_row)
+    monkeypatch.setattr(experiment, "find", lambda run: None)
+    ledgers = f"Row: {results.ledger_file('mnist')} (net-0)"
+    first = "lenet-5 mnist plain seed 0: 1.23 % test error in 12 s"
+    assert run("train", "lenet-5", "mnist").stdout.splitlines() == [first, ledgers]
+    own = {"train_size": None, "again": False}
+    assert train_row.call_args == call("lenet-5", "mnist", "plain", 0, **own)
+    row, net = results.local_file("net-0"), results.local_file("net-0", "nets")
+    for path in (row, net):
+        storage.write_atomically(path, b"")
+    options = "--recipe quick --seed 3 --train-size 100 --again"
+    lines = run("train", "lenet-1", "mnist", *options.split()).stdout.splitlines()
+    assert lines[1:] == [f"Row: {row}", f"Net: {net}"]
+    own = {"train_size": 100, "again": True}
+    assert train_row.call_args == call("lenet-1", "mnist", "quick", 3, **own)
+    for option in ("--seed -1", f"--seed {2**32}", "--train-size 0"):
+        assert run("train", "lenet-5", "mnist", *option.split()).exit_code == 2
+    assert train_row.call_count == 2
+    monkeypatch.setattr(experiment, "find", lambda run: {})
+    assert "already in the results: --again trains it" in run("train", "lenet-5", "mnist").output
 
 
 @pytest.mark.slow
@@ -235,22 +223,11 @@ def test_run_takes_parameters_from_a_file_and_the_line(write_notebook, tmp_path)
         assert result.exit_code == code and message in result.output
 
 
-def test_a_batch_is_planned_and_its_status_shown(tmp_path):
-    file = tmp_path / "batch.yaml"
-    file.write_text("- train: {model: lenet-5, dataset: mnist, recipe: plain, seeds: 2}\n")
-    lines = run("batch", "plan", file).output.splitlines()
-    assert len(lines) == 3 and all("lenet-5 mnist plain seed" in line for line in lines[:2])
-    assert run("batch", "status", file).output.splitlines()[-1].startswith("2 runs: ")
-
-
 def test_copies_to_work_in(course_folder, write_notebook, monkeypatch, tmp_path):
     write_notebook(course_folder / "01_net.ipynb")
     monkeypatch.setattr(editions, "working_folder", lambda: tmp_path / "work")
     assert run("notebooks", "copy").output == f"Copied to {tmp_path / 'work'}: 01_net\n"
-    assert run("notebooks", "copy").output.splitlines() == [
-        f"Kept as they are in {tmp_path / 'work'}: 01_net",
-        f"Copied to {tmp_path / 'work'}: none",
-    ]
+    assert f"Kept as they are in {tmp_path / 'work'}: 01_net\n" in run("notebooks", "copy").output
 
 
 @pytest.mark.parametrize("edition", ["student", "teacher"])

@@ -1,7 +1,6 @@
 """All notebooks in a row, and the report."""
 
 import re
-from urllib.parse import unquote
 
 import pytest
 
@@ -21,11 +20,9 @@ def test_it_goes_on_after_a_failure_and_says_so(course_folder, write_notebook, t
     assert "02_bad: cell 1, In [1], raised ValueError: <no> data" in out
     assert "1 of 2 notebooks failed: 02_bad" in out
     assert results_listing.text() in out and str(folder / "index.html") in out
-    index = (folder / "index.html").read_text(encoding="utf-8")
-    assert "<no>" not in index and "&lt;no&gt; data" in index and "LeNet-5" in index
-    links = [folder / unquote(link) for link in re.findall(r'<td><a href="([^"]+)"', index)]
-    assert links == [folder / "notebooks" / page for page in ("02_bad.html", "03_last.html")]
-    assert all(page.is_file() for page in links) and not (folder / "01_good.ipynb").exists()
+    assert "&lt;no&gt; data" in (folder / "index.html").read_text(encoding="utf-8")
+    pages = sorted(path.name for path in (folder / "notebooks").iterdir())
+    assert pages == ["02_bad.html", "03_last.html"]
     assert "last\\n" in (folder / "03_last.ipynb").read_text(encoding="utf-8")
 
 

@@ -37,16 +37,17 @@ def files():
 
 
 def test_a_row_and_all_that_belongs_to_it_are_those_of_the_plan():
-    plan = experiment.plan("lenet-1", "mnist", SHORT, 4, 600)
+    asked = ("lenet-1", "mnist", recipes.recipe("deslanted", epochs=1), 4, 600)
+    plan = experiment.plan(*asked)
     assert experiment.find(plan["run_id"]) is None
-    row = experiment.train_row("lenet-1", "mnist", SHORT, 4, 600)
+    row = experiment.train_row(*asked)
     assert experiment.find(plan["run_id"]) == row and plan.items() <= row.items()
-    assert (row["row_id"], row["recipe"]) == ("mnist/lenet-1", "plain,epochs=1")
+    assert (row["row_id"], row["recipe"]) == ("mnist/lenet-1", "deslanted,epochs=1")
     assert (row["trainable_parameters"], row["train_images"]) == (3246, 600)
     assert files() == {"rows", "histories", "predictions", "nets"}  # no stage
     net, test = kept_net(row), datasets.load("mnist").test
     assert getattr(net, "optimizer", None) is None
-    images = preprocessing.prepare(test.images, "16-in-28")
+    images = preprocessing.prepare(test.images, "16-in-28", deslanted=True)
     assert training.evaluate(net, images, test.labels) == pytest.approx(row["value"])
     predictions = results.predictions(row["run_id"])
     assert 100 * np.mean(predictions != test.labels) == pytest.approx(row["value"])
@@ -105,20 +106,9 @@ def test_a_boosted_net_is_one_row_and_one_net_of_three():
     assert files() == {"rows", "predictions", "nets"}
 
 
-def test_deslanted_images_are_trained_and_tested_on_deslanted():
-    recipe = recipes.recipe("deslanted", epochs=1)
-    row = experiment.train_row("linear-20x20", "mnist", recipe, 0, 500)
-    test = datasets.load("mnist").test
-    images = preprocessing.prepare(test.images, "20x20", deslanted=True)
-    assert row["protocol"] == "deslanted"
-    assert training.evaluate(kept_net(row), images, test.labels) == pytest.approx(row["value"])
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("lenet-6", "mnist"), "unknown model 'lenet-6'. Did you mean lenet-5"),
-        (("lenet-5", "cifar10", "benchmark"), "benchmark is for the colour images of the cifar10/"),
         (("cifar10/resnet18", "cifar10", "distorted"), "for digits, .* use one of benchmark"),
         (("vgg16", "cifar10", "plain"), "use one of quick-frozen|use one of .*frozen"),
         (("boosted-lenet-4", "mnist", "plain", 2**32 - 1), "seed must be a .* to 4292967295"),

@@ -89,9 +89,7 @@ class TestValues:
             ("5", 3, 5),
             ("true", False, True),
             ("10", "mnist", "10"),
-            ("[300, 100]", (20,), [300, 100]),
             ("(300,)", (20,), (300,)),
-            ("1e-4", None, 1e-4),
             ("None", None, None),
             ("cifar10", None, "cifar10"),
         ],
@@ -188,17 +186,9 @@ class TestRun:
         notebooks.run(write(tmp_path / "a.ipynb", "print('mended')"), output=output)
         assert "mended" in printed(output) and not failed.exists()
 
-    @pytest.mark.parametrize(
-        ("at_start", "message"),
-        [("", "its Python process ended"), ("os._exit(3)\n", "^a: its kernel could not start")],
-    )
-    def test_a_kernel_that_dies(self, tmp_path, write, monkeypatch, at_start, message):
-        startup = tmp_path / "ipython" / "profile_default" / "startup"
-        startup.mkdir(parents=True)
-        (startup / "00.py").write_text(f"import os\n{at_start}")
-        monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    def test_a_kernel_that_dies(self, tmp_path, write):
         path = write(tmp_path / "a.ipynb", "import os; os._exit(1)")
-        with pytest.raises(notebooks.NotebookError, match=message):
+        with pytest.raises(notebooks.NotebookError, match="its Python process ended"):
             notebooks.run(path, output=tmp_path / "b.ipynb")
         assert not (tmp_path / "b.ipynb").exists()
 
@@ -226,12 +216,10 @@ class TestRun:
 @pytest.mark.parametrize(
     ("notebook", "values", "message"),
     [
-        ("04", {"net": "lenet-9"}, "unknown model 'lenet-9'"),
         ("04", {"net": "vgg16"}, "the recipe quick is for training from the start"),
         ("02", {"recipe": "frozen-32-all-mlp"}, "is for transfer learning"),
         ("03", {"seed": 2**32}, "seed must be a number from 0 to 4294967295"),
         ("08", {"test_size": 1001}, "test_size must be a number from 0 to 1000"),
-        ("05", {"patterns": -1}, "patterns must be a number from 0, got -1"),
         ("07", {"epochs": 0}, "epochs must be a number from 1, got 0"),
         ("05", {"net": "cifar10/small"}, "unknown model 'boosted-cifar10/small'"),
     ],

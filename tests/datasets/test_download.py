@@ -14,19 +14,10 @@ from cnnlib import datasets
 from cnnlib.datasets import download, prepared
 from cnnlib.errors import InputError
 
-JPEG_1 = "256_ObjectCategories/001.ak47/001_0001.jpg"
-
 
 def unavailable(name, **options):
     with pytest.raises(datasets.Unavailable) as caught:
         datasets.prepare(name, **options)
-    return str(caught.value)
-
-
-def refused(name, archive):
-    with pytest.raises(InputError) as caught:
-        datasets.prepare(name, archive)
-    assert prepared.find(datasets.info(name)) is None
     return str(caught.value)
 
 
@@ -68,17 +59,10 @@ def flipped(content):
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (lambda content: b"<!DOCTYPE html><html>Moved.</html>", "is not the file that was"),
-        (flipped, "is not the file that was published: sha256"),
-    ],
-)
-def test_what_arrives_and_is_not_the_file_is_thrown_away(change, says, host, published, tmp_path):
+def test_what_arrives_and_is_not_the_file_is_thrown_away(host, published, tmp_path):
     path = "/256_ObjectCategories.tar"
-    host.files[path] = change(host.files[path])
-    assert says in unavailable("caltech256")
+    host.files[path] = flipped(host.files[path])
+    assert "is not the file that was published: sha256" in unavailable("caltech256")
     assert not list(tmp_path.rglob("*.tar*"))
 
 
@@ -120,9 +104,6 @@ def test_no_network(tmp_path, monkeypatch):
         "www.cs.toronto.edu did not answer (ProxyError)",
         f"no prepared folder {tmp_path / 'data' / 'tfds' / 'cifar10'}",
         "python -m cnnlib data fetch cifar10",
-        "python -m cnnlib data bundle cifar10 -o FILE",
-        "CNNLIB_DATA",
-        "TFDS_DATA_DIR",
         "its sample, with sample=True, or mnist.",
     ):
         assert part in str(caught.value)
@@ -132,9 +113,6 @@ def test_no_network(tmp_path, monkeypatch):
 def test_hosts_that_are_given_up(host, published, monkeypatch):
     host.files.clear()
     assert "127.0.0.1 did not answer (HTTP 404)" in unavailable("caltech256")
-    with monkeypatch.context() as patch:
-        patch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file")
-        assert "CA certificate bundle, invalid path: /no/such/file" in unavailable("cifar10")
     monkeypatch.setattr(download, "PATIENCE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, says nothing
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/file"
@@ -156,8 +134,7 @@ def test_nothing_is_downloaded_when_that_is_not_wanted(monkeypatch):
 def test_imagenet_says_how_to_get_it(tmp_path):
     message = unavailable("imagenet")
     manual = str(tmp_path / "data" / "tfds" / "downloads" / "manual")
-    for part in ("https://image-net.org", "ILSVRC2012_img_train.tar", manual):
-        assert part in message
+    assert "ILSVRC2012_img_train.tar" in message and manual in message
 
 
 # ---- archives handed in
@@ -178,24 +155,15 @@ def test_an_archive_handed_in_needs_no_network(published, tmp_path, monkeypatch)
     assert datasets.status("caltech101").state == "prepared"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [lambda tar: b"<html>Please log in</html>", lambda tar: tar[:-30_000], flipped],
-    ids=["a web page", "cut off", "a bit flipped"],
-)
+@pytest.mark.parametrize("change", [lambda tar: tar[:-30_000], flipped])
 def test_an_archive_that_is_not_the_published_one_is_refused(change, published, tmp_path):
     path = tmp_path / "256_ObjectCategories.tar"
     path.write_bytes(change(published["caltech256"].read_bytes()))
-    message = refused("caltech256", path)
-    assert "is not the published archive of Caltech-256: sha256" in message
-
-
-def test_paths_that_are_no_archive(published, tmp_path):
-    os.mkfifo(tmp_path / "pipe.tar")
-    for path in (tmp_path / "pipe.tar", tmp_path):
-        assert "is a folder, a pipe or a device" in refused("caltech256", path)
-    assert "there is no file" in refused("caltech256", tmp_path / "no.tar")
-    assert "only caltech101 and caltech256 are" in refused("cifar10", published["caltech256"])
+    with pytest.raises(InputError, match="is not the published archive of Caltech-256: sha256"):
+        datasets.prepare("caltech256", path)
+    assert prepared.find(datasets.info("caltech256")) is None
+    with pytest.raises(InputError, match="only caltech101 and caltech256 are"):
+        datasets.prepare("cifar10", path)
 
 
 # ---- the loop of `python -m cnnlib data fetch`
@@ -211,7 +179,5 @@ def test_fetch_goes_on_after_a_failure(host, published, capsys):
     assert lines[1] == "mnist: the repository carries it, there is nothing to fetch"
     assert lines[2].startswith("caltech101: prepared in ")
     assert lines[3].startswith("caltech101: already prepared in ")
-    with pytest.raises(InputError, match="unknown data set 'cifar'"):
-        fetch.fetch(["mnist", "cifar"])
     with pytest.raises(InputError, match="name just that one"):
         fetch.fetch(["caltech101", "caltech256"], archive="a.tar")

@@ -51,11 +51,8 @@ def test_what_is_here_without_any_prepared_folder():
     ],
 )
 def test_samples_as_arrays(name, order, first):
-    sample, file, info = (
-        datasets.load(name, sample=True),
-        embedded.SAMPLES[name],
-        datasets.info(name),
-    )
+    sample, file = datasets.load(name, sample=True), embedded.SAMPLES[name]
+    info = datasets.info(name)
     assert sample.source.startswith(f"sample data/samples/{name}")
     assert sample.train.images.shape == (file.train_count, *info.image_shape)
     assert sample.test.images.shape == (file.test_count, *info.image_shape)

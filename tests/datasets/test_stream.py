@@ -1,10 +1,7 @@
 """Streams: what is in them, their order, sizes and splits."""
 
-import gc
-
 import numpy as np
 import PIL.Image
-import psutil
 import pytest
 import tensorflow as tf
 
@@ -116,7 +113,6 @@ def test_the_middle_is_taken():
     [
         ({"split": "val"}, "split "),
         ({"image_size": 0}, "image_size "),
-        ({"image_size": 10**9}, "image_size"),
         ({"batch_size": 0}, "batch_size "),
         ({"shuffle": "no"}, "shuffle "),
         ({"name": "imagenet", "sample": True}, "there is no sample of imagenet"),
@@ -136,19 +132,3 @@ def test_batches_of_arrays_are_the_arrays_in_their_order(n, sizes):
     assert [len(batch) for batch, _ in found] == sizes == [len(batch) for _, batch in found]
     np.testing.assert_array_equal(np.concatenate([batch for batch, _ in found]), images)
     np.testing.assert_array_equal(np.concatenate([batch for _, batch in found]), labels)
-
-
-def test_a_pass_over_arrays_copies_nothing_and_leaves_nothing_in_memory():
-    images, labels = np.ones((1_000, 12_500), "float32"), np.zeros(1_000, "int64")  # 50 MB
-    used = psutil.Process().memory_info
-    gc.collect()
-    gc.disable()  # what is left in cycles stays, as it does in a loop that makes few objects
-    try:
-        for _ in streams.batches(images, labels, 128):
-            pass
-        before = used().rss
-        for _ in range(8):
-            for _ in streams.batches(images, labels, 128):
-                assert used().rss - before < images.nbytes
-    finally:
-        gc.enable()

@@ -1,6 +1,7 @@
 """What every notebook of the course must have. nbval runs them; here they are read."""
 
 import ast
+import copy
 import json
 import re
 import statistics
@@ -8,7 +9,7 @@ import statistics
 import nbformat
 import pytest
 
-from cnnlab import notebooks
+from cnnlab import editions, hosted, notebooks
 from cnnlib import storage
 
 PATHS = sorted(storage.NOTEBOOKS.glob("*.ipynb"))
@@ -36,14 +37,15 @@ def test_is_a_valid_small_notebook_for_any_python_kernel(path, nb):
     assert path.stat().st_size < LIMIT
 
 
-def test_opens_with_title_badge_and_cost(path, nb):
+def test_opens_with_title_badges_cost_and_set_up(path, nb):
     assert nb.cells[0].cell_type == "markdown" and nb.cells[0].source.startswith("# ")
     opening = "\n".join(cell.source for cell in nb.cells[:3] if cell.cell_type == "markdown")
-    colab = "https://colab.research.google.com"
-    repository = notebooks.repository_url().replace("https://github.com", f"{colab}/github")
-    badge = f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({repository}/blob/main/notebooks/"
-    badge += f"{path.name})"
-    assert badge in opening
+    colab, repository = "https://colab.research.google.com", notebooks.repository_url()
+    address = f"{repository}/blob/main/notebooks/{path.name})"
+    there = address.replace("https://github.com", f"{colab}/github")
+    assert f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({there}" in opening
+    assert f"kaggle.com/kernels/welcome?src={address}" in opening
+    assert cells(nb, "code")[0].source == hosted.FIRST_CELL.format(repository=repository)
     (cost,) = [line for line in opening.splitlines() if re.match(r"\W*Cost\b", line)]
     assert "minute" in cost and "cores" in cost and "GPU" in cost and "GB" in cost
 
@@ -75,6 +77,21 @@ def test_something_is_checked_and_something_is_recorded(nb):
         "nbval-check-output" in cell.metadata.get("tags", []) for cell in nb.cells
     )
     assert re.search(r"results\.(record|recap)|runs\.train_row", code)
+
+
+def test_every_exercise_has_a_check_and_a_solution(nb):
+    """The whole notebook is executed by nbval, which also looks at what its checks print
+    (conftest.py beside pyproject.toml)."""
+    teachers = editions.with_answers(copy.deepcopy(nb)).cells
+    exercise, checked = 0, set()
+    for asked, answered in zip(nb.cells, teachers, strict=True):
+        tags = asked.metadata.get("tags", [])
+        if editions.ANSWER in tags:
+            exercise += 1
+            assert f"exercise-{exercise}" in tags and answered.source != asked.source
+        elif exercise and asked.cell_type == "code" and "No answer yet" in str(asked.outputs):
+            checked.add(exercise)
+    assert checked == set(range(1, exercise + 1)) and exercise >= 4
 
 
 def test_stored_outputs_are_those_of_a_whole_run(nb):
