@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 from cnnlab import batch
-from cnnlib.errors import InputError
+from drills import counted, outcome
 
 GOOD = """\
 - train:
@@ -37,22 +37,17 @@ def damaged(draw: random.Random) -> str:
     return text
 
 
-def refused(count: int) -> tuple[Counter, float]:
-    """Plan damaged batch files. Return the outcomes, and the seconds of the slowest."""
+def drill(count: int) -> tuple[str, bool]:
+    """Plan damaged batch files; return the outcomes with the slowest, and whether all are good."""
     draw, found, slowest = random.Random(0), Counter(), 0.0
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
         path = pathlib.Path(folder) / "batch.yaml"
-        for text in [GOOD, *(damaged(draw) for _ in range(count))]:
-            path.write_text(text, encoding="utf-8")
+        path.write_text(GOOD, encoding="utf-8")
+        batch.read(path)
+        for _ in range(count):
+            path.write_text(damaged(draw), encoding="utf-8")
             start = time.perf_counter()
-            try:
-                batch.read(path)
-                outcome = "planned"
-            except InputError:
-                assert text != GOOD
-                outcome = "refused"
-            except Exception as error:
-                outcome = f"{type(error).__name__}: {error}"[:80] + f" {text!r}"
-            found[outcome] += 1
+            found[outcome(batch.read, path)] += 1
             slowest = max(slowest, time.perf_counter() - start)
-    return found, slowest
+    text, good = counted(found, ("refused", "accepted"))
+    return f"{text}; the slowest took {slowest:.2f} s", good and slowest < 1

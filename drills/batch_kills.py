@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from collections import Counter
 
 import nbformat
 import psutil
+from distributed import LocalCluster
 from nbformat import v4
 
 PARAMETERS = "epochs = 3  # passes\nseed = 0  # decides the numbers"
@@ -33,7 +33,6 @@ with open(os.environ["DRILL_LOG"], "a") as log:
 for epoch in range(epochs):
     time.sleep(0.3)
     print(epoch, seed, random.random() * epoch)"""
-ADDRESS = "tcp://127.0.0.1:8799"  # of the scheduler
 # In the command lines of those that are killed.
 MARKS = {"cnnlab.batch": "run", "ipykernel": "kernel", "spawn_main": "worker"}
 
@@ -49,7 +48,9 @@ def drill(folder, kills, cluster=False):
     nbformat.write(nb, folder / "net.ipynb")
     grid = f"{{path: net.ipynb, grid: {{seed: {list(range(runs))}}}}}"
     (folder / "batch.yaml").write_text(f"- notebook: {grid}\n")
-    with _cluster(folder / "killed.log") if cluster else contextlib.nullcontext() as workers:
+    settings = {"threads_per_worker": 1, "dashboard_address": None}
+    settings["env"] = {"DRILL_LOG": str(folder / "killed.log")}
+    with LocalCluster(2, **settings) if cluster else contextlib.nullcontext() as workers:
         summary = _disturbed(folder, kills, workers)
     assert _command(folder, "quiet").wait() == 0
     killed, quiet = _outputs(folder / "killed"), _outputs(folder / "quiet")
@@ -80,7 +81,7 @@ def _disturbed(folder, kills, workers):
         done = now
         if counts.total() < kills and time.monotonic() > next_kill:
             with contextlib.suppress(psutil.Error):
-                victims = _victims(command.pid, workers)[kind] if kind else []
+                victims = _victims(command)[kind] if kind else []
                 if victims:
                     choose.choice(victims).kill()
                     counts[kind] += 1
@@ -93,29 +94,23 @@ def _disturbed(folder, kills, workers):
     return f"killed {summary}; the command was started {starts} times"
 
 
-def _victims(command, workers):
+def _victims(command):
     """{kind: processes that can be killed now}."""
-    found = {"command": [psutil.Process(command)], "run": [], "kernel": [], "worker": []}
-    for root in [command, *([workers.pid] if workers else [])]:
-        for process in psutil.Process(root).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                line, age = " ".join(process.cmdline()), time.time() - process.create_time()
-                kind = next((kind for mark, kind in MARKS.items() if mark in line), None)
-                # Dask gives up a worker that dies while it starts.
-                if kind and (kind != "worker" or age > 10):
-                    found[kind].append(process)
+    found = {"command": [command], "run": [], "kernel": [], "worker": []}
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            line, age = " ".join(process.cmdline()), time.time() - process.create_time()
+            kind = next((kind for mark, kind in MARKS.items() if mark in line), None)
+            # Dask gives up a worker that dies while it starts.
+            if kind and (kind != "worker" or age > 10):
+                found[kind].append(process)
     return found
 
 
 def _command(folder, name, workers=None):
-    arguments = ["batch", "run", str(folder / "batch.yaml")]
-    arguments += ["--scheduler", ADDRESS] if workers else ["--workers", "2"]
+    where = ["--scheduler", workers.scheduler_address] if workers else ["--workers", "2"]
+    command = [sys.executable, "-m", "cnnlib", "batch", "run", str(folder / "batch.yaml"), *where]
     own = {"CNNLIB_RESULTS": str(folder / name), "DRILL_LOG": str(folder / f"{name}.log")}
-    return _start(["cnnlib", *arguments], own)
-
-
-def _start(module_and_arguments, own):
-    command = [sys.executable, "-m", *module_and_arguments]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen(command, env=os.environ | own, **quiet)
 
@@ -127,25 +122,6 @@ def _outputs(results):
         cells = json.loads(path.read_text())["cells"]
         found[path.name] = [[cell["source"], cell.get("outputs")] for cell in cells]
     return found
-
-
-@contextlib.contextmanager
-def _cluster(log):
-    """Start a Dask scheduler and two workers; yield the process that starts these again."""
-    host, port = ADDRESS.removeprefix("tcp://").split(":")
-    scheduler = ["scheduler", "--host", host, "--port", port, "--no-dashboard"]
-    workers = ["worker", ADDRESS, "--nworkers", "2", "--nthreads", "1", "--no-dashboard"]
-    own = {"DRILL_LOG": str(log)}
-    processes = [_start(["dask", *scheduler], own)]
-    while socket.socket().connect_ex((host, int(port))):
-        time.sleep(0.1)
-    processes.append(_start(["dask", *workers], own))
-    try:
-        yield processes[1]
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-            process.wait()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from PIL import Image
 from cnnlib import datasets, digits, integrity, models, results, storage
 from cnnlib.errors import Damaged, InputError
 from cnnlib.models import trained
+from drills import counted, outcome
 
 
 def altered(content: bytes, draw: random.Random) -> bytes:
@@ -53,8 +54,9 @@ def read(name: str) -> object:
     if folder == "weights":
         return models.vgg16_weights()
     if folder == "nets":
-        load = trained.load if path.suffix == ".keras" else integrity.read_bytes
-        return load(storage.DATA / name)
+        if ".weights" in name:
+            return results.float16_nets(), models.load_trained("cifar10/fast", "fast-bfloat16-12")
+        return trained.load(storage.DATA / name)
     if folder == "published":
         return results.keras_applications() if "keras" in stem else results.published(stem)
     if name == "measured/costs.csv":
@@ -67,8 +69,8 @@ def read(name: str) -> object:
     return results.measured(stem, local=False)
 
 
-def damaged_files(count: int) -> Counter:
-    """Damage files of data/ one after the other, `count` times. Return how often which outcome."""
+def drill(count: int) -> tuple[str, bool]:
+    """Damage files of data/ one after the other, `count` times, in a copy of the checkout."""
     with tempfile.TemporaryDirectory(prefix="drill-") as temporary:
         folder = pathlib.Path(temporary)
         for name in ("cnnlib", "drills", "data"):
@@ -82,7 +84,7 @@ def damaged_files(count: int) -> Counter:
         )
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])
-        return Counter(json.loads(done.stdout.splitlines()[-1]))
+        return counted(Counter(json.loads(done.stdout.splitlines()[-1])), ("refused",))
 
 
 def _in_the_copy(count: int) -> Counter:
@@ -113,8 +115,8 @@ def _in_the_copy(count: int) -> Counter:
     return found
 
 
-def damaged_pictures(count: int) -> Counter:
-    """Return what `digits.read_picture` makes of picture files that are damaged."""
+def damaged_pictures(count: int) -> tuple[str, bool]:
+    """Hand damaged picture files to `digits.read_picture`."""
     draw, found = random.Random(0), Counter()
     page = np.full((200, 160), 235, np.uint8)
     page[40:160, 70:90] = 20
@@ -126,15 +128,8 @@ def damaged_pictures(count: int) -> Counter:
             contents.append(path.read_bytes())
         for _ in range(count):
             path.write_bytes(altered(draw.choice(contents), draw))
-            try:
-                digits.read_picture(path)
-                outcome = "read"
-            except InputError:
-                outcome = "refused"
-            except Exception as error:
-                outcome = f"{type(error).__name__}: {error}"[:80]
-            found[outcome] += 1
-    return found
+            found[outcome(digits.read_picture, path)] += 1
+    return counted(found, ("refused", "accepted"))
 
 
 if __name__ == "__main__":

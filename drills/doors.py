@@ -15,6 +15,7 @@ import numpy as np
 from cnnlab import cli, notebooks
 from cnnlib import datasets, models, recipes
 from cnnlib.errors import InputError
+from drills import counted, outcome
 
 THINGS = [object(), {}, {"a": 1}, set(), b"mnist", lambda: 0, int, np.zeros((2, 3)), ...]
 NOT_NAMES = [*THINGS, None, True, 5, 1.5, "", "no-such", "../mnist", "x" * 10_000, "\0", ["mnist"]]
@@ -102,21 +103,15 @@ def command(net, data, recipe, seed, train_size):
         raise found.exception
 
 
-def problems(count):
-    """Make `count` bad calls; return {(function, what happened, bad arguments): how often}."""
+def drill(count):
+    """Make `count` bad calls; return what they came to, and whether all were refused."""
     draw, table = random.Random(0), doors()
     found = collections.Counter()
     for _ in range(count):
         function, good, bad = draw.choice(table)
         names = draw.sample(sorted(bad), k=min(len(bad), draw.choice([1, 1, 1, 2, 3])))
-        arguments = good | {name: draw.choice(bad[name]) for name in names}
-        try:
-            function(**arguments)
-            problem = "accepted"
-        except InputError:
-            continue
-        except Exception as error:
-            problem = f"{type(error).__name__}: {error}"[:80]
-        shown = ", ".join(f"{name}={arguments[name]!r:.60}" for name in names)
-        found[function.__name__, problem, shown] += 1
-    return found
+        wrong = {name: draw.choice(bad[name]) for name in names}
+        if (problem := outcome(function, **good | wrong)) != "refused":
+            problem += f" {function.__name__}({wrong!r:.200})"
+        found[problem] += 1
+    return counted(found, ("refused",))

@@ -12,6 +12,7 @@ from cnnlib import datasets, digits
 from cnnlib.errors import InputError
 
 SIDE = 320  # pixels of a drawn page
+Y, X = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
 
 
 def stroke(image: np.ndarray, size: int = 200) -> np.ndarray:
@@ -38,8 +39,7 @@ def pencil(image, random):
     grain = 0.55 + 0.45 * random.rand(SIDE, SIDE)
     ink = page(stroke(image), random) * grain * random.uniform(45, 75)
     down, right = random.uniform(-18, 18, 2)
-    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
-    light = random.uniform(90, 190) + down * y + right * x
+    light = random.uniform(90, 190) + down * Y + right * X
     return light - ink + random.normal(0, random.uniform(10, 16), ink.shape)
 
 
@@ -67,9 +67,8 @@ def thin_pen(image, random):
 def shadow(image, random):
     """A pen on white paper, half of it in the shadow of a hand."""
     ink = page(stroke(image), random)
-    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     angle = random.uniform(0, 2 * np.pi)
-    edge = 1 / (1 + np.exp(-12 * (x * np.cos(angle) + y * np.sin(angle) - 0.2)))
+    edge = 1 / (1 + np.exp(-12 * (X * np.cos(angle) + Y * np.sin(angle) - 0.2)))
     return (235 - 190 * ink) * (1 - 0.4 * edge) + random.normal(0, 4, ink.shape)
 
 
@@ -98,3 +97,11 @@ def right_answers(net, kind, count: int = 30, seed: int = 0) -> int:
                 read.append(np.zeros((28, 28, 1), np.uint8))
     answers = digits.probabilities(net, np.stack(read)).argmax(axis=1)
     return int(np.sum(answers == test.labels[chosen]))
+
+
+def drill(count: int) -> tuple[str, bool]:
+    """Return what LeNet-5 reads right of `count` digits of each kind; 80 % are good."""
+    net = digits.load_net(digits.find_net("lenet-5")[0])
+    right = {kind: right_answers(net, kind, count) for kind in KINDS}
+    parts = ", ".join(f"{kind.__name__.replace('_', ' ')} {n}" for kind, n in right.items())
+    return f"LeNet-5's right answers of {count}: {parts}", min(right.values()) >= 0.8 * count
