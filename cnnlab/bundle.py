@@ -12,6 +12,7 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
 
+from cnnlab import output_paths
 from cnnlib import datasets, integrity, storage
 from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import CATALOGUE, Info
@@ -45,7 +46,7 @@ def pack(names: Iterable[str], output: str | os.PathLike[str]) -> list[str]:
     if not members:
         raise InputError("there is nothing to pack: the repository itself carries these sets whole")
     with (
-        storage.replacing(output) as temporary,
+        storage.replacing(output_paths.output_file(output)) as temporary,
         zipfile.ZipFile(temporary, "w", strict_timestamps=False) as archive,
     ):
         for name, path in members.items():

@@ -28,7 +28,7 @@ def run(
         InputError: there is no such notebook, or the folder cannot be written to.
     """
     paths = [notebooks.find(notebook) for notebook in chosen or notebooks.names()]
-    if len({path.name for path in paths}) < len(paths):
+    if len({path.name.casefold() for path in paths}) < len(paths):  # as disks compare names
         raise InputError(
             "two of these notebooks have the same file name, and one would replace the other in "
             "the report: run them apart, with -o for the second"

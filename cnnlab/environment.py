@@ -51,7 +51,7 @@ def gpus() -> list[str]:
 def threads() -> int:
     """Return how many threads TensorFlow uses for one operation in this process."""
     for variable in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
-        if os.environ.get(variable, "").isdigit() and int(os.environ[variable]):
+        if os.environ.get(variable, "").isdecimal() and int(os.environ[variable]):
             return int(os.environ[variable])
     # macOS and Windows have no affinity
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

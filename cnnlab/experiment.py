@@ -273,8 +273,8 @@ def record(model: str, net: "keras.Model", trained: Any, data: datasets.Dataset)
     images = _prepared(model, trained.recipe, data.train.images)
     if training.fingerprint(images, data.train.labels) != trained.data:
         raise InputError(
-            "the net was trained on other images than `data` has: give the data set that it "
-            "was trained on"
+            f"the net was trained on other images than `data` has, or not as {model} takes them: "
+            "give the net's own name and the data set that it was trained on"
         )
     # The net has learned from these images already: that it takes them is no question.
     _check_recipe(registry.net(model), trained.recipe)
@@ -311,7 +311,8 @@ def _other_start(model, net, trained, images, info):
     """What tells the first weights from those that `train_row` begins with, if anything.
 
     Raises InputError if the net is not the one that `model` declares: its weights have other
-    shapes, or it computes something else with them.
+    shapes, it computes something else with them, or it is trained otherwise (by dropout, a penalty
+    on its weights, or with a part of them fixed).
     """
     import keras
 
@@ -330,20 +331,24 @@ def _other_start(model, net, trained, images, info):
         declared = models.build(model, input_shape=images.shape[1:], classes=len(info.class_names))
     random.setstate(state)
     start = training.weights_digest(declared)
-    weights = net.get_weights()
-    shapes, expected = ([w.shape for w in each] for each in (weights, declared.get_weights()))
-    same = shapes == expected
+    same = _parts(net) == _parts(declared)
     if same:
-        declared.set_weights(weights)
+        declared.set_weights(net.get_weights())
         answers = [keras.ops.convert_to_numpy(each(images[:16])) for each in (net, declared)]
         same = np.allclose(*(np.asarray(each, np.float32) for each in answers), 1e-3, 1e-3)
     if not same:
         raise InputError(
-            f"{net.name} is not the net {model}: its weights, or what it computes with them, are "
-            f"not those of models.build({model!r}). Give the name of the net that was trained"
+            f"{net.name} is not the net {model}: its weights, or what it computes with them or "
+            f"learns by, are not those of models.build({model!r}). Give the trained net's name"
         )
     first = getattr(trained, "start", "") or start  # a boosted net begins as its seed says
     return {} if first == start else {"start": first}
+
+
+def _parts(net):
+    """The shapes of all variables (of random layers too) and of trained ones, and the penalties."""
+    shapes = [[v.shape for v in each] for each in (net.variables, net.trainable_variables)]
+    return shapes, len(net.losses)
 
 
 def _keep(planned, net, trained, data):

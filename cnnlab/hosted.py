@@ -21,28 +21,6 @@ LOCK = ROOT / "requirements-colab.lock"
 REPLACED = {"tensorflow-metadata": "<1.18"}
 DRIVE = pathlib.Path("/content/drive")
 
-# The first code cell of every notebook. Outside a hosted session it does nothing.
-FIRST_CELL = """\
-# @title Set-up: in a hosted session, such as Colab, it fetches the course
-import importlib.util
-import pathlib
-import shutil
-import subprocess
-import sys
-
-if importlib.util.find_spec("cnnlib") is None:  # in a hosted session, such as Colab
-    if pathlib.Path("../cnnlib").exists():
-        raise RuntimeError("this kernel has no cnnlib: choose that of .venv, or use `make lab`")
-    clone = pathlib.Path("cnn-image-classifiers")
-    if not (clone / "tests").exists():  # git writes this folder last
-        shutil.rmtree(clone, ignore_errors=True)
-        address = "{repository}"
-        subprocess.run(["git", "clone", "--quiet", "--depth", "1", address, clone], check=True)
-    sys.path.insert(0, str(clone.resolve()))
-    from cnnlab import hosted
-
-    hosted.prepare(drive=False)  # True keeps the results in your Google Drive"""
-
 
 def prepare(drive: bool = False) -> None:
     """Install what this session lacks, make cnnlib importable, and say where results go.

@@ -130,7 +130,8 @@ def publish(run_ids: Iterable[str] = (), recipe: str | None = None) -> tuple[lis
     then are a row's own files removed: a publication that stops in between can be repeated.
 
     Returns two lists of run_ids: (published, left). Raises InputError, and changes nothing, for an
-    unknown run or recipe, a damaged row, or a run that the ledger has with another result.
+    unknown run or recipe, a damaged row or file of its, or a run that the ledger has with another
+    result.
     """
     with manifest.lock():
         local = results.read_local()
@@ -145,6 +146,7 @@ def publish(run_ids: Iterable[str] = (), recipe: str | None = None) -> tuple[lis
                     f"in the ledger. Find out why; then delete {results.local_file(run)}, or its "
                     f"line of {results.ledger_file(row['dataset'])}; publish again."
                 )
+            _check_files(row)
         for run in taken:
             _publish_net(local[run])
             predictions = results.local_file(run, "predictions")
@@ -173,6 +175,13 @@ def _chosen(local, run_ids, recipe):
         if is_whole and (row["recipe"] == recipe if recipe else not is_own):
             found.append(run)
     return found
+
+
+def _check_files(row):
+    """Raise InputError for a damaged file of a row, or one of another run."""
+    results.read_predictions(row)
+    if (history := results.local_file(row["run_id"], "histories")).exists():
+        results.read_history(history)
 
 
 def _publish_net(row):

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cnnlab import output_paths
-from cnnlib import datasets, recipes, storage
+from cnnlib import datasets, recipes, registry, storage
 from cnnlib.datasets import embedded
 from cnnlib.errors import InputError, check_name, shown
 
@@ -240,10 +240,10 @@ def _listing(known: Iterable[Parameter], name: str) -> str:
 
 
 def check_training(notebook: str | os.PathLike[str], values: dict[str, Any]) -> None:
-    """Refuse a net, recipe, data set, seed or number of images that no training takes.
+    """Refuse a net, recipe, data set, seed, number or picture that the notebook cannot use.
 
-    Parameters of these names mean to a notebook of the course what they mean to `train`; 0 images
-    are all, 0 epochs those of `recipe`, and a name of a data set may end in -sample.
+    Parameters of these names mean to a notebook of the course what they mean to `train`. What else
+    one may be stands in its comment: that 0 is all, or all but some, and which other data sets.
 
     Raises:
         InputError: the notebook would fail in one of its cells, minutes later.
@@ -253,15 +253,26 @@ def check_training(notebook: str | os.PathLike[str], values: dict[str, Any]) -> 
     path = find(notebook)
     if path.stem not in names():
         return
-    known = {p.name: p.default for p in parameters(path)} | values
+    comments = {p.name: p.comment for p in parameters(path)}
+    defaults = {p.name: p.default for p in parameters(path)}
+    known = defaults | values
     dataset = known.get("dataset", "mnist")
     try:
+        if "dataset" in values:
+            named = re.findall(r'"([\w-]+)"', comments["dataset"])
+            check_name("dataset", dataset, [defaults["dataset"], *named])
         info = datasets.info(dataset.removesuffix("-sample"))
         counts = embedded.find(info, dataset.endswith("-sample")) or info
-        most = {"train_size": counts.train_count, "test_size": counts.test_count, "seed": 2**32 - 1}
+        most = {"train_size": counts.train_count, "test_size": counts.test_count}
+        most |= {"seed": 2**32 - 1, "epochs": 100_000}
+        if held_out := re.search(r"all but ([\d,]+)", comments.get("train_size", "")):
+            most["train_size"] -= int(held_out[1].replace(",", ""))
+        if known.get("picture") and not (path.parent / known["picture"]).is_file():
+            raise InputError(f"picture: there is no file {path.parent / known['picture']}")
         for name, value in known.items():
-            low = int(name == "epochs" and "recipe" not in known)
-            if isinstance(value, int | float) and not low <= value <= most.get(name, value):
+            low = int("0: " not in comments[name] and name != "seed")
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and not low <= value <= most.get(name, value):
                 limit = f" to {most[name]}" if name in most else ""
                 raise InputError(f"{name} must be a number from {low}{limit}, got {value}")
         if "recipe" in known:
@@ -272,6 +283,10 @@ def check_training(notebook: str | os.PathLike[str], values: dict[str, Any]) -> 
             net = f"boosted-{net}" if "patterns" in known else net
             size = known.get("train_size") or None
             experiment.plan(net, info.name, recipe, known.get("seed", 0), size)
+        if "net" in values:
+            own, found = (registry.net(each["net"]).input_format for each in (defaults, values))
+            if found != own:
+                raise InputError(f"{values['net']} takes {found}, and it prepares images as {own}")
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
 

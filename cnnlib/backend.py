@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import warnings
@@ -28,7 +29,8 @@ def prepare() -> None:
 
     On CPUs without AVX-512 TensorFlow leaves oneDNN off unless told otherwise, and trains
     convolutions two to three times slower. A variable that the user has set is left alone, except
-    KERAS_NNX_ENABLED, with which Keras cannot be imported without Flax.
+    a number of threads that is none, and KERAS_NNX_ENABLED, with which Keras cannot be imported
+    without Flax.
     """
     if "TF_ENABLE_ONEDNN_OPTS" not in os.environ and "tensorflow" in sys.modules:
         warnings.warn(
@@ -36,6 +38,10 @@ def prepare() -> None:
             "times slower: import cnnlib first, or set TF_ENABLE_ONEDNN_OPTS=1 beforehand.",
             stacklevel=3,
         )
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        if not re.fullmatch("[0-9]{0,3}", text := os.environ.get(name, "")):
+            del os.environ[name]  # TensorFlow would end without a word at a negative number
+            warnings.warn(f"{name} is {text!r}, no number of threads: ignored", stacklevel=3)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_NNX_ENABLED"] = "false"

@@ -6,6 +6,7 @@ waiting for Keras.
 """
 
 import json
+import re
 from typing import Any, Literal
 
 import pydantic
@@ -78,7 +79,7 @@ class Recipe(_Settings):
     batch_size: int = pydantic.Field(128, ge=1, le=1_000_000)
     optimizer: Literal["adamw", "sgd", "torch-sgd"] = "adamw"
     """torch-sgd is SGD as PyTorch defines it: weight decay is part of the gradient."""
-    learning_rate: float = pydantic.Field(5e-3, gt=0)  # the highest of the schedule
+    learning_rate: float = pydantic.Field(5e-3, ge=1e-30, le=1e30)  # the highest; in float32
     warmup_epochs: float = pydantic.Field(1.0, ge=0)  # in which the rate rises linearly from 0
     schedule: Literal["cosine", "cosine-by-epoch", "linear", "constant", "lecun-1998"] = "cosine"
     """cosine and linear fall to 0 at the last step; cosine-by-epoch changes between epochs."""
@@ -113,6 +114,11 @@ class Recipe(_Settings):
         if is_frozen and (self.protocol, self.test_views) != ("plain", 1):
             raise ValueError(
                 "a frozen base sees each image once, as it is: set protocol=plain and test_views=1"
+            )
+        if max(self.small_epochs, self.warmup_epochs) > self.epochs:
+            raise ValueError(
+                f"it has {self.epochs} epochs, and small_epochs={self.small_epochs} and "
+                f"warmup_epochs={self.warmup_epochs} cannot be more: change these too"
             )
         return self
 
@@ -217,10 +223,18 @@ def _parsed(base: Recipe, text: str) -> tuple[str, Any]:
     before = _value(base, check_name("recipe field", field, _fields(base)))
     try:
         if isinstance(before, bool | int | float):
-            return field, json.loads(value.lower())
+            return field, json.loads(value.lower(), parse_float=_real)
     except ValueError:
         pass  # pydantic says what it must be
     return field, value
+
+
+def _real(text: str) -> float:
+    """Return a number; raise ValueError for one that is too small to be told from 0."""
+    value = float(text)
+    if not value and re.search("[1-9]", text.partition("e")[0]):
+        raise ValueError
+    return value
 
 
 # How they were chosen, and what they reach on validation images: docs/recipes.md.

@@ -165,20 +165,28 @@ def read_history(path: pathlib.Path) -> "pandas.DataFrame":
 
     try:
         table = pandas.read_csv(io.StringIO(integrity.read_text(path)))[HISTORY_COLUMNS]
+        if path.stem not in datasets.names() and set(table["run_id"]) != {path.stem}:
+            raise InputError("it is of another run")
         return table.astype({"run_id": str, "epoch": int, "loss": float, "train_error": float})
     except (ValueError, KeyError, pandas.errors.ParserError) as error:
         raise _damaged("history", path, error) from error
 
 
-def read_predictions(dataset: str, run_id: str) -> np.ndarray | None:
-    """Return the class that a run gave to each test image, int64 (n,); None if not kept."""
-    for path in (local_file(run_id, "predictions"), published_predictions(dataset, run_id)):
+def read_predictions(row: dict[str, Any]) -> np.ndarray | None:
+    """Return the class that a row's net gave to each test image, int64 (n,); None if not kept.
+
+    Raises InputError for a file that is damaged, or not of as many images and classes.
+    """
+    run, classes = row["run_id"], len(datasets.info(row["dataset"]).class_names)
+    for path in (local_file(run, "predictions"), published_predictions(row["dataset"], run)):
         if integrity.exists(path):
             try:
                 with np.load(io.BytesIO(integrity.read_bytes(path)), allow_pickle=False) as arrays:
                     found = arrays["predictions"]
-                    if found.dtype.kind != "u" or found.ndim != 1:
+                    if found.dtype.kind != "u" or found.shape != (row["test_images"],):
                         raise ValueError(f"{found.dtype} {found.shape} is no class of each image")
+                    if found.max() >= classes:
+                        raise ValueError(f"there are {classes} classes, and none {found.max()}")
                     return found.astype(np.int64)
             except (ValueError, KeyError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as e:
                 raise _damaged("predictions", path, e) from e
@@ -259,7 +267,7 @@ def predictions(run_id: str) -> np.ndarray | None:
     With the labels they give error, interval, and McNemar's test of two nets, without training.
     """
     known = rows()
-    return read_predictions(known[check_name("run", run_id, known)]["dataset"], run_id)
+    return read_predictions(known[check_name("run", run_id, known)])
 
 
 def histories(

@@ -289,9 +289,11 @@ def jit_compile() -> bool | str:
 def fingerprint(images: np.ndarray, labels: np.ndarray) -> str:
     """Return a short text that differs for other images, other labels or another order of them.
 
-    The type of the labels, and the order of the bytes in memory, make no difference.
+    The type of the labels and of real numbers, which a net takes as float32, and the order of the
+    bytes in memory, make no difference.
     """
-    images = images.astype(images.dtype.newbyteorder("<"), copy=False)
+    kind = np.float32 if images.dtype.kind == "f" else images.dtype
+    images = images.astype(np.dtype(kind).newbyteorder("<"), copy=False)
     labels = np.asarray(labels).astype("<i8")
     sums = [zlib.crc32(np.ascontiguousarray(array).data) for array in (images, labels)]
     return "-".join(f"{value:08x}" for value in sums)

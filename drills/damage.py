@@ -64,7 +64,7 @@ def read(name: str) -> object:
     if "histories" in path.parts:
         return results.read_history(storage.DATA / name)
     if "predictions" in path.parts:
-        return results.read_predictions(path.parent.name, stem)
+        return results.predictions(stem)
     assert folder == "measured", f"who reads data/{name}?"
     return results.measured(stem, local=False)
 

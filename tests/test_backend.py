@@ -49,10 +49,11 @@ def test_a_command_refuses_settings_of_keras_json_and_records_nothing(tmp_path, 
 
 
 def test_surroundings_that_end_other_programs(tmp_path):
-    """No home folder, another backend's switch, a keras.json of another version, closed stderr."""
+    """No home folder, another backend's switch, no number of threads, closed stderr, and more."""
     (tmp_path / "keras.json").write_text('{"epsilon": 1e-07, "from_the_future": 1}')
     program = "from cnnlib import models; print(models.build('lenet-1').count_params())"
     own = {"KERAS_HOME": str(tmp_path), "KERAS_NNX_ENABLED": "true", "PYTHONPATH": os.getcwd()}
+    own |= {"TF_NUM_INTRAOP_THREADS": "-1", "TF_NUM_INTEROP_THREADS": "abc"}
     environment = {name: value for name, value in os.environ.items() if name != "HOME"} | own
     line = f'"{sys.executable}" -c "{program}" 2>&-'
     done = subprocess.run(line, shell=True, capture_output=True, env=environment, cwd=tmp_path)

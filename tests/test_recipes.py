@@ -47,8 +47,10 @@ def test_numbers_of_numpy_are_those_of_python(name, changes, plain):
         ("plain,name=x", {}, "unknown recipe field 'name'"),
         ("plain,pool_grid=2", {}, "unknown recipe field 'pool_grid'"),
         ("plain,epochs=1,epochs=2", {}, "epochs is given twice"),
-        ("plain,learning_rate=1e-400", {}, "learning_rate must be greater than 0"),
+        ("plain,weight_decay=1e-400", {}, "weight_decay must be a valid number, got '1e-400'"),
+        ("plain", {"learning_rate": 1e-46}, "learning_rate"),  # 0 in float32
         ("plain", {"learning_rate": 0.0}, "learning_rate"),
+        ("short,epochs=5", {}, "has 5 epochs, and small_epochs=16 and warmup_epochs=2.0 cannot"),
         ("plain", {"epochs": True}, "epochs"),
         ("plain", {"learning_rate": float("nan")}, "learning_rate"),
         ("plain", {"label_smoothing": 7}, "label_smoothing"),

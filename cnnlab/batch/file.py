@@ -28,9 +28,10 @@ _UNSET: Any = None
 
 def _number_of_bytes(value: Any) -> int:
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?([A-Za-z]+)", str(value))
-    if not match or match[2] not in UNITS or not float(match[1]):
+    size = int(float(match[1]) * UNITS.get(match[2], 0)) if match else 0
+    if not size:
         raise ValueError(f"expected a size like 4 GB (or {', '.join(UNITS)}), got {shown(value)}")
-    return int(float(match[1]) * UNITS[match[2]])
+    return size
 
 
 def _list_of_seeds(value: Any) -> Any:
@@ -164,9 +165,9 @@ def _runs(value, folder):
             if len(found) + len(runs) > MAX_RUNS:
                 raise InputError(f"more than {MAX_RUNS:,} runs: divide them into several files")
             for run in runs:
-                if run.id in found:
+                if run.id.casefold() in found:  # as disks compare names
                     raise InputError(f"{run} is already in the file")
-                found[run.id] = run
+                found[run.id.casefold()] = run
     if not found:
         raise InputError("has limits but no run: add a `- train: ...` or a `- notebook: ...`")
     return list(found.values())

@@ -3,34 +3,19 @@
 import datetime
 import os
 import pathlib
+import re
 from collections import Counter
 from collections.abc import Collection
 from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from cnnlab import output_paths
 from cnnlab.batch import file, runs
 from cnnlab.batch.runs import DONE, FAILED, RUNNING, TO_DO, NotebookRun, Run
 from cnnlib import storage
 
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }}
-table {{ display: block; overflow-x: auto; }}
-th, td {{ padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #8888; }}
-pre {{ white-space: pre-wrap; border-left: .3rem solid #c33; padding-left: .7rem; }}
-</style>
-<h1>{title}</h1>
-<p>{date:%Y-%m-%d %H:%M}. {counts}.</p>
-{table}
-{failures}
-</html>
-"""
+PAGE = pathlib.Path(__file__).with_name("page.html")
 COLUMNS = ("Run", "Status", "Time", "Memory", "Machine", "Result")
 
 
@@ -112,7 +97,7 @@ def write(
 
     path = pathlib.Path(path)
     page = runs.file("any", "record").with_name(f"{path.stem}.html")
-    page = pathlib.Path(folder) / "index.html" if folder else page
+    page = output_paths.output_folder(folder) / "index.html" if folder else page
     found, rows, failures = statuses(file.read(path)), [], ""
     for run, status, record in found:
         links, message = "; ".join(_links(run, page.parent.resolve())), record.get("message", "")
@@ -125,13 +110,15 @@ def write(
         if status == FAILED:
             failures += f"<h2>{escape(str(run))} failed</h2>\n<p>{escape(message)}. {links}</p>\n"
             failures += f"<pre>{escape(record.get('traceback', ''))}</pre>\n"
-    text = PAGE.format(
-        title=f"Batch {escape(path.name)}",
-        date=datetime.datetime.now(),
-        counts=_counts(found),
-        table=tabulate(rows, COLUMNS, tablefmt="unsafehtml", disable_numparse=True),
-        failures=failures,
-    )
+    parts = {
+        "TITLE": f"Batch {escape(path.name)}",
+        "DATE": f"{datetime.datetime.now():%Y-%m-%d %H:%M}",
+        "COUNTS": _counts(found),
+        "TABLE": tabulate(rows, COLUMNS, tablefmt="unsafehtml", disable_numparse=True),
+        "FAILURES": failures,
+    }
+    text = PAGE.read_text(encoding="utf-8")
+    text = re.sub(r"\[\[([A-Z]+)\]\]", lambda match: parts[match[1]], text)
     return storage.write_atomically(page, text)
 
 

@@ -1,6 +1,7 @@
 """The pages of results: an overview, and a page for each net and recipe with all its runs."""
 
 import functools
+import json
 import pathlib
 import re
 
@@ -69,12 +70,15 @@ def _page(folder, name, line):
     has_all = first["train_images"] == info.train_count
     size = "" if has_all else f" --train-size {first['train_images']}"
     is_published = line["published"] == line["published"]
+    command = f"```\npython -m cnnlib train {line['model']} {first['dataset']} --recipe "
+    command += f"{line['recipe']}{size} --seed {first['seed']}\n```"
+    if first["image_order"] == "sample" or "other" in json.loads(first["settings"]):
+        command = "A notebook made it, from other images or weights than `train` takes."
     parts = [
         f"# {line['model']} by {line['recipe']} on {info.title}",
         f"**{results.measured_text(line)}**, {quantity} in %"
         + (f"; the lecture's table has {line['published']:g}." if is_published else "."),
-        f"```\npython -m cnnlib train {line['model']} {first['dataset']} --recipe "
-        f"{line['recipe']}{size} --seed 0\n```",
+        command,
         f"{line['parameters']:,} trainable weights, {first['train_images']:,} training images, "
         f"{results.counted(first['epochs'], 'epoch')}, {first['test_images']:,} test images.",
         _curve(folder, name, line),
@@ -117,11 +121,12 @@ def _mistakes(folder, name, runs):
     """The test images that most runs get wrong, as Markdown; "" without predictions."""
     from cnnlib import plots
 
-    found = [results.read_predictions(row["dataset"], row["run_id"]) for row in runs]
+    found = [results.read_predictions(row) for row in runs]
     found = [each for each in found if each is not None]
-    if not found or runs[0]["dataset"] != "mnist":  # the checkout has the whole test set of MNIST
-        return ""
     test = _mnist_test()
+    # The checkout has the whole test set of MNIST, and no other; a run may have fewer images.
+    if not found or runs[0]["dataset"] != "mnist" or len(found[0]) != len(test.labels):
+        return ""
     wrong = np.sum([each != test.labels for each in found], axis=0)
     worst = [int(i) for i in np.argsort(-wrong, kind="stable")[:MISTAKES] if wrong[i]]
     if not worst:

@@ -129,6 +129,13 @@ def test_keys_and_pointers_take_turns(drawing):
             *(canvas, key, code),
         )
         assert drawing.run(count) == left
+    # The pen that is down when an example is chosen paints no more.
+    send = REPLAY.partition("window.pad.clear")[0]
+    drawing.run(send + 'send("pointerdown", [50, 50])')
+    canvas.send_keys("5")
+    seen = drawing.run("return arguments[0].toDataURL()", canvas)
+    drawing.run(send + 'send("pointermove", [90, 90])')
+    assert drawing.run("return arguments[0].toDataURL()", canvas) == seen
     assert not [e for e in drawing.browser.get_log("browser") if e["level"] == "SEVERE"]
 
 

@@ -140,7 +140,7 @@ def test_a_row_of_cifar10_holds_an_accuracy_as_its_table_does(monkeypatch):
     )
     data = datasets.Dataset(images, images, images, datasets.info("cifar10"), "made up")
     monkeypatch.setattr(datasets, "load", lambda name, **options: data)
-    recipe = recipes.recipe("fast-bfloat16-12", epochs=1, precision="float32")
+    recipe = recipes.recipe("fast-bfloat16-12,warmup_epochs=0,epochs=1,precision=float32")
     row = experiment.train_row("cifar10/fast", "cifar10", recipe, train_size=40)
     inputs = preprocessing.prepare(images.images, "cifar10")
     error = training.evaluate(kept_net(row), inputs, images.labels, views=6)
@@ -212,6 +212,7 @@ def test_record_refuses_a_net_that_was_trained_on_or_stopped(monkeypatch):
         ("linear-20x20", "boosted-linear-20x20", {}, "is not the net boosted-lin.*: its weights"),
         # The weights of the declared one, whose activation is tanh.
         ("lenet-4", "lenet-4", {"activation": "relu"}, "what it computes with them"),
+        ("linear-20x20", "linear-28x28", {}, "or not as linear-28x28 takes them"),
     ],
 )
 def test_no_net_is_recorded_under_the_name_of_another(trained_as, recorded_as, options, message):
@@ -219,6 +220,21 @@ def test_no_net_is_recorded_under_the_name_of_another(trained_as, recorded_as, o
     with pytest.raises(InputError, match=message):
         cnnlab.record(recorded_as, *trained(trained_as, "plain,epochs=1", net, train_size=50))
     assert not files()
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [keras.layers.Dropout(0.5), keras.layers.Dense(10)],
+        [keras.layers.Dense(10, kernel_regularizer="l2")],
+        [keras.layers.Dense(10, use_bias=True, trainable=False), keras.layers.Activation("linear")],
+    ],
+)
+def test_no_net_is_recorded_that_was_trained_otherwise(layers):
+    """What it computes with its weights afterwards is what the declared one does."""
+    net = keras.Sequential([keras.Input((20, 20, 1)), keras.layers.Flatten(), *layers])
+    with pytest.raises(InputError, match="or learns by"):
+        cnnlab.record("linear-20x20", *trained(net=net))
 
 
 def test_what_changes_a_result_is_in_its_identity():

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cnnlab import hosted
+from cnnlab import hosted, notebooks
 
 HASH = f"--hash=sha256:{'0' * 64}"
 LOCK = f"""\
@@ -76,7 +76,9 @@ def test_preparing_installs_with_hashes_and_twice_is_harmless(session, capsys):
 class TestFirstCell:
     def run(self, folder, address):
         """Run the cell in a Python without packages."""
-        cell = hosted.FIRST_CELL.replace("{repository}", str(address))
+        cells = notebooks.cells(notebooks.find("01"))
+        code = next(cell["source"] for cell in cells if cell["cell_type"] == "code")
+        cell = code.replace(notebooks.repository_url(), str(address))
         environment = {name: os.environ.get(name, "") for name in ("PATH", "SYSTEMROOT")}
         command = [sys.executable, "-S", "-c", cell]
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

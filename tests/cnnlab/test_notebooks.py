@@ -217,10 +217,14 @@ class TestRun:
     ("notebook", "values", "message"),
     [
         ("04", {"net": "vgg16"}, "the recipe quick is for training from the start"),
+        ("04", {"net": "lenet-5"}, "lenet-5 takes 32x32, and it prepares images as 16-in-28"),
         ("02", {"recipe": "frozen-32-all-mlp"}, "is for transfer learning"),
         ("03", {"seed": 2**32}, "seed must be a number from 0 to 4294967295"),
         ("08", {"test_size": 1001}, "test_size must be a number from 0 to 1000"),
-        ("07", {"epochs": 0}, "epochs must be a number from 1, got 0"),
+        ("05", {"train_size": 55_001}, "train_size must be a number from 0 to 55000"),
+        ("06", {"dataset": "cifar10"}, "unknown dataset 'cifar10'. Known: mnist, fashion_mnist"),
+        ("06", {"picture": "no.png"}, "picture: there is no file"),
+        ("07", {"epochs": 0}, "epochs must be a number from 1 to 100000, got 0"),
         ("05", {"net": "cifar10/small"}, "unknown model 'boosted-cifar10/small'"),
     ],
 )

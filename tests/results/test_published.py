@@ -80,8 +80,8 @@ def test_the_ledger_is_whole_and_kept_predictions_give_its_values():
     assert {row["row_id"] for row in rows.values()} <= {"", *results.published()["row_id"]}
     labels = datasets.load("mnist").test.labels
     kept = 0
-    for run, row in rows.items():
-        predictions = results.read_predictions(row["dataset"], run)
+    for row in rows.values():
+        predictions = results.read_predictions(row)
         if predictions is not None and row["dataset"] == "mnist":
             assert 100 * np.mean(predictions != labels) == pytest.approx(row["value"])
             kept += 1

@@ -518,11 +518,11 @@
 
   let drawn = null; // what the drawing page keeps
   try {
-    drawn = localStorage.getItem("drawing");
-  } catch (error) { /* a browser that keeps nothing */ }
-  if (drawn) {
+    drawn = bytes(localStorage.getItem("drawing") || "");
+  } catch (error) { /* a browser that keeps nothing, or something else under this name */ }
+  if (drawn && drawn.length === 784) {
     get("drawing").hidden = false;
-    get("drawing").addEventListener("click", () => show(bytes(drawn), "What you drew last, in MNIST's size.", get("drawing")));
+    get("drawing").addEventListener("click", () => show(drawn, "What you drew last, in MNIST's size.", get("drawing")));
   }
 
   window.linkSite(hasSite);

@@ -223,17 +223,17 @@
   let cursor = [side / 2, side / 2]; // the pen of the keyboard
   let typed = null; // the stroke that the keyboard draws
 
-  /* Change what is drawn; undo goes back to what was there. */
+  /* Change what is drawn; undo goes back to what was there. No pen goes on with what it began. */
   function change(next) {
     before.push(items);
     items = next;
-    typed = null;
+    typed = current = null;
     redraw();
   }
 
   function undo() {
     items = before.pop() || [];
-    typed = null;
+    typed = current = null;
     redraw();
   }
 
@@ -271,8 +271,9 @@
     } catch {
       // a pointer that has gone already
     }
-    current = { points: [place(event)], pointer: event.pointerId };
-    change([...items, current]);
+    const stroke = { points: [place(event)], pointer: event.pointerId };
+    change([...items, stroke]);
+    current = stroke;
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!current || event.pointerId !== current.pointer) return;
