@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import os
 import pkgutil
 import sys
 from collections.abc import Callable
@@ -25,7 +26,8 @@ class Commands(click.Group):
         return list(self.commands)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command, on a terminal of any encoding."""
+        """Run a command, on a terminal of any encoding and with figures that need no window."""
+        os.environ["MPLBACKEND"] = "Agg"
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(ValueError):  # it is closed
                 if isinstance(stream, io.TextIOWrapper):

@@ -96,6 +96,8 @@ def _show_with_alt() -> None:
         return
     from matplotlib_inline.config import InlineBackend
 
+    if not matplotlib.get_backend().startswith(("module:", "inline", "widget")):
+        shell.enable_matplotlib("inline")  # whatever a user's MPLBACKEND is
     InlineBackend.instance(parent=shell).figure_formats = set()
     shell.display_formatter.formatters["text/html"].for_type(Figure, to_html)
 

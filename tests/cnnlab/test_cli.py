@@ -128,6 +128,13 @@ def test_a_terminal_that_is_not_utf_8_gets_escapes_not_an_error():
     assert done.returncode == 0 and b"Traceback" not in done.stderr
 
 
+def test_a_command_draws_whatever_window_system_the_user_has_set():
+    code = "from cnnlab.cli import cli; cli(['recipes'], standalone_mode=False)"
+    command = [sys.executable, "-c", f"{code}; import matplotlib.pyplot as plt; plt.figure()"]
+    done = subprocess.run(command, env=os.environ | {"MPLBACKEND": "no-such"}, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
 FAILED = runs.TrainingRun("lenet-5", "mnist", "plain", 1)
 BUNDLED = "all.zip: 2 files. On the other machine: python -m cnnlib data unpack all.zip"
 RUN = {"scheduler": None, "workers": 3, "threads": None, "copies": "s3://a", "retries": 0}
