@@ -82,7 +82,8 @@ class Row(pydantic.BaseModel):
     @pydantic.model_validator(mode="after")
     def _check(self):
         check_name("data set", self.dataset, datasets.names())
-        if not isinstance(json.loads(self.settings), dict):
+        settings = json.loads(self.settings)
+        if not isinstance(settings, dict) or not isinstance(settings.get("other", {}), dict):
             raise ValueError(f"settings must be a JSON object, not {self.settings!r}")
         if self.row_id:
             known = lecture_rows(self.dataset)

@@ -29,6 +29,11 @@ Count = Annotated[WholeNumber, Field(ge=1, le=10**15)]
 Seed = Annotated[WholeNumber, Field(ge=0, le=2**32 - 1)]
 
 
+def _of_one(value: Any) -> Any:
+    """Return a single number, boolean or text of NumPy as Python's, all else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
+
+
 def validated(function: _Function) -> _Function:
     """Check the arguments of `function` against its type hints before each call.
 
@@ -48,6 +53,8 @@ def validated(function: _Function) -> _Function:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        args = tuple(map(_of_one, args))
+        kwargs = {name: _of_one(value) for name, value in kwargs.items()}
         try:  # by name, so that an error names the argument
             return checked(**dict(zip(names, args, strict=False)), **kwargs)
         except pydantic.ValidationError as error:

@@ -204,6 +204,16 @@ def test_half_precision_is_for_machines_that_have_it(has, expected, monkeypatch)
     assert keras.config.dtype_policy().name == "float32"
 
 
+def test_types_of_numbers_make_no_other_training(images, data):
+    """Labels of another type are the same labels: the fingerprint is part of a row's proof."""
+    labels = data.train.labels
+    kinds = [(images, labels.astype(dtype)) for dtype in ("uint8", ">i4", object, int)]
+    kinds += [(images.astype(">f4"), list(labels)), (images.astype("float64"), labels)]
+    found = [training.train(build("linear-28x28"), *k, SHORT, progress=False) for k in kinds]
+    assert {history.data for history in found} == {training.fingerprint(images, labels)}
+    assert len({history.weights for history in found}) == 1
+
+
 @pytest.mark.parametrize("stopped_by", ["train", "fit"])
 def test_predictions_of_a_half_trained_net_say_so(data, images, stopped_by, monkeypatch, capsys):
     def stop(*arguments, **options):
