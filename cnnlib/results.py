@@ -13,6 +13,7 @@ import csv
 import io
 import json
 import math
+import os
 import pathlib
 import zipfile
 import zlib
@@ -123,11 +124,18 @@ def published_predictions(dataset: str, run_id: str) -> pathlib.Path:
     return MEASURED / "predictions" / dataset / f"{run_id}.npz"
 
 
+def local_rows() -> list[pathlib.Path]:
+    """Return the files of this machine's rows; raise OSError for a folder that cannot be read."""
+    folder = local_file("any").parent
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    # Not what macOS writes beside a file on a foreign disk, ._<name>.
+    return [folder / name for name in names if name.endswith(".json") and name[0] != "."]
+
+
 def read_local() -> dict[str, dict[str, Any]]:
     """Return {run_id: row} of this machine; raise InputError for a damaged file."""
     rows = {}
-    # Not what macOS writes beside a file on a foreign disk, ._<name>.
-    for path in sorted(local_file("any").parent.glob("[!.]*.json")):
+    for path in local_rows():
         try:
             row = check_row(json.loads(integrity.read_text(path)))
             if row["run_id"] != path.stem:

@@ -164,7 +164,7 @@ def is_running(run_id: str, wait: float = 0) -> bool:
 def done(listed: Collection[Run], copies: str | None = None) -> set[str]:
     """Return the ids of those runs that the results have, with a copy in the place `copies`."""
     # This machine first: a row that is published meanwhile is then seen twice, not missed.
-    found = {path.stem for path in results.local_file("any").parent.glob("[!.]*.json")}
+    found = {path.stem for path in results.local_rows()}
     for name in {run.dataset for run in listed if isinstance(run, TrainingRun)}:
         found |= results.read_ledger(name).keys()
     found |= {path.stem for path in file("any", "notebook").parent.glob("[!.]*.ipynb")}
