@@ -149,7 +149,7 @@ def notebooks_copy(folder: str | None) -> None:
     from cnnlab import editions
 
     copied, kept = editions.copy_for_work(folder)
-    where = folder or editions.working_folder()
+    where = folder or editions.WORK
     if kept:
         click.echo(f"Kept as they are in {where}: {', '.join(kept)}")
     click.echo(f"Copied to {where}: {', '.join(copied) or 'none'}")

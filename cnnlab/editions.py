@@ -16,19 +16,15 @@ from cnnlib import storage
 from cnnlib.errors import InputError
 
 ANSWER, SOLUTION = "answer", "solution"
-
-
-def working_folder() -> pathlib.Path:
-    """Return the folder of working copies: beside notebooks/, so that their links lead on."""
-    return storage.ROOT / "work"
+WORK = storage.ROOT / "work"  # of working copies: beside notebooks/, so that their links lead on
 
 
 def copy_for_work(folder: str | os.PathLike[str] | None = None) -> tuple[list[str], list[str]]:
-    """Copy the notebooks that `folder` (None: `working_folder()`) does not have yet.
+    """Copy the notebooks that `folder` (None: WORK) does not have yet.
 
     Returns the names of those that were copied, and of those that were there and stay as they are.
     """
-    folder = output_paths.output_folder(folder or working_folder())
+    folder = output_paths.output_folder(folder or WORK)
     copied, kept = [], []
     for name in notebooks.names():
         target = folder / f"{name}.ipynb"

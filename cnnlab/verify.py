@@ -64,8 +64,7 @@ def _trained_again(row):
             f"{row['run_id']} was trained with the settings {row['settings']}, and `train` has "
             f"{planned['settings']} (run {experiment.run_id(planned)})"
         )
-    sample = row["image_order"] == "sample"
-    data = datasets.load(dataset, train_size=size, seed=seed, sample=sample)
+    data = datasets.load(dataset, size, seed=seed, sample=row["image_order"] == "sample")
     with tempfile.TemporaryDirectory(prefix="cnnlib-verify-") as folder:
         # Folders of its own: no earlier stage is taken from the results.
         net, trained = experiment.train(

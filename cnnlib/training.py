@@ -82,7 +82,8 @@ def train(
     """
     backend.check_settings()
     _check_precision(model, recipe)
-    images, labels = _native(np.asarray(images)), np.asarray(labels).astype(np.int64)
+    images, labels = np.asarray(images), np.asarray(labels).astype(np.int64)
+    images = images.astype(images.dtype.newbyteorder("="), copy=False)
     steps = math.ceil(len(images) / recipe.batch_size)
     first = weights_digest(model)
     for layer in model.layers:
@@ -137,11 +138,6 @@ def train(
     return History(
         pd.DataFrame(rows), seconds, recipe, int(seed), data, weights_digest(model), first
     )
-
-
-def _native(array):
-    """Return an array whose bytes are in this machine's order."""
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _compile(model, recipe, optimizer):

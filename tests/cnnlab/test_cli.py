@@ -232,7 +232,7 @@ def test_run_takes_parameters_from_a_file_and_the_line(write_notebook, tmp_path)
 
 def test_copies_to_work_in(course_folder, write_notebook, monkeypatch, tmp_path):
     write_notebook(course_folder / "01_net.ipynb")
-    monkeypatch.setattr(editions, "working_folder", lambda: tmp_path / "work")
+    monkeypatch.setattr(editions, "WORK", tmp_path / "work")
     assert run("notebooks", "copy").output == f"Copied to {tmp_path / 'work'}: 01_net\n"
     assert f"Kept as they are in {tmp_path / 'work'}: 01_net\n" in run("notebooks", "copy").output
 
