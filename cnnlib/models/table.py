@@ -48,9 +48,9 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
 
     The first row is the input, the last the totals. A layer and the activation after it are one
     row. The activation of the output is the published one, though the net returns logits: sigmoid
-    for LeNet-1, as the lecture prints it, RBF for RBF units, else softmax. A connection is one use
-    of a weight or a bias, as the paper counts; pooling has no weights, and its four inputs count as
-    four connections.
+    for LeNet-1, as the lecture prints it, RBF for RBF units, none for the linear classifier, else
+    softmax. A connection is one use of a weight or a bias, as the paper counts; pooling has no
+    weights, and its four inputs count as four connections.
 
     Returns:
         pandas.DataFrame, indexed by the names of the layers (C1, S2, ..., "Total"), with the
@@ -68,7 +68,8 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
         elif layer.weights:
             raise _unknown(layer)
     if rows[-1]["Type"] in _OUTPUTS:
-        rows[-1] |= {"Layer": "Output", "Activation": _OUTPUTS[rows[-1]["Type"]]}
+        activation = "-" if len(rows) == 2 else _OUTPUTS[rows[-1]["Type"]]
+        rows[-1] |= {"Layer": "Output", "Activation": activation}
     table = pd.DataFrame(rows).set_index("name").rename_axis(None)
     counts = ["Parameters", "Connections"]
     table.loc["Total"] = {

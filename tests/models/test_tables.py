@@ -156,6 +156,7 @@ def test_layer_table_names_what_the_papers_have(net):
     assert table["Type"].tolist()[1:5] == types
     assert set(table["Activation"].iloc[1:7]) == {"scaled_tanh"}
     assert table.loc["output", ["Layer", "Activation"]].tolist() == ["Output", "RBF"]
+    assert models.layer_table(net("linear-20x20")).loc["output", "Activation"] == "-"
     row = models.layer_table(net("lenet-1")).loc["output"]
     assert row[1:7].tolist() == ["Convolution", "10", "1x1", "4x4", "1", "sigmoid"]
 
