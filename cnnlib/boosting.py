@@ -14,7 +14,6 @@ they were trained to correct it.
 """
 
 import dataclasses
-import math
 import pathlib
 import time
 from collections.abc import Sequence
@@ -215,45 +214,6 @@ def patterns(
         inputs.append(augment.distort(images, (*seed, one_pass, 1), only=chosen))
         answers.append(labels[chosen])
     return np.concatenate(inputs), np.concatenate(answers)
-
-
-def predict(
-    model: keras.Model, images: np.ndarray, confidence: float = math.inf
-) -> tuple[np.ndarray, np.ndarray]:
-    """Classify images with net 1 of a boosted net, and ask nets 2 and 3 where it is not confident.
-
-    They are asked where net 1's highest probability is below `confidence`: 0 for never, the default
-    for always, as `training.predict` does.
-
-    Returns:
-        Probabilities float32 (n, classes), and for which images nets 2 and 3 were asked, bool (n,).
-    """
-    first, *others = members(model)
-    probabilities = np.array(training.predict(first, images))
-    asked = probabilities.max(axis=1) < confidence
-    if asked.any():
-        votes = [training.predict(net, images[asked]) for net in others]
-        probabilities[asked] = sum(votes, probabilities[asked]) / 3
-    return probabilities, asked
-
-
-def choose_confidence(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
-    """Return the lowest `confidence` with which the error is no higher than that of all three nets.
-
-    Choose it on images that are neither the test images nor those that the nets were trained on:
-    a validation split, or new distortions of the training images.
-    """
-    together, _ = predict(model, images)
-    alone, _ = predict(model, images, confidence=0)
-    wrong_together, wrong_alone = (p.argmax(axis=1) != labels for p in (together, alone))
-    order = alone.max(axis=1).argsort()
-    certainty = alone.max(axis=1)[order]
-    # Mistakes saved if nets 2 and 3 are asked about the least certain 0, 1, 2, ... images.
-    saved = np.cumsum(wrong_alone[order].astype(int) - wrong_together[order])
-    saved = np.concatenate([[0], saved])
-    choices = np.append(np.unique(certainty), math.inf)
-    enough = saved[np.searchsorted(certainty, choices)] >= saved[-1]
-    return float(choices[enough.argmax()])
 
 
 def _judge(nets, images, labels):

@@ -13,6 +13,7 @@ import math
 import re
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import zip_longest
 from typing import Any
@@ -316,6 +317,13 @@ def _parting(net: Any, right: Mapping[str, Any]) -> str:
             for each in (steps, right["steps"])
         )
         return "" if mine == asked else "it is right but for dropout: look at its rate and place"
+    has, wanted = (Counter(map(_word, each)) for each in (steps, right["steps"]))
+    missing, extra = list(wanted - has), list(has - wanted)
+    # Where ways join, the order of the layers says little about where the two nets part.
+    if {"Add", "Concatenate"} & {*wanted} and missing and not extra:
+        return f"something is missing: {missing[0]}"
+    if "BatchNormalization" in extra:
+        return "batch norm was not asked for"
     last = "the input"
     for (layer, own), (_, theirs) in zip_longest(
         steps, right["steps"], fillvalue=("", dict[str, Any]())
@@ -376,6 +384,12 @@ def _steps(net: Any) -> list[Any]:
             if activation not in ("linear", "softmax"):
                 steps.append((layer.name, {"activation": activation}))
     return steps
+
+
+def _word(step: Any) -> str:
+    """Return what a step is: the kind of a layer, such as Conv2D, or an activation."""
+    _, what = step
+    return what.get("kind") or what.get("activation") or "Dropout"
 
 
 def _sealed(content: Mapping[str, Any]) -> str:

@@ -1,4 +1,3 @@
-import math
 
 import keras
 import numpy as np
@@ -179,33 +178,6 @@ def test_progress_is_told_and_a_folder_of_another_run_is_refused(images, labels,
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"patterns-2.npz (cannot be read|is of another)"):
             train(images, labels, folder=tmp_path)
-
-
-def test_nets_2_and_3_are_asked_only_where_net_1_is_not_confident(nets, images):
-    model = boosting.committee(nets, "boosted")
-    alone, together = softmax(nets[0], images), sum(softmax(net, images) for net in nets) / 3
-    for confidence in (0, 0.5, 0.9, 1, 1.1):
-        found, asked = boosting.predict(model, images, confidence)
-        np.testing.assert_array_equal(asked, alone.max(axis=1) < confidence)
-        expected = np.where(asked[:, None], together, alone)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-    certainty = boosting.predict(model, images, 0)[0].max(axis=1)
-    asked = boosting.predict(model, images, float(certainty[7]))[1]
-    np.testing.assert_array_equal(asked, certainty < certainty[7])
-
-
-def test_the_chosen_confidence_is_the_cheapest_that_costs_no_mistake(nets, data):
-    images, labels = (part[:60] for part in data[1])
-    model = boosting.committee(nets, "boosted")
-    tried = []
-    for confidence in [*boosting.predict(model, images, 0)[0].max(axis=1), math.inf]:
-        probabilities, asked = boosting.predict(model, images, confidence)
-        tried.append((asked.sum(), (probabilities.argmax(axis=1) != labels).sum()))
-    cheapest = min(asked for asked, mistakes in tried if mistakes <= tried[-1][1])
-    chosen = boosting.choose_confidence(model, images, labels)
-    probabilities, asked = boosting.predict(model, images, chosen)
-    assert 0 < asked.sum() == cheapest < 60
-    assert (probabilities.argmax(axis=1) != labels).sum() <= tried[-1][1]
 
 
 def test_without_a_pattern_of_a_kind_the_error_says_what_to_do(nets, images, labels, tmp_path):

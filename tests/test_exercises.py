@@ -236,7 +236,7 @@ NETS = {
         stages,
         [lambda: stages(pool_first=True)],
         {
-            "none, batch_normalization": lambda: stages(norm=True),
+            "batch norm was not asked for": lambda: stages(norm=True),
             "the filters of conv2d": lambda: stages((16, 16)),
             "the kind of conv2d": lambda: stages((16, 32, 64)),
         },
@@ -244,7 +244,7 @@ NETS = {
     "shortcut": (
         shortcut,
         [lambda: shortcut((1, 0))],
-        {"none, the end comes next": lambda: shortcut(())},
+        {"something is missing: Add": lambda: shortcut(())},
     ),
     "08": (
         head,
