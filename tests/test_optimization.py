@@ -61,6 +61,14 @@ def test_sgd_is_pytorchs(nesterov):
     np.testing.assert_allclose(weight.numpy(), w, atol=1e-6)
 
 
+def test_adamw_shrinks_weights_by_the_rate_times_the_recipes_decay():
+    weight = keras.Variable(np.ones(3, "float32"))
+    recipe = recipes.recipe("plain,schedule=constant,learning_rate=0.5,weight_decay=0.1")
+    no_slope = keras.ops.zeros(3)
+    optimization.optimizer(recipe, steps=1).apply([no_slope], [weight])
+    np.testing.assert_allclose(weight.numpy(), 1 - 0.5 * 0.1, rtol=1e-6)
+
+
 ONE_STEP = {"protocol": "plain", "epochs": 1, "batch_size": 40, "momentum": 0.0}
 ONE_STEP |= {"schedule": "constant", "weight_decay": 0.0}
 
