@@ -30,23 +30,15 @@ RIGHT = [
     (PARAMETERS, ["61_706 parameters", "6.1706e4", keras.ops.array(61706), "61.706", "６１７０６"]),
     (ERROR, ["4.8 %", "4.8%", 4.75, 4.85]),
     (PAIR, ["4 9", "9 and 4", "(4, 9)", (9, 4), {4, 9}, np.array([[4], [9]]), ["4", "9"]]),
-    (
-        PAIR,
-        ["4-9", "4/9", "4,9", "9 – 4", "4 -> 9", np.array([9, 4], np.uint8), np.float16([4, 9])],
-    ),
+    (PAIR, ["4-9", "4/9", "4,9", "9 – 4", "4 -> 9", np.array([9, 4], np.uint8)]),
     (COUNTS, ["61,706 and 3,246", "61.706; 3.246", "61 706, 3 246", ["61,706", "3,246"]]),
-    (
-        CANDIDATES,
-        ["3 million", "3M", "3 x 10^6", "3·10⁶", "3*10**6", "300만", "3,000 thousand", "3e6"],
-    ),
+    (CANDIDATES, ["3 million", "3M", "3 x 10^6", "3·10⁶", "3*10**6", "300만", "3,000 thousand"]),
     (exercises.seal(1_000_000), ["10^6", "10 ** 6", "1e6", "10⁶", "1 000 000"]),
     (SHAPE, [(3, 3, 120), [3.0, 3.0, 120.0], "3x3x120", "3, 3, 120"]),
     (THIRDS, [[0.33, 0.67], [fractions.Fraction(1, 3), fractions.Fraction(2, 3)]]),
     (exercises.seal(1.097, 0.001), ["1,097"]),
     (exercises.seal(1097), ["1,097"]),
     (SAME, [" About the  same. ", "about-the-same", "Unchanged!"]),
-    (exercises.seal("tanh"), ["Tanh"]),
-    (exercises.seal(0), [0]),
     (exercises.seal(-0.5, 0.01), ["-0.5", "\u22120.5"]),
 ]
 
