@@ -160,13 +160,8 @@ def test_a_run_killed_at_net_2_goes_on_to_the_same_weights(
     assert names == ["net-1.npz", "net-2.npz", "net-3.npz", "patterns-2.npz", "patterns-3.npz"]
 
 
-def test_progress_is_told_and_a_folder_of_another_run_is_refused(images, labels, tmp_path, capsys):
-    boosted = train(images, labels, folder=tmp_path, progress=True)
-    lines = capsys.readouterr().err.splitlines()
-    epochs = ["epoch 1/2", "epoch 2/2"]
-    heads = [*epochs, "patterns for net 2", *epochs, "patterns for net 3", *epochs]
-    assert [line.split(":")[0] for line in lines] == heads
-    assert lines[2].endswith("100 of 100 in 400 candidates") and boosted.counts[0].candidates <= 400
+def test_a_folder_of_another_run_is_refused(images, labels, tmp_path):
+    train(images, labels, folder=tmp_path)
     with pytest.raises(InputError, match=r"patterns-2.npz is of another net.*: delete it"):
         train(images, labels, folder=tmp_path, wanted=120)
     with pytest.raises(InputError, match=r"net-1.npz is of another net, recipe, seed or data"):

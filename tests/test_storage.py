@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import stat
 import time
 
 import pytest
@@ -49,19 +48,6 @@ def test_a_file_is_replaced_whole_or_stays(tmp_path):
         interrupted()
     assert path.read_text(encoding="utf-8") == "é\n"
     assert [each.name for each in path.parent.iterdir()] == ["file.txt"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
-def test_a_new_file_has_the_permissions_of_the_umask(tmp_path):
-    before = os.umask(0o022)
-    try:
-        path = storage.write_atomically(tmp_path / "file", "x")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    path.chmod(0o640)
-    storage.write_atomically(path, "y")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="needs links and devices")

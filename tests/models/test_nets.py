@@ -39,23 +39,6 @@ def test_every_net_takes_its_input_format_and_its_gradient_reaches_every_weight(
 
 
 @pytest.mark.parametrize(
-    ("function", "layers"),
-    [
-        (models.LeNet1, "C1 X1 S2 X2 C3 X3 S4 X4 output flatten"),
-        (models.LeNet4, "C1 X1 S2 X2 C3 X3 S4 X4 flatten C5 X5 output"),
-        (models.LeNet5, "C1 X1 S2 X2 C3 X3 S4 X4 C5 X5 flatten F6 X6 output"),
-        (models.MLP, "flatten F1 X1 output"),
-        (models.Linear, "flatten output"),
-    ],
-)
-def test_layers_are_named_as_in_the_paper(function, layers):
-    model = function()
-    assert [layer.name for layer in model.layers[1:]] == layers.split()
-    squashing = [layer.activation for layer in model.layers if layer.name.startswith("X")]
-    assert set(squashing) <= {keras.activations.tanh}
-
-
-@pytest.mark.parametrize(
     ("name", "connections"), [("lenet-1", "paper"), ("lenet-4", "paper"), ("lenet-5", "full")]
 )
 def test_nets_take_colour_images_other_sizes_and_other_classes(name, connections):

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from cnnlib import models
-from cnnlib.models import vgg
 
 # features and classifier as the lecture prints them from PyTorch
 FEATURES = [
@@ -75,15 +74,3 @@ def test_the_embedded_weights_are_read_and_named():
     for found, expected in zip(net.get_weights(), weights.arrays, strict=True):
         np.testing.assert_array_equal(found, expected)
     assert weights.arrays[0].shape == (3, 3, 3, 64) and 0.1 < weights.arrays[0].std() < 0.3
-
-
-class TestPreprocessing:
-    def test_it_resizes_and_is_the_same_after_saving(self, tmp_path):
-        images = keras.Input((28, 30, 3))
-        net = keras.Model(images, models.VGGPreprocessing(64)(images))
-        assert net.output_shape == (None, 64, 64, 3)
-        net.save(tmp_path / "net.keras")
-        flat = np.full((1, 28, 30, 3), 7.0, "float32")
-        found = keras.saving.load_model(tmp_path / "net.keras").predict_on_batch(flat)
-        expected = np.broadcast_to(7 - np.float32(vgg.MEAN_BGR), (1, 64, 64, 3))
-        np.testing.assert_allclose(found, expected, atol=1e-3)
