@@ -142,8 +142,9 @@ def _levels(picture: Image.Image) -> np.ndarray:
     levels: np.ndarray = np.atleast_3d(np.asarray(picture, np.float32))
     if levels.shape[-1] == 4:
         levels, opacity = levels[..., :3], levels[..., 3:] / np.float32(255)
-        if opacity.mean() > 0.5:  # a photograph with holes
-            paper = np.median(levels[opacity[..., 0] > 0.5], axis=0)
+        opaque = levels[opacity[..., 0] > 0.5]
+        if opacity.mean() > 0.5 and np.ptp(opaque) > 32:  # a photograph with holes
+            paper = np.median(opaque, axis=0)
         else:  # a drawing on nothing
             ink = np.average(levels.mean(-1), weights=opacity[..., 0] + 1e-9)
             paper = np.float32(0 if ink > 127 else 255)
@@ -301,7 +302,7 @@ def _ink_of_a_cut_digit(grey: np.ndarray, invert: bool | None) -> np.ndarray:
     apart = (high.mean() - low.mean()) / max(low.std() + high.std(), 1e-6)
     # The edge of a shadow parts a page too, but is softer.
     is_cut = apart > 2.4 + 16 * wider and high.mean() - low.mean() > 16 and inked.mean() > 0.12
-    return inked & bool(is_cut and (wider == 0 or borders[chosen] > 0.02))
+    return inked & bool(is_cut and (wider < 0.01 or borders[chosen] > 0.02))
 
 
 def _choose(strokes: Sequence[_Stroke]) -> tuple[_Stroke, list[str]]:

@@ -21,7 +21,7 @@ THINGS = [object(), {}, {"a": 1}, set(), b"mnist", lambda: 0, int, np.zeros((2, 
 NOT_NAMES = [*THINGS, None, True, 5, 1.5, "", "no-such", "../mnist", "x" * 10_000, "\0", ["mnist"]]
 NOT_FLAGS = [*THINGS, "no", "True", "", 2, 0.5, [], [True], float("nan")]
 NOT_NUMBERS = [*THINGS, "5", "", [], [5], float("nan"), float("inf"), 5j, 10**400]
-NOT_COUNTS = [*NOT_NUMBERS, 1.5, np.array([1, 2]), 0, -1, -(10**30)]
+NOT_COUNTS = [*NOT_NUMBERS, 1.5, np.array([1, 2, 3]), 0, -1, -(10**30)]
 NOT_SEEDS = [*NOT_NUMBERS, 1.5, -1, 2**64]
 NOT_SHAPES = [*THINGS, 0, "28x28", (28,), (0, 0, 0), (28, 28, 1.5), (-1, 28, 1)]
 

@@ -117,6 +117,16 @@ def test_every_kind_of_pixels_gives_the_same_digit(name, suffix, array, tmp_path
     assert difference(other, plain) < 1
 
 
+def test_a_drawing_on_nothing_may_fill_its_box(tmp_path):
+    """A bold 1, cut to its box, is no photograph with holes."""
+    ink = drill.stroke(datasets.load("mnist").test.images[14, ..., 0])
+    rows, columns = np.nonzero(ink > 0.3)
+    cut = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    pixels = np.zeros((*cut.shape, 4), np.uint8)
+    pixels[..., 3] = 255 * cut
+    assert digits.read_picture(saved(pixels, tmp_path / "a.png")).any() and cut.mean() > 0.6
+
+
 TURNED = {
     2: lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
     3: lambda picture: picture.rotate(180),
