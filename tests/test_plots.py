@@ -60,20 +60,6 @@ def test_published_beside_measured_has_a_line_for_each_net_and_readable_ticks():
     assert own.get_markerfacecolor() == "none" != bars["measured, plain"].get_markerfacecolor()
 
 
-def test_accuracy_against_costs_draws_every_net_and_the_front_that_none_beats():
-    accuracy = pd.Series([90.0, 89, 92, 91, 92, 95], list("abcdef"))
-    costs = pd.DataFrame(
-        {"weights": [1.0, 1, 2, 3, 4, 5], "ms": [1.0, 1, 2, 3, 4, np.nan]}, accuracy.index
-    )
-    figure = plots.accuracy_against_costs(accuracy, costs, "Cost", (accuracy - 1, accuracy + 1))
-    for axis, nets, front in zip(figure.axes, ("abcdef", "abcde"), ("acf", "ac"), strict=True):
-        _, every, best = axis.lines
-        assert [text.get_text() for text in axis.texts] == list(nets)
-        np.testing.assert_array_equal(every.get_ydata(), accuracy[list(nets)])
-        np.testing.assert_array_equal(best.get_ydata(), accuracy[list(front)])
-    assert "by weights: a, c, f; by ms: a, c" in plots.alt_text(figure)
-
-
 def test_learning_curves_go_from_the_lowest_to_the_highest_seed():
     runs = pd.DataFrame(
         [("a", 1, 2.0, 8.0), ("a", 2, 1.0, 4.0), ("b", 1, 4.0, 6.0), ("b", 2, 2.0, 2.0)],

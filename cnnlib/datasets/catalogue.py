@@ -161,10 +161,9 @@ _ALL = (
         test_count=50_000,
         image_shape=None,
         lecture=Lecture("1,000", "14 million", "", "2009"),
-        note="14 million is all of ImageNet, with more than 20,000 classes. The 1,000 classes of "
-        "the challenge have 1,281,167 training images (138 GB). The 6.3 GB are its 50,000 "
-        "validation images, on which most papers test: the labels of its test images stayed on "
-        "a server.",
+        note="14 million is all of ImageNet, presented in 2009, with more than 20,000 classes. "
+        "The challenge of 2012 has 1,000 classes and 1,281,167 training images. Many papers test "
+        "on its 50,000 validation images: the labels of its test images stayed on a server.",
         split="official; the validation images are the test images",
         version="5.1.0",
         tfds_name="imagenet2012",

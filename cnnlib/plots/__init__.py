@@ -4,7 +4,7 @@ Importing the module gives all figures of the process the course's look, those o
 and an alt text to each figure that a notebook shows (`set_alt`).
 """
 
-from cnnlib.plots.comparison import accuracy_against_costs, published_beside_measured
+from cnnlib.plots.comparison import published_beside_measured
 from cnnlib.plots.images import (
     feature_maps,
     image_grid,
@@ -13,7 +13,7 @@ from cnnlib.plots.images import (
     weights_as_images,
 )
 from cnnlib.plots.learning import confusion_matrix, learning_curves
-from cnnlib.plots.nets import architecture, blocks
+from cnnlib.plots.nets import architecture
 from cnnlib.plots.style import PROTOCOLS, alt_text, save, set_alt, use
 
 use()

@@ -1,10 +1,9 @@
-"""Draw nets as papers do: feature maps as boxes with their sizes, and a block as a graph of layers.
+"""Draw nets as papers do: feature maps as boxes with their sizes.
 
 Activations, batch norm and padding have no picture of their own: the words at one name them.
 """
 
 import dataclasses
-import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -30,10 +29,7 @@ SHEETS, SHIFT = 8, 0.05  # so many maps are drawn one behind the other, so many 
 GAP = 0.32  # inches between two layers
 AUTOMATIC = re.compile(r"(conv2d|dense|flatten|\w*pooling2d|sequential|functional)(_\d+)?$")
 PLACE = re.compile(r"((?:stage|transition)\d+)(?:_block\d+)?_")
-JOINS = {"Add": "sum", "Multiply": "product", "Concatenate": "concatenation"}
-JOINS["DualPath"] = "sum and concatenation"
-UNIT, BESIDE = 0.56, 2.1  # inches a row in the drawing of a block; rows to the line beside it
-ARROW = {"arrowstyle": "-|>", "color": EDGE, "linewidth": 1, "shrinkA": 0, "shrinkB": 0}
+JOINS = ("Add", "Multiply", "Concatenate", "DualPath")
 
 Place = tuple[float, float, float, float]  # left, bottom, width, height
 
@@ -121,30 +117,6 @@ def architecture(
     return style.set_alt(
         figure, f"{_title(model)}, drawn as boxes of feature maps from left to right. {words}."
     )
-
-
-def blocks(models: Sequence["keras.Model"]) -> Figure:
-    """Draw what a block of each of several nets consists of, four side by side.
-
-    It is the first block of stage 2, or of stage 1 if there is no other.
-
-    Args:
-        models: nets whose layers are named after stage and block, such as the cifar10/ nets.
-    """
-    columns = min(4, len(models))
-    rows = -(-len(models) // columns)
-    figure, axes = plt.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    drawn = [_draw_block(axis, model) for axis, model in zip(axes.flat, models, strict=False)]
-    texts, depths = zip(*drawn, strict=True)
-    deepest = [max(depths[i : i + columns]) for i in range(0, len(models), columns)]
-    for row, depth in zip(axes, deepest, strict=True):
-        for axis in row:
-            axis.set(xlim=(-1.9, BESIDE + 1.3), ylim=(-depth - 0.3, 0.3))
-    axes[0, 0].get_gridspec().set_height_ratios(deepest)
-    figure.set_size_inches(columns * UNIT * (BESIDE + 3.2), UNIT * sum(deepest) + 0.5 * rows)
-    return style.set_alt(figure, " ".join(texts))
 
 
 def _kind(layer: Any) -> str:
@@ -324,90 +296,3 @@ def _connect(axis: Axes, former: Step, front: Place, step: Step, place: Place) -
     for corner in (y, y + down):
         axis.plot([x + across, pixel[0]], [corner, pixel[1]], color=SEEN, linewidth=0.8, marker="")
     axis.plot(*pixel, marker="s", markersize=3, color=SEEN)
-
-
-def _draw_block(axis: Axes, model: Any) -> tuple[str, int]:
-    """Draw a block of a net. Return it in words, and its depth in rows."""
-    names = [place[0] for layer in model.layers if (place := PLACE.match(layer.name))]
-    name = next((each for each in names if each.startswith("stage2")), names[0])
-    layers = [layer for layer in model.layers if layer.name.startswith(name)]
-    rows = _rows(layers)
-    shapes = _inputs(layers[0])[0].shape, layers[-1].output.shape
-    first, last = (f"{maps} maps of {height}x{width}" for _, height, width, maps in shapes)
-    for number, (kind, lines) in enumerate(
-        [("", [first]), *(row[:2] for row in rows), ("", [last])]
-    ):
-        look = {"boxstyle": "round", "ec": EDGE, "fc": FILLS.get(kind, "white")} if kind else None
-        axis.text(0, -number, "\n".join(lines), ha="center", va="center", fontsize=8, bbox=look)
-        if number:
-            axis.annotate("", (0, 0.35 - number), (0, 0.65 - number), arrowprops=ARROW)
-    words, right = [], BESIDE
-    for end, (_, lines, sides) in enumerate(rows, 1):
-        words.append(f"({end}) {', '.join(lines)}")
-        for start, beside in sides:
-            y = [-start - 0.5, -start - 0.5, -end]
-            axis.plot([0, right, right], y, color=EDGE, linewidth=1, marker="")
-            edge = 0.06 * max(map(len, lines)) + 0.15
-            axis.annotate("", (edge, -end), (right, -end), arrowprops=ARROW)
-            text = "\n".join(beside).replace(", ", "\n")
-            axis.text(right + 0.1, -start - 0.8, text, va="top", fontsize=8)
-            right += 0.3
-            origin = f"box {start}" if start else "the block's input"
-            words[-1] += f" with {origin} by {', '.join(beside)}" if beside else f" with {origin}"
-    title = re.sub(r"(?<=[ek])(\d)", r" \1", name.strip("_").replace("_", ", "))
-    title = f"{_title(model)}: {title}"
-    axis.set_title(title, fontsize=10, loc="left")
-    return f"{title}, from {first} to {last}: {'; '.join(words)}.", len(rows) + 1
-
-
-def _rows(layers: Sequence[Any]) -> list[tuple[str, list[str], list[tuple[int, list[str]]]]]:
-    """Return the longest way through a block, row by row.
-
-    A row is what its layer is drawn as, the words in its box (with the batch norm and activation
-    after it), and for each other input of a join the row that it comes from, 0 for the block's
-    input, and the words of the layers between.
-    """
-    named = {layer.name: layer for layer in layers}
-    depth: dict[str, int] = {}  # layers that are drawn
-    for layer in layers:
-        before = max(depth.get(former, 0) for former in _formers(layer))
-        depth[layer.name] = before + bool(_kind(layer))
-    way = [layers[-1].name]
-    while way[0] in named:
-        way.insert(0, max(_formers(named[way[0]]), key=lambda former: depth.get(former, 0)))
-    at: dict[str, int] = {}  # the name of a layer on the way -> its row
-    rows: list[tuple[str, list[str], list[tuple[int, list[str]]]]] = []
-    for former, name in itertools.pairwise(way):
-        layer, kind = named[name], _kind(named[name])
-        if kind == "after" and rows:
-            rows[-1][1].append(_after(layer))
-        elif kind:
-            rows.append((kind, [_words_in_box(layer, kind)], []))
-        at[name] = len(rows)
-        for other in set(_formers(layer)) - {former}:
-            beside: list[str] = []
-            while other in named and other not in way:
-                if side := _kind(named[other]):
-                    beside.insert(0, _words_in_box(named[other], side))
-                other = _formers(named[other])[0]
-            rows[-1][2].append((at.get(other, 0), beside))
-    for _, lines, _ in rows:
-        lines[1:] = [", ".join(lines[1:])] * (len(lines) > 1)  # what follows a layer, on one line
-    return rows
-
-
-def _inputs(layer: Any) -> list[Any]:
-    return layer.input if isinstance(layer.input, list) else [layer.input]
-
-
-def _formers(layer: Any) -> list[str]:
-    return [tensor._keras_history.operation.name for tensor in _inputs(layer)]
-
-
-def _words_in_box(layer: Any, kind: str) -> str:
-    if kind == "convolution":
-        size, _, *more = _operation(layer)
-        return ", ".join([size, f"{layer.filters} maps", *more])
-    if kind == "pooling":
-        return " ".join(_operation(layer))
-    return JOINS[type(layer).__name__] if kind == "join" else _after(layer)

@@ -36,13 +36,9 @@ EXCEPTIONS = {
         "260,000": "the paper's words, section III-C.6",
     },
     "07_cifar10_from_scratch": {
-        "99": "100 less the error of notebook 06",
         "2,500": "photographs of the sample: 2,000 and 500 held back",
     },
     "08_vgg16_transfer": {"1,280": "256 + 512 + 512 maps"},
-    "09_benchmark_recap": {
-        "25,000": "training images that Tan & Le (2019) set aside",
-    },
 }
 
 
