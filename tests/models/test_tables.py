@@ -157,6 +157,8 @@ def test_layer_table_names_what_the_papers_have(net):
     assert set(table["Activation"].iloc[1:7]) == {"scaled_tanh"}
     assert table.loc["output", ["Layer", "Activation"]].tolist() == ["Output", "RBF"]
     assert models.layer_table(net("linear-20x20")).loc["output", "Activation"] == "-"
+    for name, layer in (("mlp-28x28-300", "F1"), ("lenet-1", "C3"), ("lenet-4", "C5")):
+        assert models.layer_table(net(name)).loc[layer, "Activation"] == "tanh", name
     row = models.layer_table(net("lenet-1")).loc["output"]
     assert row[1:7].tolist() == ["Convolution", "10", "1x1", "4x4", "1", "sigmoid"]
 
