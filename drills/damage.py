@@ -25,6 +25,8 @@ from cnnlib.errors import Damaged, InputError
 from cnnlib.models import trained
 from drills import counted, outcome
 
+ALL = list(integrity.digests())
+
 
 def altered(content: bytes, draw: random.Random) -> bytes:
     """Return the content with one bit flipped or, one time in five, cut off somewhere."""
@@ -39,8 +41,8 @@ def read(name: str) -> object:
     """Read a file of data/, given by its name there, as the course does."""
     path = pathlib.PurePosixPath(name)
     folder, stem = path.parts[0], path.stem
-    if name == "SHA256SUMS":
-        return integrity.read_bytes(storage.DATA / "measured" / "costs.csv")
+    if name == "SHA256SUMS":  # each line is about another file
+        return [integrity.read_bytes(storage.DATA / each) for each in ALL]
     if name == "mnist.npz":
         return datasets.load("mnist", train_size=1, test_size=1)
     if folder == "samples":

@@ -28,7 +28,7 @@ def trained_path(name: str, recipe: str) -> pathlib.Path:
     """
     path = FOLDER / f"{name.replace('/', '-')}-{recipe}.keras"
     half = path.with_suffix(".weights.npz")
-    return half if half.exists() else path
+    return half if integrity.exists(half) else path  # also where it should be, and is missing
 
 
 def trained_nets() -> list[tuple[str, str]]:
