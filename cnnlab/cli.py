@@ -250,10 +250,7 @@ def batch_run(file: str, **options: Any) -> None:
     from cnnlab import batch
 
     if options["scheduler"] and options["workers"]:
-        raise click.UsageError(
-            "--workers is for this machine; on a cluster it is --nworkers and --nthreads of the "
-            "workers"
-        )
+        raise click.UsageError("--workers is for this machine: a cluster's have --nworkers")
     failed = batch.run(file, **options)
     if failed:
         click.echo(f"{len(failed)} failed: {', '.join(map(str, failed))}", err=True)

@@ -117,6 +117,16 @@ def test_links_between_files_lead_somewhere():
             assert ((storage.ROOT / name).parent / target).exists(), f"{name} links {target}"
 
 
+def test_the_korean_readme_has_the_same_notebooks_minutes_pictures_and_commands():
+    for wanted in (
+        r"\[(\d\d_\w+)\]\(.*\| ([\d.]+) \|",
+        r"\]\((docs/\w+\.(?:webp|svg))\)",
+        r"python -m cnnlib (?:(?:batch|data|notebooks|results) )?\w+|make [a-z-]+(?=`|   )",
+    ):
+        english, korean = (re.findall(wanted, read(name)) for name in PAGES[:2])
+        assert set(english) == set(korean) and english
+
+
 def test_readme_table_and_picture_are_those_of_the_ledger(tmp_path):
     assert not readme.update_readme(check=True), "run: python -m cnnlib results readme"
     result_pages.figure(tmp_path / "drawn.svg", local=False)

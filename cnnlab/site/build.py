@@ -62,6 +62,7 @@ def build_site(folder: str | pathlib.Path | None = None) -> pathlib.Path:
         built = _sphinx(source, pathlib.Path(temporary), TITLE)
         print("[3/3] The pages to draw, watch and look inside ...", flush=True)
         draw_page.write_page(built / "draw", has_site=True)
+        _write_whole(built / "notebooks", names.values())
         for path in folder.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree(built, folder, dirs_exist_ok=True)
@@ -108,6 +109,19 @@ def _write_sources(source, entries, local):
     shutil.copy(storage.ROOT / PICTURE, source / PICTURE)
     result_pages.write(source / "results", local)
     return names, result_pages.figure(source / "docs" / "published_and_measured.svg", local)
+
+
+def _write_whole(folder, names):
+    """Join the pages of the notebooks into one to print: `course.html`, beside them."""
+    parts = []
+    for name in names:
+        page = (folder / f"{name}.html").read_text(encoding="utf-8")
+        (part,) = re.findall(r'<article class="bd-article">.*</article>', page, re.DOTALL)
+        parts.append(re.sub(r'\b(id="|href="#)', rf"\g<1>{name}-", part))
+    styles = re.findall(r'<link [^>]*rel="stylesheet"[^>]*>', page)
+    text = (pathlib.Path(__file__).parent / "course.html").read_text(encoding="utf-8")
+    text = text.replace("[[STYLES]]", "\n".join(styles)).replace("[[PAGES]]", "\n".join(parts))
+    _write(folder / "course.html", text)
 
 
 def _with_index_entries(glossary):
@@ -231,10 +245,17 @@ def _sphinx(source: pathlib.Path, temporary: pathlib.Path, title: str) -> pathli
             warning=messages,
             parallel=1,
         )
+        app.connect("html-page-context", _tell_language)
         app.build()
     if app.statuscode:
         raise RuntimeError(f"Sphinx could not build the site:\n{messages.getvalue()[-2000:]}")
     return built
+
+
+def _tell_language(app, page, template, context, doctree):
+    """Let a page in Korean say so, for screen readers and hyphenation."""
+    if page.endswith(".ko"):
+        context["language"] = "ko"
 
 
 def _settings(title: str, static: pathlib.Path) -> dict[str, Any]:

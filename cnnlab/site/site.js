@@ -11,12 +11,19 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 
+/* On paper what is folded is shown, except cells of code, and the theme is light. */
+window.addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll(".bd-article details:not(.hide)")) folded.open = true;
+  const page = document.documentElement, { theme } = page.dataset;
+  page.dataset.theme = "light";
+  window.addEventListener("afterprint", () => (page.dataset.theme = theme), { once: true });
+});
+
 /* A solution begins with a paragraph "1. ..." and ends before the next. */
 function foldSolutions() {
-  const section = document.querySelector(".bd-article section#solutions");
-  if (!section) return;
   let folded = null;
-  for (const part of [...section.children]) {
+  for (const part of document.querySelectorAll(".bd-article section[id$=solutions] > *")) {
+    if (part.tagName === "H2") folded = null;
     const number = part.tagName === "P" && part.firstElementChild?.tagName === "STRONG"
       ? part.firstElementChild.textContent.match(/^(\d+)\.$/) : null;
     if (number) {
@@ -29,10 +36,10 @@ function foldSolutions() {
   }
 }
 
-/* "-> 300" and "4.19 ± 0.01 (n = 5)" do not break. */
+/* "-> 300", "4.19 ± 0.01" and "(n = 5)" do not break. */
 function keepTogether() {
-  const wanted = /-> \S+|[\d.,]+ ± [\d.,]+(?: \(n = \d+\))?|\(n = \d+\)/g;
-  const walker = document.createTreeWalker(document.querySelector(".bd-article") || document.body, NodeFilter.SHOW_TEXT);
+  const wanted = /-> \S+|[\d.,]+ ± [\d.,]+|\(n = \d+\)/g;
+  const walker = document.createTreeWalker(document.querySelector("main") || document.body, NodeFilter.SHOW_TEXT);
   const found = [];
   while (walker.nextNode()) {
     const { currentNode: text } = walker;

@@ -95,6 +95,15 @@ def test_code_fits_and_solutions_are_folded(tab, folder, name, device):
     assert not [text for text in shown if "exercises.check(" in text]
 
 
+@pytest.mark.parametrize("name, solutions", [("02_how_a_net_learns", 4), ("course", 36)])
+def test_on_paper_pages_are_light_and_solutions_unfolded(tab, folder, name, solutions):
+    tab.screen(theme="dark")
+    tab.open((folder / f"notebooks/{name}.html").as_uri())
+    tab.run("dispatchEvent(new Event('beforeprint'))")
+    assert len(tab.find("details.solution[open]")) == len(tab.find("details.solution")) >= solutions
+    assert tab.run("return document.documentElement.dataset.theme") == "light"
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(
     "name",

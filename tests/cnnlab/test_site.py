@@ -98,6 +98,11 @@ def test_the_site(executed, tmp_path, monkeypatch):
     index = (folder / "index.html").read_text(encoding="utf-8")
     assert 'href="notebooks/02_softmax.html"' in index and 'href="draw/look.html"' in index
     assert 'name="description"' in index and 'property="og:image"' in index
+    assert '<html lang="ko"' in (folder / "README.ko.html").read_text(encoding="utf-8")
+    course = (folder / "notebooks" / "course.html").read_text(encoding="utf-8")
+    assert (
+        'id="02_softmax-softmax"' in course and "&lt;b&gt;" in course and "bd-sidebar" not in course
+    )
     reference = (folder / "reference" / "exercises.html").read_text(encoding="utf-8")
     assert "cnnlib.exercises.check" in reference
     (result,) = folder.glob("results/mnist-*.html")
