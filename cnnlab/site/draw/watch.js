@@ -173,6 +173,7 @@
   get("step").addEventListener("click", () => { run(false); worker.postMessage({ run: 1 }); });
   get("restart").addEventListener("click", start);
 
+  get("try").open = matchMedia("(min-width: 44rem)").matches; // on a phone the curves come first
   window.linkSite(window.sheet.hasSite);
   window.watch = {
     ready: unpack().then(() => {
