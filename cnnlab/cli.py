@@ -241,9 +241,7 @@ def batch_plan(file: str) -> None:
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster there: tcp://host:8786.")
 @click.option("--workers", type=AT_LEAST_1, help="So many runs at a time.  [default: one a core]")
 @click.option("--threads", type=AT_LEAST_1, help="Threads of each run.  [default: an equal part]")
-@click.option(
-    "--copy-to", "copies", metavar="PLACE", help="Copy notebooks there: s3://..., gs://..."
-)
+@click.option("--copy-to", "copies", metavar="PLACE", help="Copy notebooks there: s3://...")
 @click.option("--retries", type=click.IntRange(0), default=2, help="Start a killed run again.")
 def batch_run(file: str, **options: Any) -> None:
     """Run what is not in the results yet."""
@@ -398,9 +396,7 @@ def data_fetch(names: tuple[str, ...], archive: str | None) -> None:
 
 @data.command("bundle", epilog=examples("data bundle cifar10 -o course.zip"))
 @click.argument("names", nargs=-1, required=True, shell_complete=DATASET)
-@click.option(
-    "-o", "output", required=True, type=click.Path(dir_okay=False), help="Write the bundle there."
-)
+@click.option("-o", "output", required=True, type=click.Path(dir_okay=False), help="The bundle.")
 def data_bundle(names: tuple[str, ...], output: str) -> None:
     """Pack prepared data sets into one zip."""
     from cnnlab import bundle
@@ -450,9 +446,8 @@ def draw(folder: str | None, browser: bool) -> None:
     from cnnlab import output_paths
     from cnnlab.site import draw_page
 
-    page = draw_page.write_page(
-        output_paths.output_folder(folder or storage.results_folder() / "draw")
-    ).resolve()
+    target = output_paths.output_folder(folder or storage.results_folder() / "draw")
+    page = draw_page.write_page(target).resolve()
     click.echo(f"Page: {page}")
     if browser and not webbrowser.open(page.as_uri()):
         click.echo("No browser was found: open the page by hand.")

@@ -29,10 +29,7 @@ def run(
     """
     paths = [notebooks.find(notebook) for notebook in chosen or notebooks.names()]
     if len({path.name.casefold() for path in paths}) < len(paths):  # as disks compare names
-        raise InputError(
-            "two of these notebooks have the same file name, and one would replace the other in "
-            "the report: run them apart, with -o for the second"
-        )
+        raise InputError("two of these notebooks have the same file name: run them apart, with -o")
     folder = output_paths.output_folder(folder or storage.results_folder() / "course")
     entries = [
         _run_one(path, folder, f"[{number}/{len(paths)}]") for number, path in enumerate(paths, 1)

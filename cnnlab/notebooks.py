@@ -315,10 +315,7 @@ def run(
     default = storage.results_folder() / "notebooks" / path.name
     output = output_paths.output_file(default if output is None else output)
     if parameters and output == path:
-        raise InputError(
-            f"{output} is the notebook itself: with parameters that differ from its own, write to "
-            "another file"
-        )
+        raise InputError(f"{output} is the notebook itself: with parameters, write to another file")
     failed = output.with_suffix(".failed.ipynb")
     # Not beside the output, where a killed run would leave it.
     with tempfile.TemporaryDirectory(prefix="cnnlib-") as folder:

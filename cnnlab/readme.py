@@ -14,10 +14,8 @@ THUMBNAILS = pathlib.PurePosixPath("docs/thumbnails")
 THUMBNAIL = "thumbnail"  # the tag of the cell whose picture stands for its notebook
 THUMBNAIL_SIZE = (220, 140)  # pixels, at most
 PICTURE = pathlib.PurePosixPath("docs/published_and_measured.svg")
-BEGIN, END = (
-    "<!-- results: begin (made by `python -m cnnlib results readme`) -->",
-    "<!-- results: end -->",
-)
+BEGIN = "<!-- results: begin (made by `python -m cnnlib results readme`) -->"
+END = "<!-- results: end -->"
 
 
 def update_readme(path: pathlib.Path = storage.ROOT / "README.md", check: bool = False) -> bool:

@@ -113,15 +113,14 @@ def _write_sources(source, entries, local):
 
 def _write_whole(folder, names):
     """Join the pages of the notebooks into one to print: `course.html`, beside them."""
-    parts = []
+    parts = ""
     for name in names:
         page = (folder / f"{name}.html").read_text(encoding="utf-8")
-        (part,) = re.findall(r'<article class="bd-article">.*</article>', page, re.DOTALL)
-        parts.append(re.sub(r'\b(id="|href="#)', rf"\g<1>{name}-", part))
-    styles = re.findall(r'<link [^>]*rel="stylesheet"[^>]*>', page)
+        article = page[page.index('<article class="bd-article">') : page.index("</article>")]
+        parts += re.sub(r'\b(id="|href="#)', rf"\g<1>{name}-", article) + "</article>\n"
+    styles = "\n".join(re.findall(r'<link [^>]*rel="stylesheet"[^>]*>', page))
     text = (pathlib.Path(__file__).parent / "course.html").read_text(encoding="utf-8")
-    text = text.replace("[[STYLES]]", "\n".join(styles)).replace("[[PAGES]]", "\n".join(parts))
-    _write(folder / "course.html", text)
+    _write(folder / "course.html", text.replace("[[STYLES]]", styles).replace("[[PAGES]]", parts))
 
 
 def _with_index_entries(glossary):
@@ -245,17 +244,12 @@ def _sphinx(source: pathlib.Path, temporary: pathlib.Path, title: str) -> pathli
             warning=messages,
             parallel=1,
         )
-        app.connect("html-page-context", _tell_language)
         app.build()
     if app.statuscode:
         raise RuntimeError(f"Sphinx could not build the site:\n{messages.getvalue()[-2000:]}")
+    korean = (built / "README.ko.html").read_text(encoding="utf-8")
+    _write(built / "README.ko.html", korean.replace('<html lang="en"', '<html lang="ko"'))
     return built
-
-
-def _tell_language(app, page, template, context, doctree):
-    """Let a page in Korean say so, for screen readers and hyphenation."""
-    if page.endswith(".ko"):
-        context["language"] = "ko"
 
 
 def _settings(title: str, static: pathlib.Path) -> dict[str, Any]:
