@@ -1,7 +1,4 @@
-"""Drills: what happens to wrong calls, damaged files and killed processes, counted.
-
-`python -m drills` runs all of them and writes docs/reliability.md.
-"""
+"""Drills: what happens to wrong calls, damaged files and killed processes, counted."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 
+import dask
 import nbformat
 import psutil
 from distributed import LocalCluster
@@ -48,6 +49,7 @@ def drill(folder, kills, cluster=False):
     nbformat.write(nb, folder / "net.ipynb")
     grid = f"{{path: net.ipynb, grid: {{seed: {list(range(runs))}}}}}"
     (folder / "batch.yaml").write_text(f"- notebook: {grid}\n")
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})  # it comes back
     settings = {"threads_per_worker": 1, "dashboard_address": None}
     settings["env"] = {"DRILL_LOG": str(folder / "killed.log")}
     with LocalCluster(2, **settings) if cluster else contextlib.nullcontext() as workers:
