@@ -38,7 +38,10 @@ EXCEPTIONS = {
     "07_cifar10_from_scratch": {
         "2,500": "photographs of the sample: 2,000 and 500 held back",
     },
-    "08_vgg16_transfer": {"1,280": "256 + 512 + 512 maps"},
+    "08_vgg16_transfer": {
+        "44": "pixels that a unit of S9 sees, 16, and 3 * 8 + 4 more",
+        "1,280": "256 + 512 + 512 maps",
+    },
 }
 
 
