@@ -58,7 +58,7 @@ def _trained_again(row):
     def plan(stage):
         return experiment.plan(model, dataset, stage, seed, size)
 
-    planned = plan(recipe) | {"image_order": row["image_order"]}
+    planned = plan(recipe) | {name: row[name] for name in ("image_order", "results_version")}
     if planned["settings"] != row["settings"] or experiment.run_id(planned) != row["run_id"]:
         raise InputError(
             f"{row['run_id']} was trained with the settings {row['settings']}, and `train` has "

@@ -27,9 +27,10 @@ def test_the_same_machine_reproduces_every_prediction_and_mistakes_of_others_are
         ledger.record(**row | {"value": value}, **belongs)
         (report,) = verify.verify([row["run_id"]])
         assert report.text.startswith("NOT REPRODUCED") and how in report.text
-    ledger.record(**row | {"settings": "{}"})
-    with pytest.raises(InputError, match="was trained with the settings"):
-        list(verify.verify([row["run_id"]]))
+    for edited in ({"settings": "{}"}, {"seed": 4}, {"results_version": 2}):
+        ledger.record(**row | edited)
+        with pytest.raises(InputError, match="was trained with the settings"):
+            list(verify.verify([row["run_id"]]))
     with pytest.raises(InputError, match=r"unknown run 'no-such-run'. Known: "):
         list(verify.verify(["no-such-run"]))
 
