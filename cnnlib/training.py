@@ -141,10 +141,8 @@ def train(
 
 
 def _compile(model, recipe, optimizer):
-    loss, metrics = (
-        optimization.loss_of(model, recipe.label_smoothing),
-        [optimization.error_metric(model)],
-    )
+    loss = optimization.loss_of(model, recipe.label_smoothing)
+    metrics = [optimization.error_metric(model)]
     model.compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile())
 
 

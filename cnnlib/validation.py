@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import pydantic
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cnnlib.errors import invalid
 
@@ -19,19 +19,13 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def of_python(value: Any) -> Any:
-    """Return numbers and arrays of NumPy, and lists, as Python's numbers and tuples."""
+    """Return numbers, texts and arrays of NumPy, and lists, as Python's own and as tuples."""
     value = value.tolist() if hasattr(value, "tolist") else value
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(of_python, value)) if isinstance(value, list | tuple) else value
 
 
-WholeNumber = Annotated[int, BeforeValidator(of_python)]
-Count = Annotated[WholeNumber, Field(ge=1, le=10**15)]
-Seed = Annotated[WholeNumber, Field(ge=0, le=2**32 - 1)]
-
-
-def _of_one(value: Any) -> Any:
-    """Return a single number, boolean or text of NumPy as Python's, all else as it is."""
-    return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
+Count = Annotated[int, Field(ge=1, le=10**15)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 def validated(function: _Function) -> _Function:
@@ -53,8 +47,8 @@ def validated(function: _Function) -> _Function:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        args = tuple(map(_of_one, args))
-        kwargs = {name: _of_one(value) for name, value in kwargs.items()}
+        args = of_python(args)
+        kwargs = {name: of_python(value) for name, value in kwargs.items()}
         try:  # by name, so that an error names the argument
             return checked(**dict(zip(names, args, strict=False)), **kwargs)
         except pydantic.ValidationError as error:

@@ -9,7 +9,7 @@ from cnnlib.datasets import download as downloads
 from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import Info, info
 from cnnlib.errors import InputError
-from cnnlib.validation import Seed, WholeNumber, validated
+from cnnlib.validation import Seed, validated
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,9 +34,9 @@ class Dataset:
 @validated
 def load(
     name: str,
-    train_size: WholeNumber | None = None,
-    test_size: WholeNumber | None = None,
-    validation_size: WholeNumber = 0,
+    train_size: int | None = None,
+    test_size: int | None = None,
+    validation_size: int = 0,
     seed: Seed = 0,
     *,
     sample: bool = False,

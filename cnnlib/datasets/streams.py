@@ -4,14 +4,14 @@ import pathlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cnnlib.datasets import download as downloads
 from cnnlib.datasets import embedded, prepared
 from cnnlib.datasets.catalogue import Info, info
 from cnnlib.datasets.loading import load
 from cnnlib.errors import InputError
-from cnnlib.validation import Count, Seed, WholeNumber, of_python, validated
+from cnnlib.validation import Count, Seed, validated
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -20,15 +20,14 @@ if TYPE_CHECKING:
 # TFDS has shuffled the files themselves.
 SHUFFLE_BUFFER = 2048
 
-Side = Annotated[WholeNumber, Field(ge=1, le=16_384)]  # of an image, in pixels
-Sides = Annotated[tuple[Side, Side], BeforeValidator(of_python)]
+Side = Annotated[int, Field(ge=1, le=16_384)]  # of an image, in pixels
 
 
 @validated
 def stream(
     name: str,
     split: Literal["train", "test"] = "train",
-    image_size: Side | Sides | None = None,
+    image_size: Side | tuple[Side, Side] | None = None,
     batch_size: Count | None = 32,
     *,
     shuffle: bool | None = None,
